@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: Apache-2.0
+// attrbench: CNN attribution by modified backpropagation on CPUs. The public C API.
+//
+// A graph is an immutable network, shared by any number of threads. A plan binds a graph, one or
+// more methods, a backend and a batch size; it owns its buffers, belongs to one thread at a time,
+// and executes without allocating.
+//
+// Every function that can fail returns an ab_status and, where `err` is not NULL, leaves one line
+// in it that says what, where and what to do. Objects come from _create/_load functions and go by
+// the matching _destroy, which accepts a pointer to NULL and clears the pointer.
+#ifndef ATTRBENCH_H
+#define ATTRBENCH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum ab_status {
+    AB_OK = 0,
+    AB_ERR_ARG,         /* a wrong value from the caller: method spec, target, batch */
+    AB_ERR_IO,          /* a file that cannot be opened, read or written */
+    AB_ERR_FORMAT,      /* a file that is not what it should be */
+    AB_ERR_UNSUPPORTED, /* valid, but outside what attrbench computes */
+    AB_ERR_MEMORY,
+    AB_ERR_INTERNAL /* a backend library failed, or a bug */
+};
+
+struct ab_error {
+    char text[512];
+};
+
+const char *ab_version(void);
+
+/* ---- graphs ---- */
+
+struct ab_graph;
+
+/* Shape of one sample; vectors have h = w = 1. */
+struct ab_dims {
+    int c, h, w;
+};
+
+/* Reads an ONNX file (external data beside it too). Batch-norms that follow a linear layer are
+ * folded into it, a trailing softmax is cut off, since attributions explain logits; ab_graph_notes
+ * says so. */
+enum ab_status ab_graph_load(const char *path, struct ab_graph **graph, struct ab_error *err);
+
+/* A built-in architecture with torchvision's layer names and He-initialised weights drawn from
+ * `seed`. */
+enum ab_status ab_graph_builtin(const char *name, uint64_t seed, struct ab_graph **graph,
+                                struct ab_error *err);
+
+/* `name_or_path`: a built-in name, or a path if it has a '.' or '/'. */
+enum ab_status ab_graph_open(const char *name_or_path, uint64_t seed, struct ab_graph **graph,
+                             struct ab_error *err);
+
+void ab_graph_destroy(struct ab_graph **graph);
+
+struct ab_dims ab_graph_input(const struct ab_graph *graph);
+int ab_graph_classes(const struct ab_graph *graph);
+size_t ab_graph_parameters(const struct ab_graph *graph);
+const char *ab_graph_name(const struct ab_graph *graph);
+/* What loading changed (softmax cut, batch-norms folded), one line each; "" if nothing. Lives as
+ * long as the graph. */
+const char *ab_graph_notes(const struct ab_graph *graph);
+
+struct ab_model_info {
+    const char *name, *summary, *source;
+};
+const struct ab_model_info *ab_models(int *count);
+
+/* ---- methods ---- */
+
+struct ab_method; /* a resolved method: a name and a value for each of its parameters */
+
+/* Parses "name" or "name:key=value,...". An unknown name or key is answered with the nearest and
+ * the list. */
+enum ab_status ab_method_parse(const char *spec, struct ab_method **method, struct ab_error *err);
+void ab_method_destroy(struct ab_method **method);
+/* The canonical spec: parameters that differ from their defaults, in the table's order. Lives as
+ * long as the method. */
+const char *ab_method_spec(const struct ab_method *method);
+
+struct ab_param_info {
+    const char *key, *fallback, *values, *summary; /* fallback: the default, as text */
+};
+struct ab_method_info {
+    const char *name, *summary, *source, *seed;
+    const struct ab_param_info *params;
+    int n_params;
+};
+const struct ab_method_info *ab_methods(int *count);
+
+/* ---- plans ---- */
+
+struct ab_backend_info {
+    const char *name, *summary, *version;
+};
+const struct ab_backend_info *ab_backends(int *count);
+
+struct ab_plan_options {
+    const char *backend; /* "native", "native:avx2", ..., "onednn", "reference"; NULL: native */
+    int batch;           /* images per execution; 0: 1 */
+    int threads;         /* 0: 1 */
+    bool retain;         /* keep every intermediate tensor, for inspection; no buffer is reused */
+};
+
+struct ab_plan;
+
+/* One plan computes all `methods` for each image from one forward pass. The graph must outlive the
+ * plan. */
+enum ab_status ab_plan_create(const struct ab_graph *graph, const struct ab_method *const *methods,
+                              int n_methods, const struct ab_plan_options *options,
+                              struct ab_plan **plan, struct ab_error *err);
+void ab_plan_destroy(struct ab_plan **plan);
+
+enum { AB_TARGET_TOP = -1 };
+
+/* input: [batch][c][h][w] float32. targets: [batch] class indices or AB_TARGET_TOP, or NULL for all
+ * top. maps: n_methods pointers to [batch][c][h][w], in the order of creation; a NULL entry is
+ * computed and dropped. logits: [batch][classes] or NULL. Allocates nothing. */
+enum ab_status ab_plan_execute(struct ab_plan *plan, const float *input, const int *targets,
+                               float *const *maps, float *logits, struct ab_error *err);
+
+/* Bytes of the two allocations: packed weights, and the arena of activations and signals. */
+void ab_plan_memory(const struct ab_plan *plan, size_t *weights, size_t *arena);
+
+/* ---- images and arrays ---- */
+
+/* Reads a PNG or JPEG and prepares it for `graph`: resized on the short side to dims.h *
+ * resize_ratio (1 for the built-in small models), centre-cropped, scaled to [0,1], then (v -
+ * mean[c]) / std[c]. out: [c][h][w]. mean/std NULL: 0 and 1. */
+enum ab_status ab_image_read(const char *path, struct ab_dims dims, const float *mean,
+                             const float *std, float *out, struct ab_error *err);
+
+/* Reads a .npy of float32 or float64, CHW or NCHW, that holds images of `dims`. *out is malloc'd
+ * ([*n][c][h][w]); free() it. */
+enum ab_status ab_npy_read(const char *path, struct ab_dims dims, float **out, int *n,
+                           struct ab_error *err);
+enum ab_status ab_npy_write(const char *path, const float *data, int n, struct ab_dims dims,
+                            struct ab_error *err);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

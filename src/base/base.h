@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+// What every part of the library needs: errors, aligned memory, text lists.
+#ifndef AB_BASE_H
+#define AB_BASE_H
+
+#include "attrbench/attrbench.h"
+
+/* Writes the message (one line; printf-style) and returns `status`: `return ab_fail(err, AB_ERR_IO,
+ * ...)`. err may be NULL. */
+enum ab_status ab_fail(struct ab_error *err, enum ab_status status, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* 64-byte aligned, zero-initialised; large blocks are advised to use huge pages. NULL when out of
+ * memory or when `bytes` is 0. These are the only allocations of tensor data; ab_buffer_count()
+ * counts them since the start of the process. */
+void *ab_buffer_alloc(size_t bytes);
+void ab_buffer_free(void *buffer);
+size_t ab_buffer_count(void);
+
+/* a*b and a+b with *overflow set (never cleared) when the result does not fit. */
+size_t ab_mul_size(size_t a, size_t b, bool *overflow);
+size_t ab_add_size(size_t a, size_t b, bool *overflow);
+
+/* The entry of `names` nearest to `word` by edit distance, or NULL if none is near. */
+const char *ab_nearest(const char *word, const char *const *names, int count);
+
+/* 64-bit content hash (FNV-1a style over bytes; seed with a former result to chain). Not
+ * cryptographic. */
+uint64_t ab_hash(uint64_t seed, const void *data, size_t bytes);
+
+/* Counter-based random numbers (splitmix64 of seed and index): uniform in (0,1) and standard
+ * normal. Any order, any thread. */
+double ab_uniform(uint64_t seed, uint64_t index);
+double ab_normal(uint64_t seed, uint64_t index);
+
+#endif

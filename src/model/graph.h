@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+// The network as the planner sees it: nodes in topological order, shapes inferred, weights owned.
+// Immutable once finished.
+#ifndef AB_GRAPH_H
+#define AB_GRAPH_H
+
+#include "base/base.h"
+#include "simd/kernels.h"
+
+/* The layer kinds; readers, builders and rules speak of these alone. */
+#define AB_NODE_KINDS(X)                                                                           \
+    X(INPUT)                                                                                       \
+    X(CONV) X(DENSE) X(RELU) X(MAXPOOL) X(AVGPOOL) X(BATCHNORM) X(ADD) X(CONCAT) X(FLATTEN) X(PAD)
+
+enum ab_node_kind {
+#define X(kind) AB_NODE_##kind,
+    AB_NODE_KINDS(X)
+#undef X
+        AB_NODE_KIND_COUNT
+};
+
+/* One layer. `in` are indices of earlier nodes. For one sample: shapes carry n = 1. */
+struct ab_node {
+    enum ab_node_kind kind;
+    char *name;
+    int *in, n_in;
+    struct ab_dims dims; /* of the output; for vectors c = features, h = w = 1 */
+    bool vector;         /* output is a flat vector (FLATTEN, DENSE and what follows) */
+    bool nonneg; /* output is >= 0 whatever the image (after ReLU and what keeps the sign) */
+    struct ab_conv2d_shape conv; /* CONV */
+    struct ab_pool_shape pool;   /* MAXPOOL, AVGPOOL (global: window = image) */
+    int pad[4];                  /* PAD, zeros: top, left, bottom, right */
+    /* CONV [oc][ic/g][kh][kw]; DENSE [out][in]. BATCHNORM: wei = scale, bias = shift, [c] (y =
+     * scale*x + shift). bias may be NULL. */
+    float *wei, *bias;
+    size_t wei_count;
+};
+
+struct ab_graph {
+    char *name;
+    struct ab_node *nodes;
+    int n_nodes, capacity;
+    int output; /* the node of the logits: a vector */
+    char *notes;
+    size_t parameters;
+};
+
+/* ---- building: add nodes, then finish. The graph owns what it is given on success and on failure
+ * alike ---- */
+
+enum ab_status ab_graph_create(const char *name, struct ab_graph **graph, struct ab_error *err);
+
+/* Appends a node of `kind` with inputs `in` and returns it zeroed but for these, or NULL when out
+ * of memory. The index is graph->n_nodes - 1. The pointer lives until the next call. */
+struct ab_node *ab_graph_add(struct ab_graph *graph, enum ab_node_kind kind, const char *name,
+                             const int *in, int n_in);
+
+/* Infers and checks all shapes (the attributes conv: g, oc, kh.., sh.., dh.., pads; pool: k, s, d,
+ * pads, include_pad, and oh/ow = -1 for ceil mode, 0 for floor; the rest is filled in), checks
+ * weights for NaN and Inf and counts, folds each batch-norm that directly and solely follows a CONV
+ * or DENSE into it, drops nodes that the output does not need, sets nonneg. Errors name the node.
+ */
+enum ab_status ab_graph_finish(struct ab_graph *graph, int output, struct ab_error *err);
+
+/* Appends one line to graph->notes. */
+enum ab_status ab_graph_note(struct ab_graph *graph, struct ab_error *err, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* Content hash of structure and weights. */
+uint64_t ab_graph_hash(const struct ab_graph *graph);
+
+const char *ab_node_kind_name(enum ab_node_kind kind);
+
+/* ---- built-in networks: src/model/models.def lists them, src/model/net_<name>.c builds them ----
+ */
+
+/* Conveniences for builders (src/model/build.c); each appends one layer and returns its index, or
+ * -1 after the first failure, so that a builder is a straight list of calls checked once at the
+ * end. Weights are He-initialised from the graph's seed and the layer's name, biases 0 unless
+ * `bias`, in which case small normal values (std 0.01). */
+struct ab_builder {
+    struct ab_graph *graph;
+    uint64_t seed;
+    enum ab_status status;
+    struct ab_error *err;
+};
+int ab_build_input(struct ab_builder *b, int c, int h, int w);
+/* square kernel k, stride s, padding p, groups g, dilation 1 */
+int ab_build_conv(struct ab_builder *b, const char *name, int in, int oc, int k, int s, int p,
+                  int g, bool bias);
+int ab_build_dense(struct ab_builder *b, const char *name, int in, int out, bool bias);
+int ab_build_relu(struct ab_builder *b, const char *name, int in);
+int ab_build_maxpool(struct ab_builder *b, const char *name, int in, int k, int s, int p,
+                     bool ceil_mode);
+int ab_build_avgpool(struct ab_builder *b, const char *name, int in, int k, int s, int p);
+int ab_build_global_avgpool(struct ab_builder *b, const char *name, int in);
+int ab_build_batchnorm(struct ab_builder *b, const char *name, int in);
+int ab_build_add(struct ab_builder *b, const char *name, int u, int v);
+int ab_build_concat(struct ab_builder *b, const char *name, const int *in, int n_in);
+int ab_build_flatten(struct ab_builder *b, const char *name, int in);
+
+#endif
