@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+// A backend executes the steps of a program on tensors of its own layout. backends.def is the one
+// list.
+#ifndef AB_BACKEND_H
+#define AB_BACKEND_H
+
+#include "plan/program.h"
+
+/* What a backend sees of a plan. Value v of the program lies at arena + values[v].offset. */
+struct ab_exec {
+    const struct ab_graph *graph;
+    struct ab_program *program;
+    int batch, threads;
+    unsigned isas; /* instruction sets that kernels may use */
+    void *weights, *arena;
+    size_t weight_bytes;  /* set by open: packed weights, biases, tables */
+    size_t scratch_bytes; /* set by open: work space that any one step needs; at arena +
+                             scratch_offset */
+    size_t scratch_offset;
+    void *state; /* the backend's own */
+    /* Of the execution under way. */
+    const float *input;
+    const int *targets;
+    float *const *maps;
+    float *logits;
+    /* Reference only: decisions to follow instead of its own, by value id; NULL entries (or NULL):
+     * its own. RELU and RECT: uint8 [n][c][h][w], 1 = kept. SWITCH: uint16 [n][c][oh][ow]. Set by
+     * ab_plan_force. */
+    const void *const *forced;
+};
+
+struct ab_backend {
+    const char *name, *summary;
+    bool fuse; /* wants pointwise steps folded into CONV and DENSE */
+    const char *(*version)(void);
+    /* Chooses kernels and formats; sets every value's bytes (multiples of 64; 0 for values not
+     * materialised), weight_bytes and scratch_bytes. Allocates only bookkeeping. On failure undoes
+     * itself. */
+    enum ab_status (*open)(struct ab_exec *exec, struct ab_error *err);
+    /* The two buffers exist (arena zero-filled): packs weights, binds memory. */
+    enum ab_status (*pack)(struct ab_exec *exec, struct ab_error *err);
+    /* Runs one step. Allocates nothing, cannot fail but for a backend library's own error. */
+    enum ab_status (*run)(struct ab_exec *exec, const struct ab_step *step, struct ab_error *err);
+    /* Copies value `id` as doubles, [n][c][h][w] (vectors [n][c], switches as their numbers). */
+    void (*peek)(const struct ab_exec *exec, int id, double *out);
+    /* Name of the kernel that serves the step ("conv2d_avx2", "jit:avx2", ...). Never NULL. */
+    const char *(*kernel)(const struct ab_exec *exec, const struct ab_step *step);
+    void (*close)(struct ab_exec *exec);
+};
+
+#define AB_BACKEND(name) extern const struct ab_backend ab_backend_##name;
+#include "backend/backends.def"
+#undef AB_BACKEND
+
+#endif

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+// A method is data: a seed, a rule for each kind and position of layer, and what is multiplied at
+// the end. The planner knows rules, never method names. Each method is one descriptor in its own
+// file and one line in methods.def.
+#ifndef AB_METHOD_H
+#define AB_METHOD_H
+
+#include "base/base.h"
+
+/* What is injected at the logits: 1 at the target, the target's value, or that value if positive
+ * and 0 otherwise. */
+enum ab_seed { AB_SEED_ONE, AB_SEED_LOGIT, AB_SEED_LOGIT_POS };
+
+/* How the signal passes a ReLU with output a'. */
+enum ab_relu_rule {
+    AB_RELU_GRADIENT, /* R [a' > 0] */
+    AB_RELU_DECONV,   /* R+ */
+    AB_RELU_GUIDED,   /* R+ [a' > 0] */
+    AB_RELU_RECT,     /* R [a' R > tau], tau the q-th percentile of a' R in this layer and image */
+    AB_RELU_PASS
+};
+
+/* How the signal R at the output of a linear layer becomes the signal at its input a. Formulas:
+ * docs/methods.md. */
+enum ab_rule_kind {
+    AB_RULE_NONE,       /* position not used: the rule of the layer's kind applies */
+    AB_RULE_GRADIENT,   /* W^T R */
+    AB_RULE_EPSILON,    /* a W^T (R / st(z)) */
+    AB_RULE_ZPLUS,      /* a+ W+^T s + a- W-^T s, s = R / st(z+) */
+    AB_RULE_ALPHA_BETA, /* alpha (z+ part) - beta (z- part) */
+    AB_RULE_ZBOX,       /* (x W^T - low W+^T - high W-^T) s */
+    AB_RULE_WSQUARE     /* (W^2)^T (R / st(sum w^2)) */
+};
+
+/* Which part of the bias enters z+ and z-: b+ and b-, nothing, or all of b in both. */
+enum ab_bias_rule { AB_BIAS_SPLIT, AB_BIAS_NONE, AB_BIAS_SIGNED };
+
+enum { AB_MAX_CHANNEL_BOUNDS = 16 };
+
+struct ab_rule {
+    enum ab_rule_kind kind;
+    float eps; /* the stabiliser of its denominators */
+    float alpha, beta;
+    enum ab_bias_rule bias;
+    int n_bounds; /* low/high: 1 for all channels, or one per channel */
+    float low[AB_MAX_CHANNEL_BOUNDS], high[AB_MAX_CHANNEL_BOUNDS];
+};
+
+/* Where a linear layer stands. FIRST: no other linear layer between it and the image. */
+enum ab_position { AB_POS_FIRST, AB_POS_CONV, AB_POS_DENSE, AB_POSITIONS };
+
+struct ab_composite {
+    enum ab_seed seed;
+    enum ab_relu_rule relu;
+    struct ab_rule rule[AB_POSITIONS];
+    bool relevance;    /* add and average pooling share in proportion (else: gradient); batch-norms
+                          must be folded */
+    float norm_eps;    /* stabiliser of that proportional sharing */
+    bool input_mul;    /* multiply by the image at the end */
+    double q;          /* RECT: percentile in [0,100] */
+    float tau_floor;   /* RECT: tau = max(tau, tau_floor); -INFINITY: no floor */
+    bool unknown_pass; /* a layer without a rule passes the signal on instead of being an error */
+};
+
+/* One parameter: its row in the listings, and how its text changes the composite. Returns false if
+ * the text is no value. */
+struct ab_param {
+    struct ab_param_info info;
+    bool (*set)(struct ab_composite *c, const char *text);
+};
+
+struct ab_method_desc {
+    const char *name, *summary, *source;
+    struct ab_composite composite; /* with all parameters at their defaults */
+    const struct ab_param *params;
+    int n_params;
+    /* Checks values against each other, or completes them; returns a message or NULL. May be NULL.
+     */
+    const char *(*check)(struct ab_composite *c);
+};
+
+struct ab_method {
+    const struct ab_method_desc *desc;
+    struct ab_composite composite;
+    char spec[256];
+};
+
+#define AB_METHOD(symbol) extern const struct ab_method_desc ab_method_##symbol;
+#include "method/methods.def"
+#undef AB_METHOD
+
+#endif

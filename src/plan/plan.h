@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+// A plan and its executor: program + backend + two buffers. Internal view, for agreement checks and
+// the driver.
+#ifndef AB_PLAN_H
+#define AB_PLAN_H
+
+#include "backend/backend.h"
+
+struct ab_plan {
+    const struct ab_backend *backend;
+    struct ab_program program;
+    struct ab_exec exec;
+    size_t arena_bytes;
+    bool ran; /* constants computed */
+};
+
+/* Shape of value `id` for one sample times batch = count of doubles that peek writes. */
+size_t ab_plan_value_count(const struct ab_plan *plan, int id);
+/* Copies a value of the last execution as doubles, [n][c][h][w]. Values other than the logits and
+ * the methods' maps need a plan with `retain`, since their memory is reused otherwise; the plan is
+ * then exact and larger. */
+void ab_plan_peek(const struct ab_plan *plan, int id, double *out);
+/* Makes a reference plan follow `forced[id]` (see struct ab_exec) in later executions; NULL: its
+ * own decisions. Borrowed. */
+void ab_plan_force(struct ab_plan *plan, const void *const *forced);
+/* Runs steps [first, last) of an execution set up by ab_plan_execute's arguments; for profiling by
+ * the driver. */
+const char *ab_plan_kernel(const struct ab_plan *plan, int step);
+/* Wall-clock nanoseconds of each step in one execution: ns[program.n_steps]. */
+enum ab_status ab_plan_profile(struct ab_plan *plan, const float *input, const int *targets,
+                               double *ns, struct ab_error *err);
+/* Multiply-adds x 2 of a step for the whole batch. */
+double ab_step_flops(const struct ab_plan *plan, const struct ab_step *step);
+
+#endif

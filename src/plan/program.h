@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+// The program: what a plan computes, as steps over values in single-assignment form.
+//
+// lower.c writes it from a graph and methods, one forward pass and then each method's walk back.
+// Equal steps are written once, so methods share activations, denominators and whole backward
+// chains without knowing of each other. fuse.c then folds pointwise steps into the convolution or
+// dense step that feeds them. Value ids are the same before and after fusing and for every backend:
+// two plans of the same graph and methods can be compared value by value.
+#ifndef AB_PROGRAM_H
+#define AB_PROGRAM_H
+
+#include "method/method.h"
+#include "model/graph.h"
+
+/* What a step does. x, a, z, add, tau, switches are its operands (value ids, -1: none); node gives
+ * weights and geometry. FWD maps from the layer's input to its output, BWD is the exact adjoint of
+ * the (transformed, bias-free) linear map. */
+#define AB_OPS(X)                                                                                  \
+    X(INPUT) /* dst = the images */                                                                \
+    X(FILL)  /* dst = per-channel constants fill[] (n_fill = 1: all channels) inside the map */    \
+    X(CONV)  /* dst = f(W x + bias + add) or f(W^T x + add); f, a, z, tau: the epilogue */         \
+    X(DENSE) /* the same for vectors */                                                            \
+    X(POINTWISE) /* dst = f(x; a, z, tau) */                                                       \
+    X(MAXPOOL)   /* FWD: dst, and dst2 = switches unless -1. BWD: unpool x by operand switches */  \
+    X(AVGPOOL)                                                                                     \
+    X(FLATTEN) /* FWD: map to vector in c,h,w order. BWD: vector to map */                         \
+    X(CONCAT)  /* FWD: dst = list[0..n_list) along channels */                                     \
+    X(SLICE)   /* dst = channels [channel, channel + dst.c) of x */                                \
+    X(PAD)     /* FWD: zero rows and columns around x (node->pad). BWD: crop */                    \
+    X(TAU)     /* dst[n] = max(floor, q-th percentile of x*a in image n) */                        \
+    X(SEED)    /* dst = seed at the target, 0 elsewhere; x = logits */                             \
+    X(OUTPUT)  /* map number `map` = x, to the caller in NCHW */
+
+enum ab_op {
+#define X(name) AB_OP_##name,
+    AB_OPS(X)
+#undef X
+        AB_OP_COUNT
+};
+
+/* Which part of the layer's bias is added: none, b, max(b,0), min(b,0). */
+enum ab_bias { AB_B_NONE, AB_B_ALL, AB_B_POS, AB_B_NEG };
+
+struct ab_step {
+    enum ab_op op;
+    enum ab_pass pass;
+    int node; /* index in the graph, -1: none */
+    int dst, dst2;
+    int x, a, z, add, tau, switches;
+    int *list, n_list;
+    enum ab_wmod wmod;
+    enum ab_bias bias;
+    enum ab_pointwise_kind
+        kind; /* POINTWISE, or the epilogue of CONV and DENSE (AB_PW_COPY: none) */
+    float eps, scale;
+    enum ab_seed seed;
+    double q;
+    float tau_floor;
+    float fill[AB_MAX_CHANNEL_BOUNDS];
+    int n_fill, channel, map;
+    bool constant; /* depends on weights alone: run once, when the plan is made */
+};
+
+enum ab_dtype {
+    AB_F32,
+    AB_SWITCH,
+    AB_TAU
+}; /* data; uint16 switches of a pooled map; one float per image */
+
+/* Discrete decisions, which rounding can flip: kept units of a forward ReLU, of RectGrad, and
+ * max-pool winners. */
+enum ab_decision { AB_DECIDE_NOTHING, AB_DECIDE_RELU, AB_DECIDE_RECT, AB_DECIDE_SWITCH };
+
+struct ab_value {
+    struct ab_dims dims;
+    bool vector, nonneg, constant;
+    enum ab_dtype dtype;
+    enum ab_decision decision;
+    int node;            /* the graph node whose forward value this is, or -1 */
+    int def, last_use;   /* step indices; def -1: fused away. Maintained by ab_program_liveness */
+    struct ab_halo halo; /* zero border that readers need: see ab_program_halos */
+    /* Set by the backend's `open` (bytes for the whole batch) and the planner (offset in the
+     * arena). */
+    size_t bytes, offset;
+};
+
+struct ab_program {
+    struct ab_step *steps;
+    int n_steps, step_capacity;
+    struct ab_value *values;
+    int n_values, value_capacity;
+    int logits;   /* value id */
+    int *outputs; /* value id of each method's map, before export */
+    int n_outputs;
+};
+
+/* Writes the program of `methods` on `graph`. Errors name the method and the layer. */
+enum ab_status ab_lower(const struct ab_graph *graph, const struct ab_method *const *methods,
+                        int n_methods, struct ab_program *program, struct ab_error *err);
+/* Folds pointwise steps into their producers where nothing else reads the value between. */
+void ab_fuse(struct ab_program *program);
+/* Recomputes def and last_use. */
+void ab_program_liveness(struct ab_program *program);
+/* Sets each map's halo to what the CONV steps that read it as x need (for backends that keep
+ * halos). */
+void ab_program_halos(struct ab_program *program, const struct ab_graph *graph);
+void ab_program_free(struct ab_program *program);
+
+const char *ab_op_name(enum ab_op op);
+const char *ab_pointwise_name(enum ab_pointwise_kind kind);
+
+#endif
