@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the vector and the plain text of the pointwise rules share.
+#ifndef AB_SIMD_POINTWISE_BASE_H
+#define AB_SIMD_POINTWISE_BASE_H
+
+#include "kernels.h"
+#include "vec_base.h"
+
+/* Where a run of pixels lies in f->a and f->z: pixel i is column x0 + i*xstep of row y. */
+struct pw_at {
+    int n, block, y, x0, xstep;
+};
+
+/* Calls run(kind, ...) with a constant kind. */
+#define PW_EACH_KIND(kind, run, ...)                                                               \
+    switch (kind) {                                                                                \
+    case AB_PW_COPY: run(AB_PW_COPY, __VA_ARGS__); break;                                          \
+    case AB_PW_RELU: run(AB_PW_RELU, __VA_ARGS__); break;                                          \
+    case AB_PW_NEG: run(AB_PW_NEG, __VA_ARGS__); break;                                            \
+    case AB_PW_ABS: run(AB_PW_ABS, __VA_ARGS__); break;                                            \
+    case AB_PW_GATE: run(AB_PW_GATE, __VA_ARGS__); break;                                          \
+    case AB_PW_GUIDED: run(AB_PW_GUIDED, __VA_ARGS__); break;                                      \
+    case AB_PW_RECT: run(AB_PW_RECT, __VA_ARGS__); break;                                          \
+    case AB_PW_MUL: run(AB_PW_MUL, __VA_ARGS__); break;                                            \
+    case AB_PW_DIV: run(AB_PW_DIV, __VA_ARGS__); break;                                            \
+    case AB_PW_MULDIV: run(AB_PW_MULDIV, __VA_ARGS__); break;                                      \
+    case AB_PW_ADD: run(AB_PW_ADD, __VA_ARGS__); break;                                            \
+    case AB_PW_SUB: run(AB_PW_SUB, __VA_ARGS__); break;                                            \
+    case AB_PW_SCALE: run(AB_PW_SCALE, __VA_ARGS__); break;                                        \
+    case AB_PW_AFFINE: run(AB_PW_AFFINE, __VA_ARGS__); break;                                      \
+    case AB_PW_COUNT: break;                                                                       \
+    }
+
+#endif

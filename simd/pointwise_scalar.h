@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+// The pointwise rules in plain C, for the `ref` and `plain` texts: the functions of
+// pointwise_tpl.h under the same names.
+#ifndef AB_SIMD_POINTWISE_H
+#define AB_SIMD_POINTWISE_H
+
+#include <math.h>
+
+#include "pointwise_base.h"
+
+/* num / st(z), and +0 where st(z) is 0. */
+AB_INLINE float pw_quotient(float num, float z, float eps)
+{
+    float st = z + (z < 0.0f ? -eps : eps);
+    return st == 0.0f ? 0.0f : num / st;
+}
+
+/* f(x); a, z point at the operands of the same element, c is its channel. `+ 0.0f` turns the -0 of
+ * a padding lane times a negative scale into +0. */
+AB_INLINE float pw_op(const struct ab_pointwise *f, int kind, float x, const float *a,
+                      const float *z, ptrdiff_t c, float tau)
+{
+    switch (kind) {
+    case AB_PW_RELU: return x <= 0.0f ? 0.0f : x;
+    case AB_PW_NEG: return x >= 0.0f ? 0.0f : x;
+    case AB_PW_ABS: return fabsf(x);
+    case AB_PW_GATE: return *a > 0.0f ? x : 0.0f;
+    case AB_PW_GUIDED: return *a > 0.0f && !(x <= 0.0f) ? x : 0.0f;
+    case AB_PW_RECT: return *a * x > tau ? x : 0.0f;
+    case AB_PW_MUL: return x * *a;
+    case AB_PW_DIV: return pw_quotient(f->scale * x + 0.0f, *z, f->eps);
+    case AB_PW_MULDIV: return pw_quotient(f->scale * (x * *a) + 0.0f, *z, f->eps);
+    case AB_PW_ADD: return x + *a;
+    case AB_PW_SUB: return x - *a;
+    case AB_PW_SCALE: return f->scale * x + 0.0f;
+    case AB_PW_AFFINE: return f->add ? x * f->mul[c] + f->add[c] : x * f->mul[c] + 0.0f;
+    default: return x;
+    }
+}
+
+AB_INLINE void pw_each_pixel(int kind, const struct ab_pointwise *f, const struct pw_at *at,
+                             const float *src, ptrdiff_t spix, float *dst, ptrdiff_t dpix,
+                             int pixels)
+{
+    ptrdiff_t col = (ptrdiff_t)at->x0 * AB_LANES, step = (ptrdiff_t)at->xstep * AB_LANES;
+    const float *a = f->a.data, *z = f->z.data;
+    if (a) a += at->n * f->a.image + at->block * f->a.block + at->y * f->a.row + col;
+    if (z) z += at->n * f->z.image + at->block * f->z.block + at->y * f->z.row + col;
+    float tau = kind == AB_PW_RECT ? f->tau[at->n] : 0.0f;
+    for (int i = 0; i < pixels; i++) {
+        const float *ai = a ? a + i * step : src + i * spix;
+        const float *zi = z ? z + i * step : src + i * spix;
+        for (int l = 0; l < AB_LANES; l++) {
+            float x = src[i * spix + l];
+            ptrdiff_t c = (ptrdiff_t)at->block * AB_LANES + l;
+            dst[i * dpix + l] = pw_op(f, kind, x, ai + l, zi + l, c, tau);
+        }
+    }
+}
+
+/* dst = f(src) for `pixels` pixels of 16 lanes, spaced spix and dpix floats apart. */
+AB_NOINLINE void pw_map(const struct ab_pointwise *f, const struct pw_at *at, const float *src,
+                        ptrdiff_t spix, float *dst, ptrdiff_t dpix, int pixels){
+    PW_EACH_KIND(f->kind, pw_each_pixel, f, at, src, spix, dst, dpix, pixels)}
+
+/* The same in place: the epilogue of conv2d. */
+AB_INLINE void pw_pixels(const struct ab_pointwise *f, const struct pw_at *at, float *x,
+                         ptrdiff_t pix, int pixels)
+{
+    if (f->kind != AB_PW_COPY) pw_map(f, at, x, pix, x, pix, pixels);
+}
+
+/* In place on features [r0,r1) of sample n, x pointing at feature r0: the epilogue of dense. */
+AB_NOINLINE void pw_features(const struct ab_pointwise *f, int n, float *x, int r0, int r1)
+{
+    float tau = f->kind == AB_PW_RECT ? f->tau[n] : 0.0f;
+    const float *a = f->a.data ? f->a.data + n * f->a.image + r0 : x;
+    const float *z = f->z.data ? f->z.data + n * f->z.image + r0 : x;
+    for (int i = 0; i < r1 - r0; i++)
+        x[i] = pw_op(f, (int)f->kind, x[i], a + i, z + i, r0 + i, tau);
+}
+
+#endif
