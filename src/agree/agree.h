@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+// Agreement: attribution maps of any backend against the double-precision reference.
+//
+// Rounding can flip a discrete decision (a ReLU gate at z ~ 0, a max-pool tie, RectGrad's
+// threshold); one flip changes a map by far more than rounding does, and either branch is right. So
+// the referee compares decisions first; where they differ, each flip must be within rounding of its
+// threshold, and the reference is run again with the backend's own decisions. What remains is
+// arithmetic error, judged against the limits of the method's class (docs/numerics.md).
+#ifndef AB_AGREE_H
+#define AB_AGREE_H
+
+#include "plan/plan.h"
+
+enum ab_verdict { AB_AGREE, AB_DISAGREE, AB_MISTRUSTED, AB_SKIPPED };
+const char *ab_verdict_name(enum ab_verdict verdict);
+
+/* Limits on a map: class W for methods whose denominators, if any, are well conditioned, class I
+ * for the others. */
+struct ab_limits {
+    const char *name; /* "W" or "I" */
+    double rel_l2, max_err, one_minus_cosine, one_minus_pearson, one_minus_spearman, iou1, iou5,
+        one_minus_ssim;
+};
+const struct ab_limits *ab_agree_limits(const struct ab_composite *composite);
+
+struct ab_agreement {
+    enum ab_verdict verdict;
+    char why[160];  /* for every verdict but agree: the metric and its limit, or the flip that
+                       rounding cannot explain */
+    double rel_l2;  /* |got - ref|_2 / |ref|_2 over all elements */
+    double max_err; /* max |got - ref| / max |ref| */
+    double cosine;
+    double pearson, spearman, iou1, iou5, ssim; /* on channel-summed maps, worst over the batch */
+    double err_over_bound; /* the worst metric as a multiple of its limit: <= 1 agrees */
+    long flips;            /* decisions that differ from the reference's own and were replayed */
+    long illegal_flips;    /* of these, those that rounding cannot explain */
+};
+
+/* Compares maps [n][c][h][w]; a reference that is constant or zero gives mistrusted, a non-finite
+ * value in got disagree. */
+void ab_agree_maps(const double *ref, const double *got, int n, struct ab_dims dims,
+                   const struct ab_limits *limits, struct ab_agreement *result);
+
+/* The reference results of `methods` on one batch of images. `cache_dir` keeps the reference's own
+ * maps and decisions by the content hash of graph, methods, images and targets (NULL: no cache; an
+ * unreadable or damaged entry is recomputed, never trusted). */
+struct ab_referee;
+enum ab_status ab_referee_create(const struct ab_graph *graph,
+                                 const struct ab_method *const *methods, int n_methods, int batch,
+                                 int threads, const float *input, const int *targets,
+                                 const char *cache_dir, struct ab_referee **referee,
+                                 struct ab_error *err);
+void ab_referee_destroy(struct ab_referee **referee);
+/* Judges `plan`: same graph and methods in the same order, `retain` set, just executed on the same
+ * batch. results: [n_methods]. */
+enum ab_status ab_referee_judge(struct ab_referee *referee, const struct ab_plan *plan,
+                                struct ab_agreement *results, struct ab_error *err);
+/* The reference's own map of method m, [batch][c][h][w]; lives as long as the referee. */
+const double *ab_referee_map(const struct ab_referee *referee, int m);
+
+#endif
