@@ -24,7 +24,7 @@ try:
 except ImportError:
     _stub()
 
-import zennit.rules as rules  # noqa: E402, F401
-from zennit.composites import DeconvNet, GuidedBackprop  # noqa: E402, F401
+from zennit import rules  # noqa: E402, F401
+from zennit import composites  # noqa: E402, F401
 from zennit.core import Composite  # noqa: E402, F401
 from zennit.layer import Sum  # noqa: E402, F401
