@@ -42,7 +42,8 @@ struct ab_rule {
     float eps; /* the stabiliser of its denominators */
     float alpha, beta;
     enum ab_bias_rule bias;
-    int n_bounds; /* low/high: 1 for all channels, or one per channel */
+    bool naive_sign;   /* treat the input as non-negative whatever it is */
+    int n_low, n_high; /* ZBOX bounds: 1 for all channels, or one per channel */
     float low[AB_MAX_CHANNEL_BOUNDS], high[AB_MAX_CHANNEL_BOUNDS];
 };
 

@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+// LRP-epsilon.
+#include "method/params.h"
+
+static const struct ab_param params[] = {AB_PARAM_EPS, AB_PARAM_NORM_EPS, AB_PARAM_SEED("logit"),
+                                         AB_PARAM_UNKNOWN};
+
+const struct ab_method_desc ab_method_lrp_epsilon = {
+    .name = "lrp-epsilon",
+    .summary = "relevance shared in proportion to a*w, denominators stabilised by eps",
+    .source = "Bach et al. 2015, doi 10.1371/journal.pone.0130140",
+    .composite = {.seed = AB_SEED_LOGIT,
+                  .relu = AB_RELU_PASS,
+                  .rule = {[AB_POS_CONV] = {AB_RULE_EPSILON, .eps = 1e-6f},
+                           [AB_POS_DENSE] = {AB_RULE_EPSILON, .eps = 1e-6f}},
+                  .relevance = true,
+                  .norm_eps = 1e-6f},
+    .params = params,
+    .n_params = AB_COUNT(params),
+};

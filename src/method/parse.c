@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: Apache-2.0
+// The list of methods, and the parser of method specs: "name" or "name:key=value,...".
+#include "method/params.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const struct ab_method_desc *const descs[] = {
+#define AB_METHOD(symbol) &ab_method_##symbol,
+#include "method/methods.def"
+#undef AB_METHOD
+};
+
+enum { METHODS = AB_COUNT(descs), MAX_PARAMS = 12, MAX_SPEC = 256 };
+
+static const char *seed_name(enum ab_seed seed)
+{
+    static const char *const names[] = {"one", "logit", "logit+"};
+    return names[seed];
+}
+
+const struct ab_method_info *ab_methods(int *count)
+{
+    static struct ab_method_info infos[METHODS];
+    static struct ab_param_info params[METHODS][MAX_PARAMS];
+    /* Idempotent, so that two threads may do it at once. */
+    for (int m = 0; m < METHODS; m++) {
+        const struct ab_method_desc *d = descs[m];
+        for (int p = 0; p < d->n_params; p++) params[m][p] = d->params[p].info;
+        infos[m] = (struct ab_method_info){
+            d->name, d->summary, d->source, seed_name(d->composite.seed), params[m], d->n_params};
+    }
+    *count = METHODS;
+    return infos;
+}
+
+/* Appends to text[size] what fits; returns false if it did not. */
+static bool append(char *text, size_t size, const char *more)
+{
+    const size_t used = strlen(text);
+    return (size_t)snprintf(text + used, size - used, "%s", more) < size - used;
+}
+
+static const struct ab_method_desc *find(const char *name, struct ab_error *err)
+{
+    const char *names[METHODS];
+    char list[384] = "";
+    for (int m = 0; m < METHODS; m++) {
+        names[m] = descs[m]->name;
+        if (strcmp(name, names[m]) == 0) return descs[m];
+        append(list, sizeof list, m ? ", " : "");
+        append(list, sizeof list, names[m]);
+    }
+    const char *near = ab_nearest(name, names, METHODS);
+    ab_fail(err, AB_ERR_ARG, "unknown method '%.60s'%s%s%s; there are: %s", name,
+            near ? ": did you mean '" : "", near ? near : "", near ? "'?" : "", list);
+    return NULL;
+}
+
+static int find_param(const struct ab_method_desc *d, const char *key, struct ab_error *err)
+{
+    const char *keys[MAX_PARAMS];
+    char list[256] = "";
+    for (int p = 0; p < d->n_params; p++) {
+        keys[p] = d->params[p].info.key;
+        if (strcmp(key, keys[p]) == 0) return p;
+        append(list, sizeof list, p ? ", " : "");
+        append(list, sizeof list, keys[p]);
+    }
+    const char *near = ab_nearest(key, keys, d->n_params);
+    ab_fail(err, AB_ERR_ARG, "method %s has no parameter '%.60s'%s%s%s; it has: %s", d->name, key,
+            near ? ": did you mean '" : "", near ? near : "", near ? "'?" : "",
+            d->n_params ? list : "none");
+    return -1;
+}
+
+/* Applies "key=value,..." (modified in place); given[p] gets the value's text of parameter p. */
+static enum ab_status apply(struct ab_method *m, char *pairs, const char **given,
+                            struct ab_error *err)
+{
+    const struct ab_method_desc *d = m->desc;
+    char *rest = pairs;
+    while (rest) {
+        char *pair = rest, *comma = strchr(rest, ',');
+        rest = comma ? comma + 1 : NULL;
+        if (comma) *comma = '\0';
+        char *equals = strchr(pair, '=');
+        if (!equals) {
+            return ab_fail(err, AB_ERR_ARG, "method %s: '%.60s' is not key=value", d->name, pair);
+        }
+        *equals = '\0';
+        const int p = find_param(d, pair, err);
+        if (p < 0) return AB_ERR_ARG;
+        const struct ab_param_info *info = &d->params[p].info;
+        if (given[p]) {
+            return ab_fail(err, AB_ERR_ARG, "method %s: parameter %s is given twice", d->name,
+                           pair);
+        }
+        given[p] = equals + 1;
+        if (!d->params[p].set(&m->composite, given[p])) {
+            return ab_fail(err, AB_ERR_ARG, "method %s: %s=%.60s is not a value; it takes: %s",
+                           d->name, pair, given[p], info->values);
+        }
+    }
+    return AB_OK;
+}
+
+/* The canonical spec: parameters whose text differs from the default's, in the table's order. */
+static bool write_spec(struct ab_method *m, const char *const *given)
+{
+    bool fits = append(m->spec, sizeof m->spec, m->desc->name);
+    const char *separator = ":";
+    for (int p = 0; p < m->desc->n_params; p++) {
+        const struct ab_param_info *info = &m->desc->params[p].info;
+        if (!given[p] || strcmp(given[p], info->fallback) == 0) continue;
+        fits = fits && append(m->spec, sizeof m->spec, separator) &&
+               append(m->spec, sizeof m->spec, info->key) && append(m->spec, sizeof m->spec, "=") &&
+               append(m->spec, sizeof m->spec, given[p]);
+        separator = ",";
+    }
+    return fits;
+}
+
+static enum ab_status parse(char *text, struct ab_method *m, struct ab_error *err)
+{
+    const char *given[MAX_PARAMS] = {NULL};
+    char *colon = strchr(text, ':');
+    if (colon) *colon = '\0';
+    m->desc = find(text, err);
+    if (!m->desc) return AB_ERR_ARG;
+    m->composite = m->desc->composite;
+    if (colon) {
+        const enum ab_status status = apply(m, colon + 1, given, err);
+        if (status) return status;
+    }
+    const char *wrong = m->desc->check ? m->desc->check(&m->composite) : NULL;
+    if (wrong) return ab_fail(err, AB_ERR_ARG, "method %s: %s", m->desc->name, wrong);
+    if (!write_spec(m, given)) return ab_fail(err, AB_ERR_ARG, "method spec too long");
+    return AB_OK;
+}
+
+enum ab_status ab_method_parse(const char *spec, struct ab_method **method, struct ab_error *err)
+{
+    *method = NULL;
+    char text[MAX_SPEC];
+    if (strlen(spec) >= sizeof text) {
+        return ab_fail(err, AB_ERR_ARG, "method spec '%.40s...' is longer than %d characters", spec,
+                       MAX_SPEC - 1);
+    }
+    memcpy(text, spec, strlen(spec) + 1);
+    struct ab_method *m = calloc(1, sizeof *m);
+    if (!m) return ab_fail(err, AB_ERR_MEMORY, "out of memory for a method");
+    const enum ab_status status = parse(text, m, err);
+    if (status)
+        free(m);
+    else
+        *method = m;
+    return status;
+}
+
+void ab_method_destroy(struct ab_method **method)
+{
+    free(*method);
+    *method = NULL;
+}
+
+const char *ab_method_spec(const struct ab_method *method)
+{
+    return method->spec;
+}
