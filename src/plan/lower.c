@@ -1,0 +1,343 @@
+// SPDX-License-Identifier: Apache-2.0
+// From a graph and methods to a program: one forward pass, then each method's walk from the logits
+// back to the image.
+//
+// Signals are kept per node: signal[n] is the value of R at the output of node n. `vanishes[n]`
+// says that R is 0 wherever that output's activation is 0 (it was made by a product with it). Where
+// such a signal comes out of a ReLU's backward pass, the layer before may divide by the ReLU's
+// output instead of z: they are equal wherever R is not 0. So z of conv + ReLU pairs is never
+// needed again and the pair stays one fused step.
+#include "plan/rules.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static bool is_linear(const struct ab_node *node)
+{
+    return node->kind == AB_NODE_CONV || node->kind == AB_NODE_DENSE;
+}
+
+static struct ab_step node_step(enum ab_op op, int node, int x)
+{
+    struct ab_step s = ab_step_new(op);
+    s.node = node;
+    s.x = x;
+    return s;
+}
+
+static int concat(struct ab_lowering *l, int n)
+{
+    const struct ab_node *node = &l->w.graph->nodes[n];
+    struct ab_step s = node_step(AB_OP_CONCAT, n, -1);
+    s.list = malloc(sizeof *s.list * (size_t)node->n_in);
+    if (!s.list) {
+        l->w.failed = true;
+        return -1;
+    }
+    s.n_list = node->n_in;
+    for (int i = 0; i < node->n_in; i++) s.list[i] = l->fwd[node->in[i]];
+    return ab_emit(&l->w, s, node->dims, node->vector);
+}
+
+/* The sum of two or more inputs, left to right. */
+static int add(struct ab_lowering *l, int n)
+{
+    const struct ab_node *node = &l->w.graph->nodes[n];
+    int sum = l->fwd[node->in[0]];
+    for (int i = 1; i < node->n_in; i++) {
+        sum = ab_pointwise(l, AB_PW_ADD, sum, l->fwd[node->in[i]], -1);
+    }
+    return sum;
+}
+
+static int forward_value(struct ab_lowering *l, int n)
+{
+    const struct ab_node *node = &l->w.graph->nodes[n];
+    const int x = node->n_in ? l->fwd[node->in[0]] : -1;
+    struct ab_step s;
+    switch (node->kind) {
+    case AB_NODE_INPUT: return ab_emit(&l->w, node_step(AB_OP_INPUT, n, -1), node->dims, false);
+    case AB_NODE_CONV:
+    case AB_NODE_DENSE: return ab_linear(l, n, AB_FWD, AB_W_ALL, AB_B_ALL, x, -1);
+    case AB_NODE_RELU: return ab_pointwise(l, AB_PW_RELU, x, -1, -1);
+    case AB_NODE_MAXPOOL: return ab_emit(&l->w, node_step(AB_OP_MAXPOOL, n, x), node->dims, false);
+    case AB_NODE_AVGPOOL: return ab_emit(&l->w, node_step(AB_OP_AVGPOOL, n, x), node->dims, false);
+    case AB_NODE_BATCHNORM:
+        s = node_step(AB_OP_POINTWISE, n, x);
+        s.kind = AB_PW_AFFINE;
+        return ab_emit(&l->w, s, node->dims, node->vector);
+    case AB_NODE_ADD: return add(l, n);
+    case AB_NODE_CONCAT: return concat(l, n);
+    case AB_NODE_FLATTEN:
+        if (l->w.graph->nodes[node->in[0]].vector) return x;
+        return ab_emit(&l->w, node_step(AB_OP_FLATTEN, n, x), node->dims, true);
+    case AB_NODE_PAD: return ab_emit(&l->w, node_step(AB_OP_PAD, n, x), node->dims, false);
+    case AB_NODE_KIND_COUNT: break;
+    }
+    return -1;
+}
+
+static void forward(struct ab_lowering *l)
+{
+    struct ab_program *p = l->w.program;
+    for (int n = 0; n < l->w.graph->n_nodes; n++) {
+        const struct ab_node *node = &l->w.graph->nodes[n];
+        const int v = l->fwd[n] = forward_value(l, n);
+        if (l->w.failed) return;
+        p->values[v].node = n;
+        p->values[v].nonneg = node->nonneg;
+        if (node->kind == AB_NODE_RELU) p->values[v].decision = AB_DECIDE_RELU;
+    }
+    p->logits = l->fwd[l->w.graph->output];
+}
+
+/* ---- walking back ---- */
+
+void ab_send(struct ab_lowering *l, int node, int signal, bool vanishes)
+{
+    if (l->signal[node] < 0) {
+        l->signal[node] = signal;
+        l->vanishes[node] = vanishes;
+        return;
+    }
+    l->signal[node] = ab_pointwise(l, AB_PW_ADD, l->signal[node], signal, -1);
+    l->vanishes[node] = l->vanishes[node] && vanishes;
+}
+
+int ab_denominator(const struct ab_lowering *l, int n)
+{
+    const int relu = l->sole_consumer[n];
+    const bool through_relu = relu >= 0 && l->w.graph->nodes[relu].kind == AB_NODE_RELU;
+    return through_relu && l->vanishes[n] ? l->fwd[relu] : l->fwd[n];
+}
+
+static void back_relu(struct ab_lowering *l, int n, int r)
+{
+    const int in = l->w.graph->nodes[n].in[0], a = l->fwd[n];
+    const struct ab_composite *c = &l->method->composite;
+    struct ab_step tau;
+    switch (c->relu) {
+    case AB_RELU_GRADIENT: r = ab_pointwise(l, AB_PW_GATE, r, a, -1); break;
+    case AB_RELU_DECONV: r = ab_pointwise(l, AB_PW_RELU, r, -1, -1); break;
+    case AB_RELU_GUIDED: r = ab_pointwise(l, AB_PW_GUIDED, r, a, -1); break;
+    case AB_RELU_RECT:
+        tau = ab_step_new(AB_OP_TAU);
+        tau.x = r;
+        tau.a = a;
+        tau.q = c->q;
+        tau.tau_floor = c->tau_floor;
+        r = ab_rect(l, r, a, ab_emit(&l->w, tau, (struct ab_dims){1, 1, 1}, true));
+        break;
+    case AB_RELU_PASS: break;
+    }
+    ab_send(l, in, r, c->relu == AB_RELU_PASS && l->vanishes[n]);
+}
+
+static void back_maxpool(struct ab_lowering *l, int n, int r)
+{
+    const struct ab_node *node = &l->w.graph->nodes[n];
+    struct ab_step s = node_step(AB_OP_MAXPOOL, n, r);
+    s.pass = AB_BWD;
+    s.switches = ab_emit_switches(&l->w, l->fwd[n]);
+    const int in = node->in[0];
+    ab_send(l, in, ab_emit(&l->w, s, l->w.graph->nodes[in].dims, false), l->vanishes[n]);
+}
+
+static void back_avgpool(struct ab_lowering *l, int n, int r)
+{
+    const int in = l->w.graph->nodes[n].in[0];
+    const struct ab_composite *c = &l->method->composite;
+    if (c->relevance) r = ab_divide(l, r, l->fwd[n], c->norm_eps, 1);
+    struct ab_step s = node_step(AB_OP_AVGPOOL, n, r);
+    s.pass = AB_BWD;
+    r = ab_emit(&l->w, s, l->w.graph->nodes[in].dims, false);
+    if (c->relevance) r = ab_pointwise(l, AB_PW_MUL, r, l->fwd[in], -1);
+    ab_send(l, in, r, c->relevance);
+}
+
+static void back_add(struct ab_lowering *l, int n, int r)
+{
+    const struct ab_node *node = &l->w.graph->nodes[n];
+    const struct ab_composite *c = &l->method->composite;
+    if (c->relevance) r = ab_divide(l, r, ab_denominator(l, n), c->norm_eps, 1);
+    for (int i = 0; i < node->n_in; i++) {
+        const int in = node->in[i];
+        const int part = c->relevance ? ab_pointwise(l, AB_PW_MUL, r, l->fwd[in], -1) : r;
+        ab_send(l, in, part, c->relevance);
+    }
+}
+
+static void back_concat(struct ab_lowering *l, int n, int r)
+{
+    const struct ab_node *node = &l->w.graph->nodes[n];
+    int channel = 0;
+    for (int i = 0; i < node->n_in; i++) {
+        const struct ab_node *in = &l->w.graph->nodes[node->in[i]];
+        struct ab_step s = node_step(AB_OP_SLICE, n, r);
+        s.channel = channel;
+        channel += in->dims.c;
+        ab_send(l, node->in[i], ab_emit(&l->w, s, in->dims, in->vector), l->vanishes[n]);
+    }
+}
+
+/* FLATTEN and PAD: the inverse index map. */
+static void back_view(struct ab_lowering *l, int n, int r, enum ab_op op)
+{
+    const struct ab_node *node = &l->w.graph->nodes[n];
+    const struct ab_node *in = &l->w.graph->nodes[node->in[0]];
+    if (op == AB_OP_PAD || !in->vector) {
+        struct ab_step s = node_step(op, n, r);
+        s.pass = AB_BWD;
+        r = ab_emit(&l->w, s, in->dims, in->vector);
+    }
+    ab_send(l, node->in[0], r, l->vanishes[n]);
+}
+
+static enum ab_status back_batchnorm(struct ab_lowering *l, int n, int r, struct ab_error *err)
+{
+    const struct ab_node *node = &l->w.graph->nodes[n];
+    if (l->method->composite.relevance && !l->method->composite.unknown_pass) {
+        return ab_fail(err, AB_ERR_UNSUPPORTED,
+                       "method %s has no rule for layer '%.80s' (batch-norm that follows no linear "
+                       "layer, so it "
+                       "cannot be folded); add unknown=pass to let relevance pass it unchanged",
+                       l->method->desc->name, node->name);
+    }
+    if (!l->method->composite.relevance) {
+        struct ab_step s = node_step(AB_OP_POINTWISE, n, r);
+        s.kind = AB_PW_AFFINE;
+        s.pass = AB_BWD;
+        r = ab_emit(&l->w, s, node->dims, node->vector);
+    }
+    ab_send(l, node->in[0], r, false);
+    return AB_OK;
+}
+
+static enum ab_status back_node(struct ab_lowering *l, int n, int r, struct ab_error *err)
+{
+    switch (l->w.graph->nodes[n].kind) {
+    case AB_NODE_CONV:
+    case AB_NODE_DENSE: return ab_back_linear(l, n, r, err);
+    case AB_NODE_RELU: back_relu(l, n, r); break;
+    case AB_NODE_MAXPOOL: back_maxpool(l, n, r); break;
+    case AB_NODE_AVGPOOL: back_avgpool(l, n, r); break;
+    case AB_NODE_BATCHNORM: return back_batchnorm(l, n, r, err);
+    case AB_NODE_ADD: back_add(l, n, r); break;
+    case AB_NODE_CONCAT: back_concat(l, n, r); break;
+    case AB_NODE_FLATTEN: back_view(l, n, r, AB_OP_FLATTEN); break;
+    case AB_NODE_PAD: back_view(l, n, r, AB_OP_PAD); break;
+    case AB_NODE_INPUT:
+    case AB_NODE_KIND_COUNT: break;
+    }
+    return AB_OK;
+}
+
+static int seed(struct ab_lowering *l)
+{
+    struct ab_step s = ab_step_new(AB_OP_SEED);
+    s.x = l->w.program->logits;
+    s.seed = l->method->composite.seed;
+    return ab_emit(&l->w, s, l->w.graph->nodes[l->w.graph->output].dims, true);
+}
+
+static enum ab_status backward(struct ab_lowering *l, int m, struct ab_error *err)
+{
+    const struct ab_graph *g = l->w.graph;
+    for (int n = 0; n < g->n_nodes; n++) l->signal[n] = -1;
+    ab_send(l, g->output, seed(l), true);
+    int input = 0;
+    for (int n = g->n_nodes - 1; n >= 0 && !l->w.failed; n--) {
+        if (g->nodes[n].kind == AB_NODE_INPUT) input = n;
+        if (l->signal[n] < 0) continue;
+        const enum ab_status status = back_node(l, n, l->signal[n], err);
+        if (status) return status;
+    }
+    int map = l->signal[input];
+    if (l->method->composite.input_mul) map = ab_pointwise(l, AB_PW_MUL, map, l->fwd[input], -1);
+    struct ab_step out = ab_step_new(AB_OP_OUTPUT);
+    out.x = map;
+    out.map = m;
+    ab_emit(&l->w, out, g->nodes[input].dims, false);
+    l->w.program->outputs[m] = map;
+    return AB_OK;
+}
+
+/* Guided methods on a network without ReLU would silently be the gradient. */
+static enum ab_status check_relus(const struct ab_graph *g, const struct ab_method *method,
+                                  struct ab_error *err)
+{
+    const enum ab_relu_rule rule = method->composite.relu;
+    if (rule == AB_RELU_GRADIENT || rule == AB_RELU_PASS) return AB_OK;
+    for (int n = 0; n < g->n_nodes; n++) {
+        if (g->nodes[n].kind == AB_NODE_RELU) return AB_OK;
+    }
+    return ab_fail(err, AB_ERR_UNSUPPORTED,
+                   "method %s changes the backward pass of ReLUs, but model '%.80s' has none; use "
+                   "gradient",
+                   method->desc->name, g->name);
+}
+
+/* What later questions need: first linear layers, and the only reader of each node. */
+static void survey(struct ab_lowering *l)
+{
+    const struct ab_graph *g = l->w.graph;
+    for (int n = 0; n < g->n_nodes; n++) {
+        l->sole_consumer[n] = -1;
+        l->below_linear[n] = false;
+        for (int i = 0; i < g->nodes[n].n_in; i++) {
+            const int in = g->nodes[n].in[i];
+            l->sole_consumer[in] = l->sole_consumer[in] == -1 ? n : -2;
+            if (l->below_linear[in] || is_linear(&g->nodes[in])) l->below_linear[n] = true;
+        }
+    }
+}
+
+static bool open_lowering(struct ab_lowering *l, const struct ab_graph *graph, int n_methods)
+{
+    const size_t n = (size_t)graph->n_nodes;
+    l->fwd = malloc(sizeof *l->fwd * n);
+    l->signal = malloc(sizeof *l->signal * n);
+    l->sole_consumer = malloc(sizeof *l->sole_consumer * n);
+    l->vanishes = calloc(n, sizeof *l->vanishes);
+    l->below_linear = calloc(n, sizeof *l->below_linear);
+    l->w.program->outputs = calloc((size_t)n_methods, sizeof *l->w.program->outputs);
+    return l->fwd && l->signal && l->sole_consumer && l->vanishes && l->below_linear &&
+           l->w.program->outputs;
+}
+
+static void close_lowering(struct ab_lowering *l)
+{
+    free(l->fwd);
+    free(l->signal);
+    free(l->sole_consumer);
+    free(l->vanishes);
+    free(l->below_linear);
+}
+
+enum ab_status ab_lower(const struct ab_graph *graph, const struct ab_method *const *methods,
+                        int n_methods, struct ab_program *program, struct ab_error *err)
+{
+    *program = (struct ab_program){.n_outputs = n_methods};
+    struct ab_lowering l = {.w = {.graph = graph, .program = program}};
+    enum ab_status status = AB_OK;
+    if (open_lowering(&l, graph, n_methods)) {
+        survey(&l);
+        forward(&l);
+        for (int m = 0; m < n_methods && !status && !l.w.failed; m++) {
+            l.method = methods[m];
+            status = check_relus(graph, methods[m], err);
+            if (!status) status = backward(&l, m, err);
+        }
+    } else {
+        l.w.failed = true;
+    }
+    if (!status && l.w.failed)
+        status = ab_fail(err, AB_ERR_MEMORY, "out of memory for the plan's program");
+    close_lowering(&l);
+    if (status)
+        ab_program_free(program);
+    else
+        ab_program_liveness(program);
+    return status;
+}

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+// The state of lowering, the small steps of which rules are made, and the rules of linear layers.
+#ifndef AB_RULES_H
+#define AB_RULES_H
+
+#include "plan/builder.h"
+
+struct ab_lowering {
+    struct ab_writer w;
+    const struct ab_method *method;
+    int *fwd;           /* forward value of each node */
+    int *signal;        /* R at each node's output, -1: none has arrived */
+    bool *vanishes;     /* see lower.c */
+    int *sole_consumer; /* the one node that reads this one; -1: none, -2: several */
+    bool *below_linear; /* some linear layer lies between this node and the image */
+};
+
+/* dst = kind(x; a, z), of x's shape. */
+int ab_pointwise(struct ab_lowering *l, enum ab_pointwise_kind kind, int x, int a, int z);
+/* scale * x / st(z) */
+int ab_divide(struct ab_lowering *l, int x, int z, float eps, float scale);
+/* x where a*x > tau */
+int ab_rect(struct ab_lowering *l, int x, int a, int tau);
+/* The linear map of layer n or its adjoint, with the weights transformed by wmod; add: a value
+ * added, or -1. */
+int ab_linear(struct ab_lowering *l, int n, enum ab_pass pass, enum ab_wmod wmod, enum ab_bias bias,
+              int x, int add);
+/* Signal `signal` arrives at the output of `node`; signals add up. */
+void ab_send(struct ab_lowering *l, int node, int signal, bool vanishes);
+/* The value to divide R at node n by: z, or the ReLU's output where that is the same. */
+int ab_denominator(const struct ab_lowering *l, int n);
+/* R at the output of the linear layer n becomes R at its input. */
+enum ab_status ab_back_linear(struct ab_lowering *l, int n, int r, struct ab_error *err);
+
+#endif
