@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+// Packing of convolution weights, wmod applied, in the layout that a kernel reads.
+#include <string.h>
+
+#include "conv2d_geom.h"
+
+enum layout { LAYOUT_NONE, LAYOUT_DIRECT, LAYOUT_DOT, LAYOUT_DEPTHWISE };
+
+static enum layout layout_of(const struct ab_kernel *k)
+{
+    if (k->isa == AB_ISA_ref) return LAYOUT_NONE;
+    if (strcmp(k->variant, "dot") == 0) return LAYOUT_DOT;
+    if (strcmp(k->variant, "depthwise") == 0) return LAYOUT_DEPTHWISE;
+    return LAYOUT_DIRECT;
+}
+
+/* The weight that joins a dst and a src channel, 0 across groups and for padding lanes. */
+static float weight(const struct ab_conv2d_args *a, int dst_c, int src_c, int ky, int kx)
+{
+    const struct ab_conv2d_shape *s = &a->shape;
+    const int oc = a->pass == AB_FWD ? dst_c : src_c, ic = a->pass == AB_FWD ? src_c : dst_c;
+    const int icg = s->ic / s->g, ocg = s->oc / s->g;
+    if (oc >= s->oc || ic >= s->ic || oc / ocg != ic / icg) return 0.0f;
+    const ptrdiff_t at = (((ptrdiff_t)oc * icg + ic % icg) * s->kh + ky) * s->kw + kx;
+    return ab_conv2d_wmod(a->wmod, a->wei[at]);
+}
+
+/* All taps of one phase between dst lanes [dst_c, dst_c + dst_lanes) and src channels [begin,end),
+ * which lie in one block: the innermost index is the dst lane. */
+static float *pack_taps(const struct ab_conv2d_args *a, const struct ab_conv2d_phase *p, int dst_c,
+                        struct ab_conv2d_span src, float *out)
+{
+    for (int ty = 0; ty < p->y.taps; ty++)
+        for (int tx = 0; tx < p->x.taps; tx++)
+            for (int c = src.begin; c < src.end; c++)
+                for (int o = 0; o < AB_LANES; o++)
+                    *out++ = weight(a, dst_c + o, c, p->y.k0 + ty * p->y.kstep,
+                                    p->x.k0 + tx * p->x.kstep);
+    return out;
+}
+
+static void pack_direct(const struct ab_conv2d_args *a, const struct ab_conv2d_phase *p, float *out)
+{
+    const int blocks = ab_blocks(ab_conv2d_dst_channels(&a->shape, a->pass));
+    const int widest = ab_conv2d_inputs_max(&a->shape, a->pass);
+    out += ab_conv2d_phase_start(p, widest, blocks);
+    for (int b = 0; b < blocks; b++, out += ab_conv2d_stream(p, widest)) {
+        const struct ab_conv2d_span in = ab_conv2d_inputs(&a->shape, a->pass, b);
+        float *w = out;
+        for (int c = in.begin; c < in.end;) {
+            const int block_end = (c / AB_LANES + 1) * AB_LANES;
+            const int end = block_end < in.end ? block_end : in.end;
+            w = pack_taps(a, p, b * AB_LANES, (struct ab_conv2d_span){c, end}, w);
+            c = end;
+        }
+        memset(w, 0, sizeof *w * (size_t)(out + ab_conv2d_stream(p, widest) - w));
+    }
+}
+
+/* [src block][tap][dst channel][16 src lanes] per phase. */
+static void pack_dot(const struct ab_conv2d_args *a, const struct ab_conv2d_phase *p, float *out)
+{
+    const int outputs = ab_conv2d_dst_channels(&a->shape, a->pass);
+    const int blocks = ab_blocks(ab_conv2d_src_channels(&a->shape, a->pass));
+    out += (ptrdiff_t)p->taps_before * blocks * outputs * AB_LANES;
+    for (int b = 0; b < blocks; b++)
+        for (int ty = 0; ty < p->y.taps; ty++)
+            for (int tx = 0; tx < p->x.taps; tx++)
+                for (int o = 0; o < outputs; o++)
+                    for (int c = 0; c < AB_LANES; c++)
+                        *out++ = weight(a, o, b * AB_LANES + c, p->y.k0 + ty * p->y.kstep,
+                                        p->x.k0 + tx * p->x.kstep);
+}
+
+/* [block][kh][kw][16 lanes], the same for both passes. */
+static void pack_depthwise(const struct ab_conv2d_args *a, float *out)
+{
+    const struct ab_conv2d_shape *s = &a->shape;
+    for (int b = 0; b < ab_blocks(s->oc); b++)
+        for (int ky = 0; ky < s->kh; ky++)
+            for (int kx = 0; kx < s->kw; kx++)
+                for (int c = b * AB_LANES; c < (b + 1) * AB_LANES; c++)
+                    *out++ = weight(a, c, c, ky, kx);
+}
+
+size_t ab_conv2d_pack_size(const struct ab_kernel *k, const struct ab_conv2d_args *args)
+{
+    const struct ab_conv2d_shape *s = &args->shape;
+    const size_t tap = sizeof(float) * AB_LANES * (size_t)s->kh * (size_t)s->kw;
+    const int dst_channels = ab_conv2d_dst_channels(s, args->pass);
+    const size_t src_blocks = (size_t)ab_blocks(ab_conv2d_src_channels(s, args->pass));
+    switch (layout_of(k)) {
+    case LAYOUT_DIRECT:
+        return tap * (size_t)ab_blocks(dst_channels) * (size_t)ab_conv2d_inputs_max(s, args->pass);
+    case LAYOUT_DOT: return tap * (size_t)dst_channels * src_blocks;
+    case LAYOUT_DEPTHWISE: return tap * src_blocks;
+    default: return 0;
+    }
+}
+
+void ab_conv2d_pack(const struct ab_kernel *k, const struct ab_conv2d_args *args, void *pack)
+{
+    const enum layout layout = layout_of(k);
+    if (layout == LAYOUT_DEPTHWISE) pack_depthwise(args, pack);
+    for (int i = 0; i < ab_conv2d_phases(&args->shape, args->pass); i++) {
+        const struct ab_conv2d_phase p = ab_conv2d_phase_at(&args->shape, args->pass, i);
+        if (layout == LAYOUT_DIRECT) pack_direct(args, &p, pack);
+        if (layout == LAYOUT_DOT) pack_dot(args, &p, pack);
+    }
+}

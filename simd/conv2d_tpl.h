@@ -1,0 +1,371 @@
+// SPDX-License-Identifier: Apache-2.0
+// Direct convolution, both passes, over the vector vocabulary. Include one vec_<isa>.h first and
+// define TILE_PIXELS and TILE_BLOCKS (1 or 2), argued for in conv2d_<isa>.c, and TILE_TABLE.
+//
+// Loops: image, block of rows, phase, chunk of src channels, dst block(s), row, tile of pixels;
+// inside a tile: src block, tap, src lane. A tile's accumulators live in registers for one whole
+// chunk and are then added to dst, so dst is touched once per chunk, the weights of (chunk, dst
+// blocks) stay in L2 for all rows of the row block, and the src rows of a row block for all dst
+// blocks. The partial sums of chunks also shorten the longest rounding chain.
+//
+// Every element is the sum over taps and channels in one fixed order, chunk by chunk; chunks depend
+// on the shape alone. Only tile widths and row blocks depend on the range, and they do not matter.
+#ifndef AB_CONV2D_TPL_H
+#define AB_CONV2D_TPL_H
+
+#include "conv2d_geom.h"
+#include "pointwise_tpl.h"
+
+enum {
+    /* Products per output and chunk: 1152 * 32 dst lanes * 4 bytes = 147 KB of weights, which
+     * leaves most of an L2 of 512 KB and more to src rows. Shorter chunks store dst more often
+     * (16 channels cost 5-10 %), much longer ones miss L2. */
+    CHUNK_PRODUCTS = 1152,
+    /* Bytes of src that one row block reads: the other tenant of L2. */
+    ROWS_BYTES = 256 * 1024,
+    /* Vectors of one dst block that a tile computes together. */
+    BLOCK_VECS = AB_LANES / VL < 2 ? AB_LANES / VL : 2,
+    TILE_VECS = TILE_BLOCKS * BLOCK_VECS,
+};
+
+/* One tile: neighbouring positions times one or two dst blocks, over one chunk. Strides in floats.
+ */
+struct tile {
+    const float *src;             /* pixel 0, first tap inside the image, first channel */
+    const float *wei;             /* the chunk's part of the stream of the first dst block */
+    ptrdiff_t wei_block;          /* to the next dst block */
+    ptrdiff_t wei_lead, wei_tail; /* weights of the rows outside src, before and after; per lane */
+    ptrdiff_t src_block, src_row, src_col, src_pix;
+    int begin, end; /* src channels */
+    int rows, cols; /* taps */
+    float *dst;
+    const float *plus, *bias; /* added to the sum; NULL: nothing */
+    ptrdiff_t dst_block, dst_pix, plus_block, plus_pix;
+};
+
+/* Where vector v of a tile lies in something that is 16 lanes per block, `block` floats apart. */
+AB_INLINE ptrdiff_t vec_at(int v, ptrdiff_t block)
+{
+    return v / BLOCK_VECS * block + v % BLOCK_VECS * VL;
+}
+
+AB_INLINE void load_weights(const float *w, ptrdiff_t block, int nv, vec *out)
+{
+    AB_UNROLL for (int v = 0; v < nv; v++) out[v] = v_load(w + vec_at(v, block));
+}
+
+/* acc += weights * src over `lanes` consecutive src lanes. */
+AB_INLINE void sum_lanes(const float *x, ptrdiff_t pix, const float *w, ptrdiff_t wei_block,
+                         int lanes, int nv, int np, vec acc[][TILE_VECS])
+{
+    int c = 0;
+    for (; c + 4 <= lanes; c += 4, x += 4, w += 4 * AB_LANES) {
+        vquad q[TILE_PIXELS];
+        vec wv[TILE_VECS];
+        AB_UNROLL for (int p = 0; p < np; p++) q[p] = v_quad(x + p * pix);
+#define LANE(i)                                                                                    \
+    load_weights(w + (i)*AB_LANES, wei_block, nv, wv);                                             \
+    AB_UNROLL for (int p = 0; p < np; p++)                                                         \
+    {                                                                                              \
+        AB_UNROLL for (int v = 0; v < nv; v++) acc[p][v] = v_fma_quad(acc[p][v], wv[v], q[p], i);  \
+    }
+        LANE(0)
+        LANE(1)
+        LANE(2)
+        LANE(3)
+#undef LANE
+    }
+    for (; c < lanes; c++, x++, w += AB_LANES) {
+        vec wv[TILE_VECS];
+        load_weights(w, wei_block, nv, wv);
+        AB_UNROLL for (int p = 0; p < np; p++)
+        {
+            const vec xv = v_bcast(x + p * pix);
+            AB_UNROLL for (int v = 0; v < nv; v++) acc[p][v] = v_fma(wv[v], xv, acc[p][v]);
+        }
+    }
+}
+
+AB_INLINE void store_sums(const struct tile *t, int half, int nv, int np, vec acc[][TILE_VECS])
+{
+    AB_UNROLL for (int v = 0; v < nv; v++)
+    {
+        const vec bias = t->bias ? v_load(t->bias + half + vec_at(v, AB_LANES)) : v_zero();
+        AB_UNROLL for (int p = 0; p < np; p++)
+        {
+            vec sum = v_add(acc[p][v], bias);
+            if (t->plus)
+                sum =
+                    v_add(sum, v_load(t->plus + half + p * t->plus_pix + vec_at(v, t->plus_block)));
+            v_store(t->dst + half + p * t->dst_pix + vec_at(v, t->dst_block), sum);
+        }
+    }
+}
+
+/* The tile with constant counts of dst blocks and pixels, and src_pix = step*16 if step > 0. */
+AB_INLINE void tile_body(const struct tile *t, int blocks, int np, int step)
+{
+    const int nv = blocks * BLOCK_VECS;
+    const ptrdiff_t pix = step ? step * AB_LANES : t->src_pix;
+    for (int half = 0; half < AB_LANES; half += BLOCK_VECS * VL) {
+        vec acc[TILE_PIXELS][TILE_VECS];
+        AB_UNROLL for (int p = 0; p < np; p++)
+        {
+            AB_UNROLL for (int v = 0; v < nv; v++) acc[p][v] = v_zero();
+        }
+        const float *src = t->src, *w = t->wei + half;
+        for (int c = t->begin; c < t->end;) {
+            const int block_end = (c / AB_LANES + 1) * AB_LANES;
+            const int lanes = (block_end < t->end ? block_end : t->end) - c;
+            w += lanes * t->wei_lead;
+            for (int ty = 0; ty < t->rows; ty++) {
+                const float *x = src + ty * t->src_row;
+                for (int tx = 0; tx < t->cols; tx++, x += t->src_col) {
+                    sum_lanes(x, pix, w, t->wei_block, lanes, nv, np, acc);
+                    w += lanes * AB_LANES;
+                }
+            }
+            src += t->src_block - c % AB_LANES;
+            w += lanes * t->wei_tail;
+            c += lanes;
+        }
+        store_sums(t, half, nv, np, acc);
+    }
+}
+
+#define TILE_STEP(blocks, np, step)                                                                \
+    static void tile_##blocks##_##np##_##step(const struct tile *t)                                \
+    {                                                                                              \
+        tile_body(t, blocks, np, step);                                                            \
+    }
+#define TILE(blocks, np) TILE_STEP(blocks, np, 1) TILE_STEP(blocks, np, 2) TILE_STEP(blocks, np, 0)
+TILE_TABLE(TILE)
+#undef TILE
+
+static void (*const tiles[3][TILE_BLOCKS][TILE_PIXELS])(const struct tile *) = {
+#define TILE(blocks, np)                                                                           \
+    [0][blocks - 1][np - 1] = tile_##blocks##_##np##_0,                                            \
+                         [1][blocks - 1][np - 1] = tile_##blocks##_##np##_1,                       \
+                         [2][blocks - 1][np - 1] = tile_##blocks##_##np##_2,
+    TILE_TABLE(TILE)
+#undef TILE
+};
+
+/* One phase of one image, and what its rows have in common. */
+struct job {
+    const struct ab_conv2d_args *a;
+    struct ab_conv2d_phase phase;
+    int n;
+    int inputs_max;
+    int chunk_blocks;
+    bool flat;    /* rows follow each other without a gap: 1x1 kernels take them as one */
+    bool aliased; /* the epilogue reads what dst overwrites */
+};
+
+/* A chunk of src channels for one or two dst blocks. */
+struct part {
+    int block, blocks;
+    struct ab_conv2d_span inputs, chunk;
+    bool first, last;
+};
+
+static bool follows(const struct ab_view *v, int width)
+{
+    return !v->data || v->row == (ptrdiff_t)width * AB_LANES;
+}
+
+static bool is_flat(const struct ab_conv2d_args *a, const struct ab_conv2d_phase *p)
+{
+    const int width = p->x.count;
+    return p->y.taps == 1 && p->x.taps == 1 && p->y.dst_step == 1 && p->x.dst_step == 1 &&
+           p->y.src_step == 1 && p->x.src_step == 1 && p->y.d0 == 0 && p->x.d0 == 0 &&
+           ab_conv2d_src_h(&a->shape, a->pass) >= p->y.count && follows(&a->src, width) &&
+           follows(&a->dst, width) && follows(&a->add, width) && follows(&a->f.a, width) &&
+           follows(&a->f.z, width);
+}
+
+static void init_job(struct job *j, const struct ab_conv2d_args *a, int n, int phase)
+{
+    const struct ab_conv2d_shape *s = &a->shape;
+    const int blocks = ab_blocks(ab_conv2d_src_channels(s, a->pass));
+    j->a = a;
+    j->n = n;
+    j->phase = ab_conv2d_phase_at(s, a->pass, phase);
+    j->inputs_max = ab_conv2d_inputs_max(s, a->pass);
+    j->flat = is_flat(a, &j->phase);
+    j->aliased =
+        a->f.kind != AB_PW_COPY && (a->f.a.data == a->dst.data || a->f.z.data == a->dst.data);
+    /* As many chunks as the products ask for, of about equal length. */
+    const int taps = j->phase.y.taps * j->phase.x.taps;
+    const int chunks = (blocks * AB_LANES * taps + CHUNK_PRODUCTS / 2) / CHUNK_PRODUCTS;
+    j->chunk_blocks = chunks > 1 && !j->aliased ? (blocks + chunks - 1) / chunks : blocks;
+}
+
+/* Chunk k of the dst blocks at `block`; false if their channels end before. */
+static bool find_part(const struct job *j, int block, int k, struct part *p)
+{
+    const struct ab_conv2d_args *a = j->a;
+    p->block = block;
+    p->blocks = 1;
+    p->inputs = ab_conv2d_inputs(&a->shape, a->pass, block);
+    if (TILE_BLOCKS == 2 && block + 1 < a->range.b1) {
+        const struct ab_conv2d_span next = ab_conv2d_inputs(&a->shape, a->pass, block + 1);
+        if (next.begin == p->inputs.begin && next.end == p->inputs.end) p->blocks = 2;
+    }
+    const int begin = (p->inputs.begin / AB_LANES + k * j->chunk_blocks) * AB_LANES;
+    const int end = begin + j->chunk_blocks * AB_LANES;
+    p->chunk.begin = begin > p->inputs.begin ? begin : p->inputs.begin;
+    p->chunk.end = end < p->inputs.end ? end : p->inputs.end;
+    p->first = k == 0;
+    p->last = p->chunk.end == p->inputs.end;
+    return p->chunk.begin < p->chunk.end;
+}
+
+/* Epilogue of `pixels` finished positions of the part's blocks, in place at x. */
+static void finish(const struct job *j, const struct part *p, struct pw_at at, float *x,
+                   ptrdiff_t block, ptrdiff_t pix, int pixels)
+{
+    const int channels = ab_conv2d_dst_channels(&j->a->shape, j->a->pass);
+    for (int b = 0; b < p->blocks; b++, x += block) {
+        at.block = p->block + b;
+        pw_pixels(&j->a->f, &at, x, pix, pixels);
+        /* NaN or infinite src makes NaN of zero weights. */
+        for (int l = channels - at.block * AB_LANES; l < AB_LANES; l++)
+            for (int i = 0; i < pixels; i++) x[i * pix + l] = 0.0f;
+    }
+}
+
+/* A tile whose epilogue reads a or z from dst: finished outside dst, then copied. */
+static void run_aliased(const struct job *j, const struct part *p, struct pw_at at,
+                        const struct tile *t, int pixels, void (*run)(const struct tile *))
+{
+    _Alignas(64) float sums[TILE_BLOCKS * TILE_PIXELS * AB_LANES];
+    struct tile own = *t;
+    own.dst = sums;
+    own.dst_block = TILE_PIXELS * AB_LANES;
+    own.dst_pix = AB_LANES;
+    run(&own);
+    finish(j, p, at, sums, own.dst_block, own.dst_pix, pixels);
+    for (int b = 0; b < p->blocks; b++)
+        for (int i = 0; i < pixels; i++)
+            for (int l = 0; l < AB_LANES; l++)
+                t->dst[b * t->dst_block + i * t->dst_pix + l] =
+                    sums[b * own.dst_block + i * AB_LANES + l];
+}
+
+/* `count` positions of the phase's row y from its first column, all of one chunk. */
+static void run_row(const struct job *j, const struct part *p, struct tile t, int y, int count)
+{
+    const struct ab_conv2d_args *a = j->a;
+    const struct ab_conv2d_axis *ay = &j->phase.y, *ax = &j->phase.x;
+    struct pw_at at = {j->n, p->block, ay->dst0 + y * ay->dst_step, ax->dst0, ax->dst_step};
+    const int tile_count = (count + TILE_PIXELS - 1) / TILE_PIXELS;
+    const int step = ax->src_step <= 2 ? ax->src_step : 0;
+    float *row = a->dst.data + ab_view_at(&a->dst, j->n, p->block, at.y, at.x0);
+    t.dst = row;
+    if (!p->first)
+        t.plus = row;
+    else if (a->add.data)
+        t.plus = a->add.data + ab_view_at(&a->add, j->n, p->block, at.y, at.x0);
+    for (int i = 0, done = 0; i < tile_count; i++) {
+        const int np = count / tile_count + (i < count % tile_count);
+        void (*const run)(const struct tile *) = tiles[step][p->blocks - 1][np - 1];
+        if (j->aliased)
+            run_aliased(j, p, at, &t, np, run);
+        else
+            run(&t);
+        done += np;
+        at.x0 = ax->dst0 + done * ax->dst_step;
+        t.src += np * t.src_pix;
+        t.dst += np * t.dst_pix;
+        if (t.plus) t.plus += np * t.plus_pix;
+    }
+    at.x0 = ax->dst0;
+    if (p->last && !j->aliased) finish(j, p, at, row, t.dst_block, t.dst_pix, count);
+}
+
+static void run_part(const struct job *j, const struct part *p, struct ab_conv2d_span rows)
+{
+    const struct ab_conv2d_args *a = j->a;
+    const struct ab_conv2d_axis *ay = &j->phase.y, *ax = &j->phase.x;
+    const ptrdiff_t stream = ab_conv2d_stream(&j->phase, j->inputs_max);
+    const int blocks = ab_blocks(ab_conv2d_dst_channels(&a->shape, a->pass));
+    const ptrdiff_t wei =
+        ab_conv2d_phase_start(&j->phase, j->inputs_max, blocks) + p->block * stream +
+        (ptrdiff_t)(p->chunk.begin - p->inputs.begin) * ay->taps * ax->taps * AB_LANES;
+    struct tile t = {
+        .wei = (const float *)a->pack + wei,
+        .wei_block = stream,
+        .src_block = a->src.block,
+        .src_row = ay->dstep * a->src.row,
+        .src_col = (ptrdiff_t)ax->dstep * AB_LANES,
+        .src_pix = (ptrdiff_t)ax->src_step * AB_LANES,
+        .begin = p->chunk.begin,
+        .end = p->chunk.end,
+        .cols = ax->taps,
+        .bias = p->first && a->bias && a->pass == AB_FWD ? a->bias + p->block * AB_LANES : NULL,
+        .dst_block = a->dst.block,
+        .dst_pix = (ptrdiff_t)ax->dst_step * AB_LANES,
+        .plus_block = p->first ? a->add.block : a->dst.block,
+        .plus_pix = (ptrdiff_t)ax->dst_step * AB_LANES,
+    };
+    for (int y = rows.begin; y < rows.end; y++) {
+        const int src_h = ab_conv2d_src_h(&a->shape, a->pass);
+        const struct ab_conv2d_span inside = ab_conv2d_inside(ay, y, src_h);
+        const int sy = y * ay->src_step + ay->d0 + inside.begin * ay->dstep;
+        const int src_block = p->chunk.begin / AB_LANES, lane = p->chunk.begin % AB_LANES;
+        t.rows = inside.end - inside.begin;
+        t.wei_lead = (ptrdiff_t)inside.begin * ax->taps * AB_LANES;
+        t.wei_tail = (ptrdiff_t)(ay->taps - inside.end) * ax->taps * AB_LANES;
+        t.src = a->src.data + lane;
+        if (t.rows > 0) t.src += ab_view_at(&a->src, j->n, src_block, sy, ax->d0);
+        run_row(j, p, t, y, j->flat ? ax->count * (rows.end - rows.begin) : ax->count);
+        if (j->flat) break;
+    }
+}
+
+static void run_rows(const struct job *j, int y0, int y1)
+{
+    const struct ab_conv2d_span rows = ab_conv2d_positions(&j->phase.y, y0, y1);
+    if (rows.begin == rows.end || j->phase.x.count == 0) return;
+    for (int k = 0, more = 1; more; k++) {
+        struct part p;
+        more = 0;
+        for (int b = j->a->range.b0; b < j->a->range.b1; b += p.blocks) {
+            if (!find_part(j, b, k, &p)) continue;
+            run_part(j, &p, rows);
+            more |= !p.last;
+        }
+    }
+}
+
+/* dst rows whose src rows, over one chunk, amount to ROWS_BYTES. */
+static int row_block(const struct job *j)
+{
+    const struct ab_conv2d_args *a = j->a;
+    const ptrdiff_t row = (a->src.row < 0 ? -a->src.row : a->src.row) * (ptrdiff_t)sizeof(float);
+    const ptrdiff_t per_row = row * j->chunk_blocks * j->phase.y.src_step / j->phase.y.dst_step;
+    const ptrdiff_t rows = ROWS_BYTES / (per_row > 0 ? per_row : 1);
+    const int height = a->range.y1 - a->range.y0;
+    return rows < 4 ? 4 : rows < height ? (int)rows : height > 0 ? height : 1;
+}
+
+AB_INLINE void conv2d_direct(const struct ab_conv2d_args *a)
+{
+    const struct ab_range *r = &a->range;
+    const int phases = ab_conv2d_phases(&a->shape, a->pass);
+    if (r->b0 >= r->b1) return;
+    for (int n = r->n0; n < r->n1; n++) {
+        struct job j;
+        init_job(&j, a, n, 0);
+        const int step = row_block(&j);
+        for (int y = r->y0; y < r->y1; y += step) {
+            for (int i = 0; i < phases; i++) {
+                init_job(&j, a, n, i);
+                run_rows(&j, y, y + step < r->y1 ? y + step : r->y1);
+            }
+        }
+    }
+}
+
+#endif

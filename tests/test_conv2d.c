@@ -1,0 +1,621 @@
+// SPDX-License-Identifier: Apache-2.0
+// Every conv2d kernel of this CPU against `ref` (exact integers, bit for bit), against an
+// independent double loop over NCHW data (real numbers, the bound of docs/numerics.md), against
+// itself on pieces of the range, and as an adjoint pair.
+#include "support.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MAX_KERNELS = 32 };
+
+/* ---- shapes ---- */
+
+/* Geometry of one axis or both; oh and ow follow. */
+#define SQUARE(i, k, s, d, p) i, i, k, k, s, s, d, d, p, p, p, p
+struct layer {
+    int n, g, ic, oc, ih, iw, kh, kw, sh, sw, dh, dw, pt, pl, pb, pr;
+};
+
+static const struct layer layers[] = {
+    {1, 1, 16, 32, SQUARE(8, 3, 1, 1, 1)},
+    {1, 1, 1, 1, SQUARE(1, 1, 1, 1, 0)},
+    {2, 1, 5, 7, SQUARE(9, 3, 1, 1, 1)},
+    {1, 1, 3, 64, SQUARE(17, 3, 1, 1, 1)},
+    {1, 1, 64, 3, SQUARE(15, 3, 1, 1, 1)},
+    {1, 1, 33, 50, 7, 19, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1},
+    {2, 1, 40, 40, SQUARE(7, 3, 1, 1, 1)},
+    {1, 1, 160, 20, SQUARE(5, 3, 1, 1, 1)},
+    {1, 1, 300, 33, SQUARE(4, 3, 1, 1, 1)},
+    {1, 1, 17, 48, SQUARE(14, 3, 2, 1, 1)},
+    {2, 1, 20, 18, SQUARE(11, 3, 3, 1, 1)},
+    {1, 1, 6, 9, SQUARE(10, 3, 3, 1, 0)},
+    {1, 1, 18, 34, SQUARE(13, 3, 1, 2, 2)},
+    {1, 1, 18, 18, SQUARE(13, 3, 2, 2, 2)},
+    {1, 1, 9, 18, SQUARE(16, 4, 2, 3, 5)},
+    {1, 1, 10, 12, SQUARE(12, 5, 3, 2, 4)},
+    {1, 1, 64, 80, SQUARE(7, 1, 1, 1, 0)},
+    {2, 1, 35, 16, 6, 5, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0},
+    {1, 1, 20, 40, SQUARE(9, 1, 2, 1, 0)},
+    {1, 1, 20, 24, SQUARE(8, 1, 3, 1, 1)},
+    {1, 1, 3, 24, SQUARE(29, 7, 2, 1, 3)},
+    {1, 1, 3, 20, SQUARE(35, 11, 4, 1, 2)},
+    {1, 1, 4, 17, SQUARE(3, 7, 1, 1, 3)},
+    {1, 1, 4, 5, SQUARE(2, 11, 4, 1, 5)},
+    {1, 1, 19, 2, 5, 3, 9, 2, 2, 1, 1, 2, 4, 1, 6, 2},
+    {1, 1, 8, 21, 9, 14, 3, 2, 1, 3, 2, 1, 0, 2, 3, 1},
+    {1, 1, 21, 8, 12, 7, 2, 5, 3, 2, 1, 1, 1, 4, 0, 0},
+    {1, 1, 12, 12, 6, 40, 1, 7, 1, 1, 1, 1, 0, 3, 0, 3},
+    {1, 1, 12, 12, 40, 3, 7, 1, 1, 1, 1, 1, 3, 0, 3, 0},
+    {1, 1, 5, 5, SQUARE(4, 2, 1, 1, 3)},
+    {1, 1, 4, 4, 1, 1, 1, 1, 5, 5, 1, 1, 0, 0, 0, 0},
+    {1, 2, 32, 64, SQUARE(6, 3, 1, 1, 1)},
+    {1, 32, 128, 128, SQUARE(7, 3, 1, 1, 1)},
+    {1, 32, 128, 128, SQUARE(8, 3, 2, 1, 1)},
+    {2, 3, 21, 15, SQUARE(6, 3, 1, 1, 1)},
+    {1, 3, 72, 48, SQUARE(5, 3, 2, 1, 1)},
+    {1, 4, 8, 100, SQUARE(5, 1, 1, 1, 0)},
+    {1, 32, 32, 32, SQUARE(9, 3, 1, 1, 1)},
+    {2, 20, 20, 20, SQUARE(15, 3, 2, 1, 1)},
+    {1, 7, 7, 7, 8, 17, 5, 3, 3, 1, 1, 2, 2, 0, 3, 4},
+    {1, 16, 16, 32, SQUARE(6, 3, 1, 1, 1)},
+};
+enum { LAYERS = sizeof layers / sizeof *layers };
+
+static int out_size(int in, int before, int after, int k, int dilation, int stride)
+{
+    return (in + before + after - (dilation * (k - 1) + 1)) / stride + 1;
+}
+
+static struct ab_conv2d_shape shape_of(const struct layer *l)
+{
+    return (struct ab_conv2d_shape){
+        .n = l->n,
+        .g = l->g,
+        .ic = l->ic,
+        .ih = l->ih,
+        .iw = l->iw,
+        .oc = l->oc,
+        .oh = out_size(l->ih, l->pt, l->pb, l->kh, l->dh, l->sh),
+        .ow = out_size(l->iw, l->pl, l->pr, l->kw, l->dw, l->sw),
+        .kh = l->kh,
+        .kw = l->kw,
+        .sh = l->sh,
+        .sw = l->sw,
+        .dh = l->dh,
+        .dw = l->dw,
+        .pt = l->pt,
+        .pl = l->pl,
+        .pb = l->pb,
+        .pr = l->pr,
+    };
+}
+
+static bool is_depthwise(const struct ab_conv2d_shape *s)
+{
+    return s->g > 1 && s->g == s->ic && s->g == s->oc;
+}
+
+/* ---- problems ---- */
+
+/* Everything that one call reads and writes, between guard pages. */
+struct problem {
+    struct ab_conv2d_args args;
+    struct guarded wei, bias, pack, mul, shift;
+    struct blocked src, dst, add, a, z;
+    enum guard_side side;
+    float tau[4];
+};
+
+static const struct ab_halo no_halo = {0, 0, 0, 0};
+
+/* A tensor of dst's size, tight so that rows follow each other, or with a halo of its own. */
+static struct blocked like_dst(const struct problem *p, struct ab_halo halo)
+{
+    const struct ab_conv2d_shape *s = &p->args.shape;
+    return p->args.pass == AB_FWD ? blocked_new(s->n, s->oc, s->oh, s->ow, halo, p->side)
+                                  : blocked_new(s->n, s->ic, s->ih, s->iw, halo, p->side);
+}
+
+static void padded_vector(struct guarded *g, int channels, enum guard_side side, enum fill fill,
+                          struct rng *r)
+{
+    const size_t size = (size_t)ab_blocks(channels) * AB_LANES;
+    float *v = guard_floats(g, size, 64, side);
+    memset(v, 0, size * sizeof *v);
+    fill_floats(v, (size_t)channels, fill, r);
+}
+
+static struct problem problem_new(const struct layer *l, enum ab_pass pass, enum ab_wmod wmod,
+                                  enum fill fill, enum guard_side side, struct rng *r)
+{
+    struct problem p = {.side = side};
+    const struct ab_conv2d_shape s = shape_of(l);
+    p.args.shape = s;
+    p.args.pass = pass;
+    p.args.wmod = wmod;
+    const size_t weights = (size_t)(s.oc * (s.ic / s.g) * s.kh * s.kw);
+    fill_floats(guard_floats(&p.wei, weights, sizeof(float), side), weights, fill, r);
+    padded_vector(&p.bias, s.oc, side, fill, r);
+    p.args.wei = p.wei.data;
+    p.args.bias = p.bias.data;
+    const struct ab_halo halo = ab_conv2d_halo(&s, pass);
+    p.src = pass == AB_FWD ? blocked_new(s.n, s.ic, s.ih, s.iw, halo, side)
+                           : blocked_new(s.n, s.oc, s.oh, s.ow, halo, side);
+    blocked_fill(&p.src, fill, r);
+    p.dst = like_dst(&p, side == GUARD_LEFT ? no_halo : (struct ab_halo){1, 2, 1, 0});
+    p.args.src = p.src.view;
+    p.args.dst = p.dst.view;
+    p.args.range = blocked_range(&p.dst);
+    p.args.f.kind = AB_PW_COPY;
+    return p;
+}
+
+static void problem_free(struct problem *p)
+{
+    struct guarded *const memory[] = {&p->wei, &p->bias, &p->pack, &p->mul, &p->shift};
+    struct blocked *const tensors[] = {&p->src, &p->dst, &p->add, &p->a, &p->z};
+    for (size_t i = 0; i < sizeof memory / sizeof *memory; i++) {
+        if (memory[i]->map) guard_check(memory[i]);
+        guard_free(memory[i]);
+    }
+    for (size_t i = 0; i < sizeof tensors / sizeof *tensors; i++)
+        if (tensors[i]->mem.map) blocked_free(tensors[i]);
+}
+
+static void describe(const struct ab_kernel *k, const struct problem *p, const char *what)
+{
+    const struct ab_conv2d_shape *s = &p->args.shape;
+    context("%s %s: %s wmod %d f %d n%d g%d ic%d ih%d iw%d oc%d oh%d ow%d kh%d kw%d sh%d sw%d dh%d "
+            "dw%d pt%d pl%d rows [%d,%d) blocks [%d,%d)",
+            what, k->name, p->args.pass == AB_FWD ? "fwd" : "bwd", p->args.wmod, p->args.f.kind,
+            s->n, s->g, s->ic, s->ih, s->iw, s->oc, s->oh, s->ow, s->kh, s->kw, s->sh, s->sw, s->dh,
+            s->dw, s->pt, s->pl, p->args.range.y0, p->args.range.y1, p->args.range.b0,
+            p->args.range.b1);
+}
+
+static void pack_for(const struct ab_kernel *k, struct problem *p)
+{
+    if (p->pack.map) guard_check(&p->pack);
+    guard_free(&p->pack);
+    p->args.pack = NULL;
+    const size_t bytes = ab_conv2d_pack_size(k, &p->args);
+    CHECK(bytes % 64 == 0, "pack size %zu", bytes);
+    CHECK(bytes > 0 || k->isa == AB_ISA_ref, "no pack");
+    if (bytes == 0) return;
+    p->pack = guard_new(bytes, 64, p->side);
+    ab_conv2d_pack(k, &p->args, p->pack.data);
+    guard_check(&p->pack);
+    p->args.pack = p->pack.data;
+}
+
+/* Packs, poisons dst and runs the whole range. `wei` is hidden from all but ref. */
+static void run_all(const struct ab_kernel *k, struct problem *p)
+{
+    pack_for(k, p);
+    describe(k, p, "run");
+    blocked_poison(&p->dst);
+    struct ab_conv2d_args args = p->args;
+    if (k->isa != AB_ISA_ref) args.wei = NULL;
+    k->run(&args);
+    blocked_check_frame(&p->dst, &p->args.range);
+}
+
+/* The same range in random pieces: images, blocks and rows are cut independently. */
+static void run_pieces(const struct ab_kernel *k, struct problem *p, struct rng *r)
+{
+    const struct ab_range all = p->args.range;
+    struct ab_range *const cut = &p->args.range;
+    blocked_poison(&p->dst);
+    for (cut->n0 = all.n0; cut->n0 < all.n1; cut->n0 = cut->n1) {
+        cut->n1 = rng_between(r, cut->n0 + 1, all.n1);
+        for (cut->b0 = all.b0; cut->b0 < all.b1; cut->b0 = cut->b1) {
+            cut->b1 = rng_between(r, cut->b0 + 1, all.b1);
+            for (cut->y0 = all.y0; cut->y0 < all.y1; cut->y0 = cut->y1) {
+                cut->y1 = rng_between(r, cut->y0 + 1, all.y1);
+                describe(k, p, "piece");
+                k->run(&p->args);
+            }
+        }
+    }
+    *cut = all;
+    describe(k, p, "pieces");
+    blocked_check_frame(&p->dst, &all);
+}
+
+static struct blocked take_dst(struct problem *p)
+{
+    struct blocked taken = p->dst;
+    p->dst = like_dst(p, taken.halo);
+    p->args.dst = p->dst.view;
+    return taken;
+}
+
+/* All kernels but ref, against ref, bit for bit. */
+static void check_against_ref(struct problem *p)
+{
+    const struct ab_kernel *kernels[MAX_KERNELS];
+    const int count = kernels_of(AB_KERNEL_conv2d, kernels, MAX_KERNELS);
+    run_all(kernel_ref(AB_KERNEL_conv2d), p);
+    struct blocked want = take_dst(p);
+    for (int i = 0; i < count; i++) {
+        if (kernels[i]->isa == AB_ISA_ref || !kernels[i]->applies(&p->args)) continue;
+        run_all(kernels[i], p);
+        blocked_check_same(&p->dst, &want, &p->args.range);
+    }
+    blocked_free(&want);
+}
+
+/* ---- exact integers ---- */
+
+TEST(integers_equal_ref)
+{
+    struct rng r = rng_new(1);
+    for (int i = 0; i < LAYERS; i++)
+        for (int pass = AB_FWD; pass <= AB_BWD; pass++)
+            for (int side = GUARD_LEFT; side <= GUARD_RIGHT; side++) {
+                struct problem p = problem_new(&layers[i], (enum ab_pass)pass, AB_W_ALL, FILL_INT,
+                                               (enum guard_side)side, &r);
+                check_against_ref(&p);
+                problem_free(&p);
+            }
+}
+
+TEST(every_weight_transform)
+{
+    static const int chosen[] = {2, 9, 16, 31, 38};
+    struct rng r = rng_new(2);
+    for (size_t i = 0; i < sizeof chosen / sizeof *chosen; i++)
+        for (int wmod = 0; wmod < AB_W_COUNT; wmod++)
+            for (int pass = AB_FWD; pass <= AB_BWD; pass++) {
+                struct problem p = problem_new(&layers[chosen[i]], (enum ab_pass)pass,
+                                               (enum ab_wmod)wmod, FILL_INT, GUARD_RIGHT, &r);
+                check_against_ref(&p);
+                problem_free(&p);
+            }
+}
+
+static struct layer random_layer(struct rng *r)
+{
+    struct layer l;
+    do {
+        l = (struct layer){.n = rng_between(r, 1, 2), .g = rng_between(r, 1, 4)};
+        if (rng_between(r, 0, 2)) l.g = 1;
+        l.ic = l.g * rng_between(r, 1, 40 / l.g);
+        l.oc = l.g * rng_between(r, 1, 60 / l.g);
+        if (rng_between(r, 0, 7) == 0) l.g = l.oc = l.ic;
+        l.ih = rng_between(r, 1, 12);
+        l.iw = rng_between(r, 1, 31);
+        l.kh = rng_between(r, 1, 5);
+        l.kw = rng_between(r, 1, 5);
+        l.sh = rng_between(r, 1, 4);
+        l.sw = rng_between(r, 1, 4);
+        l.dh = rng_between(r, 1, 3);
+        l.dw = rng_between(r, 1, 3);
+        l.pt = rng_between(r, 0, 4);
+        l.pl = rng_between(r, 0, 4);
+        l.pb = rng_between(r, 0, 4);
+        l.pr = rng_between(r, 0, 4);
+    } while (l.ih + l.pt + l.pb < l.dh * (l.kh - 1) + 1 ||
+             l.iw + l.pl + l.pr < l.dw * (l.kw - 1) + 1);
+    return l;
+}
+
+TEST(random_shapes)
+{
+    struct rng r = rng_new(3);
+    for (int i = 0; i < 150; i++) {
+        const struct layer l = random_layer(&r);
+        const enum guard_side side = rng_between(&r, 0, 1) ? GUARD_RIGHT : GUARD_LEFT;
+        const enum ab_pass pass = rng_between(&r, 0, 1) ? AB_BWD : AB_FWD;
+        struct problem p = problem_new(&l, pass, AB_W_ALL, FILL_INT, side, &r);
+        if (rng_between(&r, 0, 1)) p.args.bias = NULL;
+        check_against_ref(&p);
+        problem_free(&p);
+    }
+}
+
+/* ---- epilogues ---- */
+
+static void give_epilogue(struct problem *p, enum ab_pointwise_kind kind, struct rng *r)
+{
+    const struct ab_halo halo = p->side == GUARD_LEFT ? no_halo : (struct ab_halo){0, 1, 0, 3};
+    p->a = like_dst(p, halo);
+    p->z = like_dst(p, halo);
+    p->add = like_dst(p, p->side == GUARD_LEFT ? no_halo : (struct ab_halo){2, 0, 0, 1});
+    blocked_fill(&p->a, FILL_INT, r);
+    blocked_fill(&p->z, FILL_INT, r);
+    blocked_fill(&p->add, FILL_INT, r);
+    padded_vector(&p->mul, p->dst.c, p->side, FILL_INT, r);
+    padded_vector(&p->shift, p->dst.c, p->side, FILL_INT, r);
+    for (int n = 0; n < 4; n++) p->tau[n] = (float)n;
+    p->args.add = p->add.view;
+    p->args.f = (struct ab_pointwise){.kind = kind,
+                                      .eps = 0.5f,
+                                      .scale = -2.0f,
+                                      .a = p->a.view,
+                                      .z = p->z.view,
+                                      .tau = p->tau,
+                                      .mul = p->mul.data,
+                                      .add = p->shift.data};
+}
+
+static const int epilogue_layers[] = {2, 8, 10, 16, 17, 18, 23, 34, 37, 38, 4};
+enum { EPILOGUE_LAYERS = sizeof epilogue_layers / sizeof *epilogue_layers };
+
+TEST(every_epilogue)
+{
+    struct rng r = rng_new(4);
+    for (int i = 0; i < EPILOGUE_LAYERS; i++)
+        for (int kind = 0; kind < AB_PW_COUNT; kind++)
+            for (int pass = AB_FWD; pass <= AB_BWD; pass++) {
+                struct problem p =
+                    problem_new(&layers[epilogue_layers[i]], (enum ab_pass)pass, AB_W_ALL, FILL_INT,
+                                kind % 2 ? GUARD_LEFT : GUARD_RIGHT, &r);
+                give_epilogue(&p, (enum ab_pointwise_kind)kind, &r);
+                check_against_ref(&p);
+                problem_free(&p);
+            }
+}
+
+/* dst in the place of add, or of a, or of z. */
+static void check_alias(struct problem *p, const struct ab_kernel *k, const struct blocked *want,
+                        struct ab_view *role, const struct blocked *content)
+{
+    const struct ab_view own = *role;
+    pack_for(k, p);
+    describe(k, p, "aliased");
+    memcpy(p->dst.mem.data, content->mem.data, content->mem.bytes);
+    *role = p->args.dst;
+    k->run(&p->args);
+    *role = own;
+    blocked_check_same(&p->dst, want, &p->args.range);
+}
+
+TEST(dst_may_alias_operands)
+{
+    const struct ab_kernel *kernels[MAX_KERNELS];
+    const int count = kernels_of(AB_KERNEL_conv2d, kernels, MAX_KERNELS);
+    struct rng r = rng_new(5);
+    for (int i = 0; i < EPILOGUE_LAYERS; i++)
+        for (int pass = AB_FWD; pass <= AB_BWD; pass++) {
+            struct problem p = problem_new(&layers[epilogue_layers[i]], (enum ab_pass)pass,
+                                           AB_W_ALL, FILL_INT, GUARD_LEFT, &r);
+            give_epilogue(&p, AB_PW_MULDIV, &r);
+            run_all(kernel_ref(AB_KERNEL_conv2d), &p);
+            struct blocked want = take_dst(&p);
+            for (int j = 0; j < count; j++) {
+                if (!kernels[j]->applies(&p.args)) continue;
+                check_alias(&p, kernels[j], &want, &p.args.add, &p.add);
+                check_alias(&p, kernels[j], &want, &p.args.f.a, &p.a);
+                check_alias(&p, kernels[j], &want, &p.args.f.z, &p.z);
+            }
+            blocked_free(&want);
+            problem_free(&p);
+        }
+}
+
+/* ---- real numbers ---- */
+
+/* Per element: the sum in double, the sum of magnitudes, the number of products. */
+struct truth {
+    double *sum, *magnitude, *products;
+};
+
+static double transformed(enum ab_wmod wmod, double w)
+{
+    switch (wmod) {
+    case AB_W_POS: return fmax(w, 0.0);
+    case AB_W_NEG: return fmin(w, 0.0);
+    case AB_W_ABS: return fabs(w);
+    case AB_W_SQUARE: return w * w;
+    case AB_W_ONE: return 1.0;
+    default: return w;
+    }
+}
+
+/* Every (output, input, weight) triple of one image once, in the order of the forward pass. */
+static void accumulate(const struct problem *p, int n, int o, int i, struct truth t)
+{
+    const struct ab_conv2d_shape *s = &p->args.shape;
+    const int icg = s->ic / s->g, ocg = s->oc / s->g;
+    const float *wei = p->wei.data;
+    for (int oy = 0; oy < s->oh; oy++)
+        for (int ox = 0; ox < s->ow; ox++)
+            for (int tap = 0; tap < s->kh * s->kw; tap++) {
+                const int iy = oy * s->sh - s->pt + tap / s->kw * s->dh;
+                const int ix = ox * s->sw - s->pl + tap % s->kw * s->dw;
+                if (iy < 0 || iy >= s->ih || ix < 0 || ix >= s->iw) continue;
+                const int group_channel = i - o / ocg * icg;
+                const double w = transformed(
+                    p->args.wmod, (double)wei[(o * icg + group_channel) * s->kh * s->kw + tap]);
+                const bool forward = p->args.pass == AB_FWD;
+                const double x = (double)(forward ? *blocked_at(&p->src, n, i, iy, ix)
+                                                  : *blocked_at(&p->src, n, o, oy, ox));
+                const int at = forward ? ((n * s->oc + o) * s->oh + oy) * s->ow + ox
+                                       : ((n * s->ic + i) * s->ih + iy) * s->iw + ix;
+                t.sum[at] += w * x;
+                t.magnitude[at] += fabs(w * x);
+                t.products[at] += 1.0;
+            }
+}
+
+static struct truth truth_of(const struct problem *p)
+{
+    const struct ab_conv2d_shape *s = &p->args.shape;
+    const size_t size = (size_t)(p->dst.n * p->dst.c * p->dst.h * p->dst.w);
+    struct truth t = {calloc(size, sizeof(double)), calloc(size, sizeof(double)),
+                      calloc(size, sizeof(double))};
+    CHECK(t.sum && t.magnitude && t.products, "out of memory");
+    const float *bias = p->args.pass == AB_FWD ? p->args.bias : NULL;
+    const size_t image = (size_t)(p->dst.h * p->dst.w);
+    for (size_t e = 0; bias && e < size; e++) {
+        t.sum[e] = (double)bias[e / image % (size_t)p->dst.c];
+        t.magnitude[e] = fabs(t.sum[e]);
+        t.products[e] = 1.0;
+    }
+    for (int n = 0; n < s->n; n++)
+        for (int o = 0; o < s->oc; o++) {
+            const int first = o / (s->oc / s->g) * (s->ic / s->g);
+            for (int i = first; i < first + s->ic / s->g; i++) accumulate(p, n, o, i, t);
+        }
+    return t;
+}
+
+static void check_truth(const struct problem *p, struct truth t)
+{
+    int e = 0;
+    for (int n = 0; n < p->dst.n; n++)
+        for (int c = 0; c < p->dst.c; c++)
+            for (int y = 0; y < p->dst.h; y++)
+                for (int x = 0; x < p->dst.w; x++, e++) {
+                    const double got = (double)*blocked_at(&p->dst, n, c, y, x);
+                    const double bound = sum_bound(t.products[e] + 1.0, t.magnitude[e]);
+                    CHECK(fabs(got - t.sum[e]) <= bound,
+                          "n %d c %d y %d x %d: %.9g, want %.9g within %.3g", n, c, y, x, got,
+                          t.sum[e], bound);
+                }
+}
+
+static void check_real(struct problem *p, struct rng *r)
+{
+    const struct ab_kernel *kernels[MAX_KERNELS];
+    const int count = kernels_of(AB_KERNEL_conv2d, kernels, MAX_KERNELS);
+    struct truth t = truth_of(p);
+    for (int i = 0; i < count; i++) {
+        if (!kernels[i]->applies(&p->args)) continue;
+        run_all(kernels[i], p);
+        check_truth(p, t);
+        struct blocked whole = take_dst(p);
+        for (int k = 0; k < 2; k++) {
+            run_pieces(kernels[i], p, r);
+            blocked_check_same(&p->dst, &whole, &p->args.range);
+        }
+        blocked_free(&whole);
+    }
+    free(t.sum);
+    free(t.magnitude);
+    free(t.products);
+}
+
+TEST(real_numbers_within_bound_and_split)
+{
+    static const enum fill fills[] = {FILL_NORMAL, FILL_RELU, FILL_NONNEG};
+    struct rng r = rng_new(6);
+    for (int i = 0; i < LAYERS; i++)
+        for (int pass = AB_FWD; pass <= AB_BWD; pass++) {
+            struct problem p = problem_new(&layers[i], (enum ab_pass)pass, (enum ab_wmod)(i % 6),
+                                           fills[i % 3], i % 2 ? GUARD_LEFT : GUARD_RIGHT, &r);
+            check_real(&p, &r);
+            problem_free(&p);
+        }
+}
+
+/* Rows enough for several row blocks, and chunks. */
+TEST(large_layer_split)
+{
+    static const struct layer large[] = {
+        {1, 1, 144, 40, SQUARE(60, 3, 1, 1, 1)},
+        {1, 1, 40, 144, SQUARE(60, 3, 2, 1, 1)},
+        {1, 1, 1300, 33, SQUARE(20, 1, 1, 1, 0)},
+    };
+    struct rng r = rng_new(7);
+    for (int i = 0; i < 3; i++)
+        for (int pass = AB_FWD; pass <= AB_BWD; pass++) {
+            struct problem p =
+                problem_new(&large[i], (enum ab_pass)pass, AB_W_ALL, FILL_NORMAL, GUARD_RIGHT, &r);
+            check_real(&p, &r);
+            problem_free(&p);
+        }
+}
+
+/* ---- adjointness ---- */
+
+static double inner(const struct blocked *a, const struct blocked *b, double *magnitude)
+{
+    double sum = 0.0;
+    for (int n = 0; n < a->n; n++)
+        for (int c = 0; c < a->c; c++)
+            for (int y = 0; y < a->h; y++)
+                for (int x = 0; x < a->w; x++) {
+                    const double term =
+                        (double)*blocked_at(a, n, c, y, x) * (double)*blocked_at(b, n, c, y, x);
+                    sum += term;
+                    *magnitude += fabs(term);
+                }
+    return sum;
+}
+
+/* <W x, y> = <x, W^T y>, exactly in integers. */
+static void check_adjoint(const struct layer *l, const struct ab_kernel *k, struct rng *r)
+{
+    struct problem f = problem_new(l, AB_FWD, AB_W_ALL, FILL_INT, GUARD_RIGHT, r);
+    struct problem b = problem_new(l, AB_BWD, AB_W_ALL, FILL_INT, GUARD_RIGHT, r);
+    f.args.bias = NULL;
+    memcpy(b.wei.data, f.wei.data, f.wei.bytes);
+    if (k->applies(&f.args) && k->applies(&b.args)) {
+        double size = 0.0;
+        run_all(k, &f);
+        run_all(k, &b);
+        const double forward = inner(&f.dst, &b.src, &size), back = inner(&f.src, &b.dst, &size);
+        CHECK(forward == back, "<Wx,y> = %.17g, <x,W'y> = %.17g", forward, back);
+    }
+    problem_free(&f);
+    problem_free(&b);
+}
+
+TEST(passes_are_adjoint)
+{
+    const struct ab_kernel *kernels[MAX_KERNELS];
+    const int count = kernels_of(AB_KERNEL_conv2d, kernels, MAX_KERNELS);
+    struct rng r = rng_new(8);
+    for (int i = 0; i < LAYERS; i++)
+        for (int k = 0; k < count; k++) check_adjoint(&layers[i], kernels[k], &r);
+}
+
+/* ---- geometry and choice ---- */
+
+TEST(halo_is_what_is_read)
+{
+    const struct layer same = {1, 1, 16, 16, SQUARE(8, 3, 1, 1, 1)};
+    const struct layer strided = {1, 1, 16, 16, SQUARE(8, 3, 2, 1, 1)};
+    struct ab_conv2d_shape s = shape_of(&same);
+    struct ab_halo h = ab_conv2d_halo(&s, AB_FWD);
+    CHECK(h.top == 1 && h.left == 1 && h.bottom == 1 && h.right == 1, "3x3 same, forward");
+    h = ab_conv2d_halo(&s, AB_BWD);
+    CHECK(h.top == 1 && h.left == 1 && h.bottom == 1 && h.right == 1, "3x3 same, backward");
+    s = shape_of(&strided);
+    h = ab_conv2d_halo(&s, AB_FWD);
+    CHECK(h.top == 1 && h.left == 1 && h.bottom == 0 && h.right == 0, "3x3 s2, forward");
+    h = ab_conv2d_halo(&s, AB_BWD);
+    CHECK(h.top == 0 && h.left == 0 && h.bottom == 1 && h.right == 1, "3x3 s2, backward");
+}
+
+TEST(choice_is_pure_and_total)
+{
+    const unsigned isas = ab_cpu_isas();
+    for (int i = 0; i < LAYERS; i++)
+        for (int pass = AB_FWD; pass <= AB_BWD; pass++) {
+            const struct ab_conv2d_args args = {.shape = shape_of(&layers[i]),
+                                                .pass = (enum ab_pass)pass};
+            for (unsigned mask = 0; mask < 1u << AB_ISA_COUNT; mask++) {
+                const struct ab_kernel *k = ab_pick(AB_KERNEL_conv2d, &args, mask & isas);
+                CHECK(k && k->op == AB_KERNEL_conv2d && k->applies(&args), "mask %u", mask);
+                CHECK((k->isa == AB_ISA_ref) == ((mask & isas) == 1u << AB_ISA_ref), "ref chosen");
+                CHECK(k->isa <= AB_ISA_plain || !k->baseline, "a baseline beat a kernel");
+                if (is_depthwise(&args.shape) && k->isa > AB_ISA_plain)
+                    CHECK(strcmp(k->variant, "depthwise") == 0, "%s for depthwise", k->name);
+            }
+        }
+}
+
+static const struct test_case cases[] = {
+    CASE(integers_equal_ref),     CASE(every_weight_transform),
+    CASE(random_shapes),          CASE(every_epilogue),
+    CASE(dst_may_alias_operands), CASE(real_numbers_within_bound_and_split),
+    CASE(large_layer_split),      CASE(passes_are_adjoint),
+    CASE(halo_is_what_is_read),   CASE(choice_is_pure_and_total),
+};
+TEST_MAIN("conv2d", cases)
