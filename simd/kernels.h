@@ -58,9 +58,12 @@ enum ab_wmod { AB_W_ALL, AB_W_POS, AB_W_NEG, AB_W_ABS, AB_W_SQUARE, AB_W_ONE, AB
  * -------------------------------------------------- */
 
 /* dst = f(x; a, z). `st(z) = z + eps*sgn1(z)`, sgn1(z) = +1 for z >= 0 (so for -0 too) and -1
- * below; a quotient with st(z) == 0 is 0. Comparisons are strict: the gradient of ReLU at 0 is 0.
- * -0 may come out where x is -0 or negative and masked by multiplication; masks produce +0. NaN in
- * x propagates through every kind that keeps x. */
+ * below; a quotient with st(z) == 0 is 0. Products in a numerator (x*a first, then scale) and st(z)
+ * are rounded to float, the division is IEEE: all but AFFINE, which may be fused, is defined to the
+ * bit. Comparisons are strict: the gradient of ReLU at 0 is 0. -0 may come out where x is -0 or
+ * negative and masked by multiplication; masks produce +0. NaN in x propagates through every kind
+ * that keeps x.
+ */
 enum ab_pointwise_kind {
     AB_PW_COPY,   /* x */
     AB_PW_RELU,   /* max(x,0): forward ReLU, and DeconvNet's backward rule */
@@ -220,6 +223,45 @@ static inline float ab_key_float(uint32_t k)
     return b.f;
 }
 
+/* ---- conv2d_f64, dense_f64: the same sums in double, for the reference backend ---- */
+
+/* As ab_view, in doubles. */
+struct ab_view_f64 {
+    double *data;
+    ptrdiff_t image, block, row;
+};
+
+/* FWD: dst = W*src + bias + add. BWD: dst = W^T*src + add. Layout, halo, padding lanes, range and
+ * wei as for conv2d; wmod is applied in double. `panel` is work space for one call at a time,
+ * 64-byte aligned: ab_conv2d_inputs_max(shape, pass) * kh * kw * 16 doubles. dst may alias `add`
+ * at equal strides and nothing else. ab_pick needs no argument. */
+struct ab_conv2d_f64_args {
+    struct ab_conv2d_shape shape;
+    enum ab_pass pass;
+    enum ab_wmod wmod;
+    const float *wei;
+    const double *bias; /* [16*blocks(oc)], padding 0; or NULL */
+    struct ab_view_f64 src, dst;
+    struct ab_view_f64 add; /* data NULL: none */
+    double *panel;
+    struct ab_range range;
+};
+
+/* FWD: dst[n][out] = W src[n] + bias + add, range [r0,r1) of outputs. BWD: dst[n][in] = W^T src[n]
+ * + add, range of inputs; rows whose src is 0 are skipped. wei as for dense; vectors are `*_stride`
+ * doubles apart per sample. */
+struct ab_dense_f64_args {
+    int n, in, out;
+    enum ab_pass pass;
+    enum ab_wmod wmod;
+    const float *wei;
+    const double *bias, *src;
+    double *dst;
+    const double *add; /* dst's stride; or NULL */
+    ptrdiff_t src_stride, dst_stride;
+    int r0, r1;
+};
+
 /* ---- the list and the choice
  * ----------------------------------------------------------------------------------- */
 
@@ -230,6 +272,8 @@ enum ab_kernel_op {
     AB_KERNEL_avgpool,
     AB_KERNEL_pointwise,
     AB_KERNEL_select,
+    AB_KERNEL_conv2d_f64,
+    AB_KERNEL_dense_f64,
     AB_KERNEL_OPS
 };
 

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+// Pointwise rules, the definition: one element at a time in double. Numerators and the stabilised
+// denominator are rounded to float first, as the contract says.
+#include <math.h>
+
+#include "kernels.h"
+
+static double quotient(float num, float z, float eps)
+{
+    float st = z + (z < 0.0f ? -eps : eps);
+    return st == 0.0f ? 0.0 : (double)num / (double)st;
+}
+
+/* x, a, z: the operands; c: the channel. The stabiliser is formed in float, as its sign and its
+ * zero decide. Adding +0 keeps padding lanes +0 under a negative scale. */
+static double rule(const struct ab_pointwise *f, int n, int c, double x, double a, float z)
+{
+    const double scale = (double)f->scale;
+    switch (f->kind) {
+    case AB_PW_COPY: return x;
+    case AB_PW_RELU: return x <= 0.0 ? 0.0 : x;
+    case AB_PW_NEG: return x >= 0.0 ? 0.0 : x;
+    case AB_PW_ABS: return fabs(x);
+    case AB_PW_GATE: return a > 0.0 ? x : 0.0;
+    case AB_PW_GUIDED: return a > 0.0 && !(x <= 0.0) ? x : 0.0;
+    case AB_PW_RECT: return (float)(a * x) > f->tau[n] ? x : 0.0;
+    case AB_PW_MUL: return x * a;
+    case AB_PW_DIV: return quotient((float)(scale * x + 0.0), z, f->eps);
+    case AB_PW_MULDIV: return quotient((float)(scale * (double)(float)(x * a) + 0.0), z, f->eps);
+    case AB_PW_ADD: return x + a;
+    case AB_PW_SUB: return x - a;
+    case AB_PW_SCALE: return scale * x + 0.0;
+    case AB_PW_AFFINE: return x * (double)f->mul[c] + (f->add ? (double)f->add[c] : 0.0);
+    case AB_PW_COUNT: break;
+    }
+    return x;
+}
+
+static bool uses_a(enum ab_pointwise_kind kind)
+{
+    return kind == AB_PW_GATE || kind == AB_PW_GUIDED || kind == AB_PW_RECT || kind == AB_PW_MUL ||
+           kind == AB_PW_MULDIV || kind == AB_PW_ADD || kind == AB_PW_SUB;
+}
+
+static bool uses_z(enum ab_pointwise_kind kind)
+{
+    return kind == AB_PW_DIV || kind == AB_PW_MULDIV;
+}
+
+static float *at(const struct ab_view *v, int n, int b, int y, int e)
+{
+    return v->data + n * v->image + b * v->block + y * v->row + e;
+}
+
+void ab_pointwise_ref(const void *args);
+void ab_pointwise_ref(const void *args)
+{
+    const struct ab_pointwise_args *p = args;
+    const struct ab_pointwise *f = &p->f;
+    for (int n = p->range.n0; n < p->range.n1; n++)
+        for (int b = p->range.b0; b < p->range.b1; b++)
+            for (int y = p->range.y0; y < p->range.y1; y++)
+                for (int e = 0; e < p->w * AB_LANES; e++) {
+                    float a = uses_a(f->kind) ? *at(&f->a, n, b, y, e) : 0.0f;
+                    float z = uses_z(f->kind) ? *at(&f->z, n, b, y, e) : 0.0f;
+                    double x = (double)*at(&p->x, n, b, y, e);
+                    int c = b * AB_LANES + e % AB_LANES;
+                    *at(&p->dst, n, b, y, e) = (float)rule(f, n, c, x, (double)a, z);
+                }
+}
