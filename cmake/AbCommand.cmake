@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: Apache-2.0
+# The attrbench command: bench/*.c and bench/gbench.cc, the one C++ file. All but main.c is the
+# archive ab_bench, so that tests can reach it.
+file(GLOB bench_sources CONFIGURE_DEPENDS
+    "${PROJECT_SOURCE_DIR}/bench/*.c" "${PROJECT_SOURCE_DIR}/bench/*.cc")
+set(bench_main "${PROJECT_SOURCE_DIR}/bench/main.c")
+list(REMOVE_ITEM bench_sources "${bench_main}")
+
+if(AB_HAVE_BENCH AND bench_sources)
+    add_library(ab_bench STATIC ${bench_sources})
+    target_include_directories(ab_bench
+        PUBLIC "${PROJECT_SOURCE_DIR}" "${PROJECT_SOURCE_DIR}/src" "${PROJECT_SOURCE_DIR}/bench"
+               "${AB_VERSION_DIR}")
+    target_link_libraries(ab_bench
+        PUBLIC attrbench benchmark::benchmark Hwloc::hwloc Jansson::jansson
+               OpenMP::OpenMP_C Threads::Threads m
+        PRIVATE ab_flags)
+    add_dependencies(ab_bench ab_version)
+endif()
+
+if(TARGET ab_bench AND EXISTS "${bench_main}")
+    add_executable(attrbench_command "${bench_main}")
+    target_link_libraries(attrbench_command PRIVATE ab_bench ab_flags)
+    set_target_properties(attrbench_command PROPERTIES
+        OUTPUT_NAME attrbench
+        RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}")
+endif()
