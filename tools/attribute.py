@@ -4,6 +4,7 @@
 run(spec, model, x, target) takes a TorchNet of any dtype and returns a tensor like x.
 Gradient-type methods seed the target logit with 1, LRP with its value, DTD with max(value, 0).
 """
+
 import copy
 
 import captum.attr
@@ -16,7 +17,7 @@ STABILISER = 1e-6  # zennit's default, for every rule that has one, and for Norm
 
 
 def parse(spec):
-    """'name:key=value,...' to (name, {key: value}); numbers are floats, a/b/c is a list of floats."""
+    """'name:key=value,...' to (name, {key: value}): floats, lists of floats (a/b/c) or text."""
     name, _, rest = spec.partition(":")
     params = dict(item.split("=") for item in rest.split(",")) if rest else {}
     return name, {key: _value(text) for key, text in params.items()}
@@ -36,7 +37,7 @@ def targets(logits, target):
 
 
 def _backward(model, x, target, seed_mode):
-    """Gradient of the seeded target logit with respect to x, through whatever hooks are attached."""
+    """From the seeded target logit back to x, through whatever hooks are attached."""
     x = x.clone().requires_grad_()
     logits = model(x)
     index = targets(logits, target)[:, None]
@@ -174,7 +175,7 @@ def guarded(z):
 
 
 def composite(rule, first=None, norm=STABILISER):
-    """rule on every convolution and linear layer (first on the first), Norm on averages and sums."""
+    """rule on convolutions and linear layers (first on the first), Norm on averages and sums."""
     seen = []
 
     def rule_for(_, name, module):
@@ -213,7 +214,8 @@ def lrp_alpha_beta(model, x, target, params):
 
 
 def lrp_gamma(model, x, target, params):
-    return relevance(composite(rules.Gamma(params.get("gamma", 0.25), STABILISER)), model, x, target)
+    rule = rules.Gamma(params.get("gamma", 0.25), STABILISER)
+    return relevance(composite(rule), model, x, target)
 
 
 def _bound(value, x):

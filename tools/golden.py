@@ -4,6 +4,7 @@
 Weights and inputs are float32; the same values are cast to double and everything is computed there.
 Where two tools offer a method they must agree before anything is written.
 """
+
 import argparse
 import copy
 import shutil
@@ -70,8 +71,8 @@ TABLES = {"golden.txt": MAIN, "extra.txt": EXTRA}
 DECISION_MARGIN = 1e-5  # of ReLU signs and pooling winners, relative to the layer's largest value
 RECTGRAD_MARGIN = 1e-4  # of any value to its threshold, relative to the threshold
 SMALLEST_TOP, LARGEST_LOW = 0.05, -0.02
-# A float32 engine may sum in another order or use Winograd transforms: 32 times the deviation of the
-# same tool run in float32, and never below 2e-5 of the largest relevance.
+# A float32 engine may sum in another order or use Winograd transforms: 32 times the deviation of
+# the same tool run in float32, and never below 2e-5 of the largest relevance.
 TOLERANCE_FACTOR, TOLERANCE_FLOOR, LARGEST_DEVIATION = 32, 2e-5, 1e-5
 
 HEADER = """\
@@ -80,9 +81,10 @@ HEADER = """\
 # tolerance: max|got - file| <= tolerance * max|file|, per sample, for a float32 engine
 # torch {torch}, captum {captum}, zennit {zennit}, numpy {numpy}
 # network {name}, seed {seed}, class with negative logits {low}
-# zennit's stabiliser is {stabiliser:g} for ZPlus, AlphaBeta, Gamma, ZBox, WSquare, Flat and Norm; Norm
-# handles average pools and sums also under lrp-epsilon, whatever its eps. lrp-0: eps is 0 everywhere,
-# 0/0 = 0. Batch norm is folded first, its epsilon included, for all but gradient-type methods.
+# zennit's stabiliser is {stabiliser:g} for ZPlus, AlphaBeta, Gamma, ZBox, WSquare, Flat and Norm;
+# Norm handles average pools and sums also under lrp-epsilon, whatever its eps. lrp-0: eps is 0
+# everywhere, 0/0 = 0. Batch norm is folded first, its epsilon included, for all but gradient-type
+# methods.
 # Seeds: 1 for gradient-type methods and excitation-backprop, the logit for lrp and the epsilon-*
 # composites, max(logit, 0) for dtd.
 """
@@ -102,7 +104,7 @@ def _pool_gap(pool, x, y):
 
 
 def decision_margin(model, x):
-    """The smallest margin over all ReLUs and max-pools, each relative to its layer's largest value."""
+    """The smallest margin of all ReLUs and max-pools, relative to their layer's largest value."""
     margins = []
 
     def relu_hook(module, args, y):
@@ -259,7 +261,7 @@ def tolerance(spec, model, x, target, want):
     largest = want.abs().amax((1, 2, 3)).clamp(min=1e-300)
     deviation = ((got - want).abs().amax((1, 2, 3)) / largest).max().item()
     if deviation > LARGEST_DEVIATION:
-        raise SystemExit(f"golden: {spec}: float32 deviates by {deviation:.3g}; choose another seed")
+        raise SystemExit(f"golden: {spec}: float32 deviates by {deviation:.3g}; run --search")
     return max(TOLERANCE_FLOOR, TOLERANCE_FACTOR * deviation)
 
 

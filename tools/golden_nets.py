@@ -2,9 +2,10 @@
 """The four small networks of data/golden.
 
 Channel counts are deliberately no multiples of a SIMD width, and between them the networks meet
-every kind of layer that the engine has. Hidden linear layers have at least 26 units: with fewer, the
-98th percentile of RectGrad is the maximum, nothing exceeds it and the map is zero.
+every kind of layer that the engine has. Hidden linear layers have at least 26 units: with fewer,
+the 98th percentile of RectGrad is the maximum, nothing exceeds it and the map is zero.
 """
+
 import math
 from dataclasses import dataclass
 

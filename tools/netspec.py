@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One network description, two renderings: a torch module (for the tools) and an ONNX file (for us).
+"""One network description, two renderings: a torch module (for the tools) and an ONNX file.
 
 A network is a list of Op in execution order. Every tensor is named after the op that makes it; the
 input tensor is called "input" and the last op's tensor is the vector of logits.
 """
+
 from dataclasses import dataclass, field
 
 import numpy as np

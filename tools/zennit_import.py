@@ -4,6 +4,7 @@
 zennit imports torchvision for two class names that its ResNet canonizer looks for. There is no CPU
 build of torchvision for this torch, and none of our networks comes from it, so empty classes do.
 """
+
 import sys
 import types
 
@@ -24,7 +25,6 @@ try:
 except ImportError:
     _stub()
 
-from zennit import rules  # noqa: E402, F401
-from zennit import composites  # noqa: E402, F401
+from zennit import composites, rules  # noqa: E402, F401
 from zennit.core import Composite  # noqa: E402, F401
 from zennit.layer import Sum  # noqa: E402, F401
