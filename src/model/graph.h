@@ -19,7 +19,10 @@ enum ab_node_kind {
         AB_NODE_KIND_COUNT
 };
 
-/* One layer. `in` are indices of earlier nodes. For one sample: shapes carry n = 1. */
+/* One layer. `in` are indices of earlier nodes. For one sample: shapes carry n = 1. ADD has two
+ * inputs of equal dims, CONCAT one or more of equal h and w (vectors too), INPUT none and is node
+ * 0, all others one. An input may occur twice. RELU, BATCHNORM, ADD and CONCAT take vectors and
+ * images; CONV, the pools and PAD images; DENSE vectors; FLATTEN images. */
 struct ab_node {
     enum ab_node_kind kind;
     char *name;
@@ -28,10 +31,12 @@ struct ab_node {
     bool vector;         /* output is a flat vector (FLATTEN, DENSE and what follows) */
     bool nonneg; /* output is >= 0 whatever the image (after ReLU and what keeps the sign) */
     struct ab_conv2d_shape conv; /* CONV */
-    struct ab_pool_shape pool;   /* MAXPOOL, AVGPOOL (global: window = image) */
+    struct ab_pool_shape pool;   /* MAXPOOL, AVGPOOL (global: window = image; every window holds at
+                                    least one tap inside the image) */
     int pad[4];                  /* PAD, zeros: top, left, bottom, right */
     /* CONV [oc][ic/g][kh][kw]; DENSE [out][in]. BATCHNORM: wei = scale, bias = shift, [c] (y =
-     * scale*x + shift). bias may be NULL. */
+     * scale*x + shift). bias, [dims.c], may be NULL but in BATCHNORM. From ab_buffer_alloc, finite.
+     */
     float *wei, *bias;
     size_t wei_count;
 };
@@ -40,9 +45,9 @@ struct ab_graph {
     char *name;
     struct ab_node *nodes;
     int n_nodes, capacity;
-    int output; /* the node of the logits: a vector */
-    char *notes;
-    size_t parameters;
+    int output;        /* the node of the logits: a vector */
+    char *notes;       /* lines, each ended by '\n' but the last; NULL if none */
+    size_t parameters; /* trainable ones as its framework counts them: before batch-norms fold */
 };
 
 /* ---- building: add nodes, then finish. The graph owns what it is given on success and on failure
@@ -55,11 +60,13 @@ enum ab_status ab_graph_create(const char *name, struct ab_graph **graph, struct
 struct ab_node *ab_graph_add(struct ab_graph *graph, enum ab_node_kind kind, const char *name,
                              const int *in, int n_in);
 
-/* Infers and checks all shapes (the attributes conv: g, oc, kh.., sh.., dh.., pads; pool: k, s, d,
- * pads, include_pad, and oh/ow = -1 for ceil mode, 0 for floor; the rest is filled in), checks
- * weights for NaN and Inf and counts, folds each batch-norm that directly and solely follows a CONV
- * or DENSE into it, drops nodes that the output does not need, sets nonneg. Errors name the node.
- */
+/* Infers and checks all shapes, checks weights for NaN and Inf and counts them, folds each
+ * batch-norm that directly and solely follows a CONV or DENSE into it, drops nodes that the output
+ * does not need (their indices change, names do not), sets nonneg. Errors name the node. What a
+ * node needs beforehand (the rest is filled in): INPUT    dims CONV     conv.g, oc, kh, kw, sh, sw,
+ * dh, dw, pt, pl, pb, pr; weights pools    pool.kh .. pr as conv (kh = 0: the whole image, other
+ * attributes ignored), include_pad, oh = ow = -1 for ceil mode, 0 for floor DENSE    dims.c =
+ * outputs; weights PAD      pad */
 enum ab_status ab_graph_finish(struct ab_graph *graph, int output, struct ab_error *err);
 
 /* Appends one line to graph->notes. */
@@ -95,6 +102,9 @@ int ab_build_maxpool(struct ab_builder *b, const char *name, int in, int k, int 
 int ab_build_avgpool(struct ab_builder *b, const char *name, int in, int k, int s, int p);
 int ab_build_global_avgpool(struct ab_builder *b, const char *name, int in);
 int ab_build_batchnorm(struct ab_builder *b, const char *name, int in);
+/* `gain`: the mean of its scales; below 1 in front of a residual addition, so that sums stay
+ * bounded */
+int ab_build_batchnorm_gain(struct ab_builder *b, const char *name, int in, double gain);
 int ab_build_add(struct ab_builder *b, const char *name, int u, int v);
 int ab_build_concat(struct ab_builder *b, const char *name, const int *in, int n_in);
 int ab_build_flatten(struct ab_builder *b, const char *name, int in);
