@@ -10,8 +10,8 @@
 #define TILE_ROW(T, b)                                                                             \
     T(b, 1)                                                                                        \
     T(b, 2)                                                                                        \
-    T(b, 3) T(b, 4) T(b, 5) T(b, 6) T(b, 7) T(b, 8) T(b, 9) T(b, 10) T(b, 11) T(b, 12) T(b, 13)    \
-        T(b, 14)
+    T(b, 3)                                                                                        \
+    T(b, 4) T(b, 5) T(b, 6) T(b, 7) T(b, 8) T(b, 9) T(b, 10) T(b, 11) T(b, 12) T(b, 13) T(b, 14)
 #define TILE_TABLE(T) TILE_ROW(T, 1) TILE_ROW(T, 2)
 #include "conv2d_tpl.h"
 

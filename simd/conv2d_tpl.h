@@ -13,8 +13,8 @@
 #ifndef AB_CONV2D_TPL_H
 #define AB_CONV2D_TPL_H
 
-#include "conv2d_geom.h"
 #include "pointwise_tpl.h"
+#include "conv2d_epilogue.h"
 
 enum {
     /* Products per output and chunk: 1152 * 32 dst lanes * 4 bytes = 147 KB of weights, which
@@ -193,8 +193,7 @@ static void init_job(struct job *j, const struct ab_conv2d_args *a, int n, int p
     j->phase = ab_conv2d_phase_at(s, a->pass, phase);
     j->inputs_max = ab_conv2d_inputs_max(s, a->pass);
     j->flat = is_flat(a, &j->phase);
-    j->aliased =
-        a->f.kind != AB_PW_COPY && (a->f.a.data == a->dst.data || a->f.z.data == a->dst.data);
+    j->aliased = conv2d_is_aliased(a);
     /* As many chunks as the products ask for, of about equal length. */
     const int taps = j->phase.y.taps * j->phase.x.taps;
     const int chunks = (blocks * AB_LANES * taps + CHUNK_PRODUCTS / 2) / CHUNK_PRODUCTS;
@@ -221,36 +220,20 @@ static bool find_part(const struct job *j, int block, int k, struct part *p)
     return p->chunk.begin < p->chunk.end;
 }
 
-/* Epilogue of `pixels` finished positions of the part's blocks, in place at x. */
-static void finish(const struct job *j, const struct part *p, struct pw_at at, float *x,
-                   ptrdiff_t block, ptrdiff_t pix, int pixels)
-{
-    const int channels = ab_conv2d_dst_channels(&j->a->shape, j->a->pass);
-    for (int b = 0; b < p->blocks; b++, x += block) {
-        at.block = p->block + b;
-        pw_pixels(&j->a->f, &at, x, pix, pixels);
-        /* NaN or infinite src makes NaN of zero weights. */
-        for (int l = channels - at.block * AB_LANES; l < AB_LANES; l++)
-            for (int i = 0; i < pixels; i++) x[i * pix + l] = 0.0f;
-    }
-}
-
-/* A tile whose epilogue reads a or z from dst: finished outside dst, then copied. */
+/* A tile whose epilogue reads a or z from dst. */
 static void run_aliased(const struct job *j, const struct part *p, struct pw_at at,
                         const struct tile *t, int pixels, void (*run)(const struct tile *))
 {
-    _Alignas(64) float sums[TILE_BLOCKS * TILE_PIXELS * AB_LANES];
+    _Alignas(64) float sums[TILE_BLOCKS][TILE_PIXELS * AB_LANES];
     struct tile own = *t;
-    own.dst = sums;
+    own.dst = sums[0];
     own.dst_block = TILE_PIXELS * AB_LANES;
     own.dst_pix = AB_LANES;
     run(&own);
-    finish(j, p, at, sums, own.dst_block, own.dst_pix, pixels);
-    for (int b = 0; b < p->blocks; b++)
-        for (int i = 0; i < pixels; i++)
-            for (int l = 0; l < AB_LANES; l++)
-                t->dst[b * t->dst_block + i * t->dst_pix + l] =
-                    sums[b * own.dst_block + i * AB_LANES + l];
+    for (int b = 0; b < p->blocks; b++) {
+        at.block = p->block + b;
+        conv2d_finish_copy(j->a, &at, sums[b], t->dst + b * t->dst_block, t->dst_pix, pixels);
+    }
 }
 
 /* `count` positions of the phase's row y from its first column, all of one chunk. */
@@ -281,7 +264,11 @@ static void run_row(const struct job *j, const struct part *p, struct tile t, in
         if (t.plus) t.plus += np * t.plus_pix;
     }
     at.x0 = ax->dst0;
-    if (p->last && !j->aliased) finish(j, p, at, row, t.dst_block, t.dst_pix, count);
+    if (!p->last || j->aliased) return;
+    for (int b = 0; b < p->blocks; b++, row += t.dst_block) {
+        at.block = p->block + b;
+        conv2d_finish(a, &at, row, t.dst_pix, count);
+    }
 }
 
 static void run_part(const struct job *j, const struct part *p, struct ab_conv2d_span rows)

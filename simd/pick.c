@@ -89,8 +89,8 @@ const char *ab_isa_name(enum ab_isa isa)
 
 const char *ab_kernel_op_name(enum ab_kernel_op op)
 {
-    static const char *const names[] = {"conv2d",  "dense",     "maxpool",
-                                        "avgpool", "pointwise", "select"};
+    static const char *const names[] = {"conv2d",    "dense",  "maxpool",    "avgpool",
+                                        "pointwise", "select", "conv2d_f64", "dense_f64"};
     assert((unsigned)op < AB_KERNEL_OPS);
     return names[op];
 }
