@@ -22,7 +22,6 @@ struct ab_exec {
     const float *input;
     const int *targets;
     float *const *maps;
-    float *logits;
     /* Reference only: decisions to follow instead of its own, by value id; NULL entries (or NULL):
      * its own. RELU and RECT: uint8 [n][c][h][w], 1 = kept. SWITCH: uint16 [n][c][oh][ow]. Set by
      * ab_plan_force. */

@@ -11,7 +11,7 @@ struct ab_plan {
     struct ab_program program;
     struct ab_exec exec;
     size_t arena_bytes;
-    bool ran; /* constants computed */
+    double *logits; /* staging for the caller's logits */
 };
 
 /* Shape of value `id` for one sample times batch = count of doubles that peek writes. */
