@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+// Fully connected layers, the definition: one output at a time, summed in double.
+#include "pointwise_scalar.h"
+
+static double weight(enum ab_wmod wmod, double w)
+{
+    switch (wmod) {
+    case AB_W_ALL: return w;
+    case AB_W_POS: return w > 0.0 ? w : 0.0;
+    case AB_W_NEG: return w < 0.0 ? w : 0.0;
+    case AB_W_ABS: return fabs(w);
+    case AB_W_SQUARE: return w * w;
+    case AB_W_ONE: return 1.0;
+    case AB_W_COUNT: break;
+    }
+    return 0.0;
+}
+
+static double term(const struct ab_dense_args *p, int n, int o, int i)
+{
+    double w = (double)p->wei[(ptrdiff_t)o * p->in + i];
+    return weight(p->wmod, w) * (double)p->src[n * p->src_stride + (p->pass == AB_FWD ? i : o)];
+}
+
+void ab_dense_ref(const void *args);
+void ab_dense_ref(const void *args)
+{
+    const struct ab_dense_args *p = args;
+    bool fwd = p->pass == AB_FWD;
+    for (int n = 0; n < p->n; n++) {
+        for (int r = p->r0; r < p->r1; r++) {
+            double sum = fwd && p->bias ? (double)p->bias[r] : 0.0;
+            if (p->add) sum += (double)p->add[n * p->dst_stride + r];
+            for (int k = 0; k < (fwd ? p->in : p->out); k++)
+                sum += fwd ? term(p, n, r, k) : term(p, n, k, r);
+            p->dst[n * p->dst_stride + r] = (float)sum;
+        }
+        pw_features(&p->f, n, p->dst + n * p->dst_stride + p->r0, p->r0, p->r1);
+    }
+}
