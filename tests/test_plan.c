@@ -1,0 +1,283 @@
+// SPDX-License-Identifier: Apache-2.0
+// Plans as a caller meets them: two buffers and no allocation afterwards, several methods in one
+// plan, clear refusals.
+#include "nets.h"
+#include "plan/builder.h"
+
+#include <stdio.h>
+
+/* Counts calls of malloc and its kin while `counting`; not under sanitizers, which bring their own.
+ */
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) && defined(__GLIBC__)
+#define COUNTS_MALLOC 1
+extern void *__libc_malloc(size_t);
+extern void *__libc_calloc(size_t, size_t);
+extern void *__libc_realloc(void *, size_t);
+static volatile bool counting;
+static volatile int calls;
+void *malloc(size_t bytes)
+{
+    if (counting) calls++;
+    return __libc_malloc(bytes);
+}
+void *calloc(size_t count, size_t bytes)
+{
+    if (counting) calls++;
+    return __libc_calloc(count, bytes);
+}
+void *realloc(void *old, size_t bytes)
+{
+    if (counting) calls++;
+    return __libc_realloc(old, bytes);
+}
+#else
+#define COUNTS_MALLOC 0
+static bool counting;
+static int calls;
+#endif
+
+static const char *const all_specs[] = {"gradient",         "input-x-gradient",
+                                        "deconvnet",        "guided-backprop",
+                                        "rectgrad",         "lrp-0",
+                                        "lrp-epsilon",      "lrp-zplus",
+                                        "lrp-alpha-beta",   "dtd",
+                                        "dtd:low=-4,high=4"};
+enum { ALL = 11 };
+
+static struct ab_method *parsed(const char *spec)
+{
+    struct ab_error err = {""};
+    struct ab_method *m = NULL;
+    CHECK(!ab_method_parse(spec, &m, &err), "%s", err.text);
+    return m;
+}
+
+TEST(allocates_twice)
+{
+    struct ab_graph *g = net_chain(1, true);
+    struct ab_method *methods[ALL];
+    float *maps[ALL], *x = random_images(g, 2, 1), logits[16];
+    struct ab_error err = {""};
+    for (int m = 0; m < ALL; m++) {
+        methods[m] = parsed(all_specs[m]);
+        maps[m] = malloc(sizeof(float) * input_count(g, 2));
+    }
+    for (int threads = 1; threads <= 2; threads++) {
+        struct ab_plan *plan = NULL;
+        const struct ab_plan_options options = {.batch = 2, .threads = threads};
+        const size_t before = ab_buffer_count();
+        CHECK(!ab_plan_create(g, (const struct ab_method *const *)methods, ALL, &options, &plan,
+                              &err),
+              "%s", err.text);
+        CHECK(ab_buffer_count() - before == 2, "%zu buffers", ab_buffer_count() - before);
+        size_t weights, arena;
+        ab_plan_memory(plan, &weights, &arena);
+        CHECK(weights > 0 && arena > 0, "no memory is reported");
+        /* The first execution may let OpenMP start its threads. */
+        CHECK(!ab_plan_execute(plan, x, NULL, maps, logits, &err), "%s", err.text);
+        calls = 0;
+        counting = true;
+        const enum ab_status status = ab_plan_execute(plan, x, NULL, maps, logits, &err);
+        counting = false;
+        CHECK(!status, "%s", err.text);
+        CHECK(calls == 0, "execution allocated %d times", calls);
+        ab_plan_destroy(&plan);
+    }
+    for (int m = 0; m < ALL; m++) {
+        ab_method_destroy(&methods[m]);
+        free(maps[m]);
+    }
+    free(x);
+    ab_graph_destroy(&g);
+}
+
+/* Methods that share steps must not cost a step more than needed: input x gradient adds two to
+ * gradient. */
+TEST(shares_steps)
+{
+    struct ab_graph *g = net_chain(2, true);
+    struct ab_program one = {0}, both = {0}, same = {0};
+    struct ab_error err = {""};
+    struct ab_method *gradient = parsed("gradient"), *ixg = parsed("input-x-gradient");
+    const struct ab_method *const pair[] = {gradient, ixg};
+    const struct ab_method *const twice[] = {gradient, gradient};
+    CHECK(!ab_lower(g, pair, 1, &one, &err), "%s", err.text);
+    CHECK(!ab_lower(g, pair, 2, &both, &err), "%s", err.text);
+    CHECK(!ab_lower(g, twice, 2, &same, &err), "%s", err.text);
+    CHECK(both.n_steps == one.n_steps + 2, "%d steps after %d", both.n_steps, one.n_steps);
+    CHECK(same.n_steps == one.n_steps + 1, "%d steps after %d", same.n_steps, one.n_steps);
+    ab_program_free(&one);
+    ab_program_free(&both);
+    ab_program_free(&same);
+    ab_method_destroy(&gradient);
+    ab_method_destroy(&ixg);
+    ab_graph_destroy(&g);
+}
+
+/* Every ReLU of a chain and every rule of the gradient becomes an epilogue, but for those behind
+ * pools. */
+TEST(fuses_epilogues)
+{
+    struct ab_graph *g = net_chain(3, true);
+    struct ab_program p = {0};
+    struct ab_error err = {""};
+    struct ab_method *m = parsed("lrp-epsilon");
+    CHECK(!ab_lower(g, (const struct ab_method *const *)&m, 1, &p, &err), "%s", err.text);
+    const int before = p.n_steps;
+    ab_fuse(&p);
+    int pointwise = 0;
+    for (int i = 0; i < p.n_steps; i++) {
+        const struct ab_step *s = &p.steps[i];
+        pointwise += s->op == AB_OP_POINTWISE;
+        for (int k = 0; k < ab_step_operand_count(s); k++) {
+            const int id = ab_step_operand(s, k);
+            CHECK(id < 0 || p.values[id].def < i, "step %d reads value %d before it is written", i,
+                  id);
+        }
+    }
+    CHECK(before - p.n_steps >= 10, "%d steps became %d", before, p.n_steps);
+    CHECK(pointwise <= 3, "%d pointwise steps are left", pointwise);
+    ab_program_free(&p);
+    ab_method_destroy(&m);
+    ab_graph_destroy(&g);
+}
+
+static void refuse_plan(const struct ab_graph *g, const char *spec, struct ab_plan_options options,
+                        enum ab_status want, const char *says)
+{
+    struct ab_method *m = parsed(spec);
+    struct ab_plan *plan = NULL;
+    struct ab_error err = {""};
+    const enum ab_status got =
+        ab_plan_create(g, (const struct ab_method *const *)&m, 1, &options, &plan, &err);
+    CHECK(got == want && !plan, "status %d, not %d: %s", (int)got, (int)want, err.text);
+    CHECK(strstr(err.text, says), "'%s' does not say '%s'", err.text, says);
+    CHECK(!strchr(err.text, '\n'), "more than one line: %s", err.text);
+    ab_method_destroy(&m);
+}
+
+TEST(refuses_options)
+{
+    struct ab_graph *g = net_chain(4, true);
+    const struct ab_plan_options none = {0};
+    struct ab_plan_options o = none;
+    o.backend = "nativ";
+    refuse_plan(g, "gradient", o, AB_ERR_ARG, "did you mean 'native'");
+    o.backend = "native:sse9";
+    refuse_plan(g, "gradient", o, AB_ERR_ARG, "unknown instruction set 'sse9'");
+    o = none;
+    o.batch = -1;
+    refuse_plan(g, "gradient", o, AB_ERR_ARG, "batch -1");
+    o = none;
+    o.threads = 1 << 20;
+    refuse_plan(g, "gradient", o, AB_ERR_ARG, "threads 1048576");
+    refuse_plan(g, "dtd:low=-1/-1,high=1/1", none, AB_ERR_ARG, "3 input channels");
+    ab_graph_destroy(&g);
+}
+
+static struct ab_graph *one_layer(bool batchnorm)
+{
+    struct ab_error err = {""};
+    struct ab_builder b = {.seed = 5, .err = &err};
+    CHECK(!ab_graph_create("linear", &b.graph, &err), "%s", err.text);
+    int x = ab_build_input(&b, 2, 5, 5);
+    if (batchnorm) x = ab_build_batchnorm(&b, "early-bn", x);
+    x = ab_build_dense(&b, "fc", ab_build_flatten(&b, "flatten", x), 3, true);
+    if (!b.status) b.status = ab_graph_finish(b.graph, x, &err);
+    CHECK(!b.status, "%s", err.text);
+    return b.graph;
+}
+
+TEST(refuses_methods_without_meaning)
+{
+    const struct ab_plan_options none = {0};
+    struct ab_graph *linear = one_layer(false), *bn = one_layer(true);
+    refuse_plan(linear, "guided-backprop", none, AB_ERR_UNSUPPORTED, "has none");
+    refuse_plan(linear, "deconvnet", none, AB_ERR_UNSUPPORTED, "has none");
+    refuse_plan(linear, "rectgrad", none, AB_ERR_UNSUPPORTED, "has none");
+    refuse_plan(bn, "lrp-epsilon", none, AB_ERR_UNSUPPORTED, "early-bn");
+    float *x = random_images(bn, 1, 5);
+    free(run_method(&(struct job){bn, "native", x, NULL, 1, 1}, "lrp-epsilon:unknown=pass", NULL));
+    free(run_method(&(struct job){bn, "native", x, NULL, 1, 1}, "gradient", NULL));
+    free(x);
+    ab_graph_destroy(&linear);
+    ab_graph_destroy(&bn);
+}
+
+TEST(refuses_inputs)
+{
+    struct ab_graph *g = net_chain(6, true);
+    struct ab_method *m = parsed("gradient");
+    struct ab_plan *plan = NULL;
+    struct ab_error err = {""};
+    CHECK(!ab_plan_create(g, (const struct ab_method *const *)&m, 1, NULL, &plan, &err), "%s",
+          err.text);
+    float *x = random_images(g, 1, 6);
+    int target = 6;
+    CHECK(ab_plan_execute(plan, x, &target, NULL, NULL, &err) == AB_ERR_ARG,
+          "target 6 of 6 was taken");
+    CHECK(strstr(err.text, "0..5"), "%s", err.text);
+    target = -2;
+    CHECK(ab_plan_execute(plan, x, &target, NULL, NULL, &err) == AB_ERR_ARG, "target -2 was taken");
+    x[7] = NAN;
+    CHECK(ab_plan_execute(plan, x, NULL, NULL, NULL, &err) == AB_ERR_ARG, "NaN was taken");
+    x[7] = 0;
+    CHECK(!ab_plan_execute(plan, x, NULL, NULL, NULL, &err), "the plan is spoiled: %s", err.text);
+    free(x);
+    ab_plan_destroy(&plan);
+    ab_plan_destroy(&plan);
+    ab_method_destroy(&m);
+    ab_graph_destroy(&g);
+}
+
+TEST(parses_specs)
+{
+    static const struct {
+        const char *spec, *canonical, *error;
+    } rows[] = {
+        {"gradient", "gradient", NULL},
+        {"rectgrad:q=98", "rectgrad", NULL},
+        {"rectgrad:input_mul=0,q=80", "rectgrad:q=80,input_mul=0", NULL},
+        {"lrp-alpha-beta:alpha=1.5,beta=0.5", "lrp-alpha-beta:alpha=1.5,beta=0.5", NULL},
+        {"gradiant", NULL, "did you mean 'gradient'"},
+        {"", NULL, "unknown method"},
+        {"lrp-epsilon:epz=1", NULL, "did you mean 'eps'"},
+        {"lrp-epsilon:eps=-1", NULL, ">= 0"},
+        {"lrp-epsilon:eps=nan", NULL, "is not a value"},
+        {"lrp-epsilon:eps=1e-3x", NULL, "is not a value"},
+        {"lrp-epsilon:eps", NULL, "is not key=value"},
+        {"lrp-epsilon:eps=1,eps=2", NULL, "given twice"},
+        {"lrp-alpha-beta:alpha=3", NULL, "alpha - beta"},
+        {"rectgrad:q=101", NULL, "0..100"},
+        {"dtd:low=1", NULL, "both"},
+        {"dtd:low=1,high=0", NULL, "above"},
+        {"dtd:low=0/0,high=1", NULL, "equally many"},
+        {"gradient:seed=two", NULL, "one, logit"},
+        {"gradient:", NULL, "is not key=value"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct ab_method *m = NULL;
+        struct ab_error err = {""};
+        const enum ab_status status = ab_method_parse(rows[i].spec, &m, &err);
+        context("spec '%s'", rows[i].spec);
+        if (rows[i].error) {
+            CHECK(status == AB_ERR_ARG && !m, "was taken");
+            CHECK(strstr(err.text, rows[i].error), "'%s' does not say '%s'", err.text,
+                  rows[i].error);
+        } else {
+            CHECK(!status, "%s", err.text);
+            CHECK(strcmp(ab_method_spec(m), rows[i].canonical) == 0, "became %s",
+                  ab_method_spec(m));
+        }
+        ab_method_destroy(&m);
+    }
+}
+
+static const struct test_case cases[] = {CASE(allocates_twice),
+                                         CASE(shares_steps),
+                                         CASE(fuses_epilogues),
+                                         CASE(refuses_options),
+                                         CASE(refuses_methods_without_meaning),
+                                         CASE(refuses_inputs),
+                                         CASE(parses_specs)};
+TEST_MAIN("plan", cases)
