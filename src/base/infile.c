@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // Opening files that somebody else wrote, and telling what they are by their first bytes.
-#define _DEFAULT_SOURCE
 #include "base/infile.h"
 
 #include <errno.h>

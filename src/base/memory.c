@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // Aligned buffers for tensors, and size arithmetic that notices overflow.
-#define _DEFAULT_SOURCE
 #include "base/base.h"
 
 #include <stdatomic.h>

@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // Output files that appear whole or not at all.
-#define _DEFAULT_SOURCE
-#define _XOPEN_SOURCE 700
 #include "base/outfile.h"
 
 #include <errno.h>
