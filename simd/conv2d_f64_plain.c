@@ -35,7 +35,8 @@ struct row {
 
 /* ---- panel ---- */
 
-/* The weight that joins src channel c with dst channel d, taps aside, or NULL for another group. */
+/* The weight that joins src channel c with dst channel d, taps aside, or NULL where they are of
+ * different groups. */
 static const float *weight_at(const struct ab_conv2d_f64_args *a, int c, int d)
 {
     const struct ab_conv2d_shape *s = &a->shape;
@@ -45,26 +46,33 @@ static const float *weight_at(const struct ab_conv2d_f64_args *a, int c, int d)
     return a->wei + ((ptrdiff_t)oc * icg + ic % icg) * s->kh * s->kw;
 }
 
-/* All taps of src channels [c, c+lanes) for 16 dst channels. Within one group the dst channels are
- * `step` floats apart. */
+/* All taps of src channels [c, c+lanes) for the 16 channels of dst block `block`. Dst lane o of src
+ * lane l is at wei[o] + l*step while the group lasts; a block that several groups share takes one
+ * src lane at a time. */
 AB_INLINE void pack_lanes(enum ab_wmod wmod, const struct ab_conv2d_f64_args *a,
                           const struct ab_conv2d_phase *phase, int block, int c, int lanes,
                           double *to)
 {
     const struct ab_conv2d_shape *s = &a->shape;
+    const int area = s->kh * s->kw;
+    const ptrdiff_t step = a->pass == AB_FWD ? area : (ptrdiff_t)(s->ic / s->g) * area;
     const int channels = ab_conv2d_dst_channels(s, a->pass) - block * AB_LANES;
-    const int taps = phase->y.taps * phase->x.taps;
-    for (int l = 0; l < lanes; l++)
-        for (int o = 0; o < AB_LANES; o++) {
-            const float *w = o < channels ? weight_at(a, c + l, block * AB_LANES + o) : NULL;
-            double *out = to + l * AB_LANES + o;
-            for (int t = 0; t < taps; t++) {
-                const int ky = phase->y.k0 + t / phase->x.taps * phase->y.kstep;
-                const int kx = phase->x.k0 + t % phase->x.taps * phase->x.kstep;
-                out[(ptrdiff_t)t * lanes * AB_LANES] =
-                    w ? f64_wmod_one(wmod, (double)w[ky * s->kw + kx]) : 0.0;
+    const int count = channels < AB_LANES ? channels : AB_LANES;
+    const int at_once = s->g == 1 ? lanes : 1;
+    for (int first = 0; first < lanes; first += at_once) {
+        const float *wei[AB_LANES] = {NULL};
+        for (int o = 0; o < count; o++) wei[o] = weight_at(a, c + first, block * AB_LANES + o);
+        double *out = to + (ptrdiff_t)first * AB_LANES;
+        for (int ty = 0; ty < phase->y.taps; ty++)
+            for (int tx = 0; tx < phase->x.taps; tx++, out += (ptrdiff_t)lanes * AB_LANES) {
+                const ptrdiff_t tap =
+                    (phase->y.k0 + ty * phase->y.kstep) * s->kw + phase->x.k0 + tx * phase->x.kstep;
+                for (int l = 0; l < at_once; l++)
+                    for (int o = 0; o < AB_LANES; o++)
+                        out[l * AB_LANES + o] =
+                            wei[o] ? f64_wmod_one(wmod, (double)wei[o][l * step + tap]) : 0.0;
             }
-        }
+    }
 }
 
 static void pack(const struct ab_conv2d_f64_args *a, const struct ab_conv2d_phase *phase, int block)
