@@ -210,7 +210,7 @@ static bool find_part(const struct job *j, int block, int k, struct part *p)
     p->block = block;
     p->blocks = 1;
     p->inputs = ab_conv2d_inputs(&a->shape, a->pass, block);
-    if (TILE_BLOCKS == 2 && block + 1 < a->range.b1) {
+    if (TILE_BLOCKS == 2 && block + 1 < a->range.b1 && j->phase.y.taps * j->phase.x.taps > 0) {
         const struct ab_conv2d_span next = ab_conv2d_inputs(&a->shape, a->pass, block + 1);
         if (next.begin == p->inputs.begin && next.end == p->inputs.end) p->blocks = 2;
     }
@@ -239,6 +239,17 @@ static void run_aliased(const struct job *j, const struct part *p, struct pw_at 
     }
 }
 
+/* The positions of a row that no tap reaches: bias and add alone. */
+static void fill_row(const struct tile *t, int count)
+{
+    for (int i = 0; i < count; i++)
+        for (int l = 0; l < AB_LANES; l += VL) {
+            vec sum = t->bias ? v_load(t->bias + l) : v_zero();
+            if (t->plus) sum = v_add(sum, v_load(t->plus + i * t->plus_pix + l));
+            v_store(t->dst + i * t->dst_pix + l, sum);
+        }
+}
+
 /* `count` positions of the phase's row y from its first column, all of one chunk. */
 static void run_row(const struct job *j, const struct part *p, struct tile t, int y, int count)
 {
@@ -253,7 +264,9 @@ static void run_row(const struct job *j, const struct part *p, struct tile t, in
         t.plus = row;
     else if (a->add.data)
         t.plus = a->add.data + ab_view_at(&a->add, j->n, p->block, at.y, at.x0);
-    for (int i = 0, done = 0; i < tile_count; i++) {
+    const bool empty = !j->aliased && p->blocks == 1 && t.rows * t.cols == 0;
+    if (empty) fill_row(&t, count);
+    for (int i = 0, done = 0; i < tile_count && !empty; i++) {
         const int np = count / tile_count + (i < count % tile_count);
         void (*const run)(const struct tile *) = tiles[step][p->blocks - 1][np - 1];
         if (j->aliased)
