@@ -4,6 +4,7 @@
 # CMakePresets.json for the other builds.
 PRESET ?= release
 ARGS ?=
+CMAKE_ARGS ?=
 
 .PHONY: help build run test test-all format clean
 
@@ -16,7 +17,7 @@ help:
 
 build:
 	@tools/setup.sh build
-	cmake --preset $(PRESET)
+	cmake --preset $(PRESET) $(CMAKE_ARGS)
 	cmake --build --preset $(PRESET)
 
 run: build
@@ -24,7 +25,7 @@ run: build
 
 test:
 	@tools/setup.sh build test
-	cmake --preset $(PRESET) -DAB_TESTS=ON
+	cmake --preset $(PRESET) -DAB_TESTS=ON $(CMAKE_ARGS)
 	cmake --build --preset $(PRESET)
 	ctest --preset $(PRESET)
 

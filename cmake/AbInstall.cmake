@@ -36,6 +36,8 @@ if(AB_HAVE_IMAGES)
     list(APPEND pc_requires libpng libjpeg)
 endif()
 list(JOIN pc_requires " " pc_requires)
+cmake_path(RELATIVE_PATH CMAKE_INSTALL_PREFIX
+           BASE_DIRECTORY "${CMAKE_INSTALL_FULL_LIBDIR}/pkgconfig" OUTPUT_VARIABLE pc_up)
 set(pc_private)
 if(BUILD_SHARED_LIBS)
     set(pc_private .private)
