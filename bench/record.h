@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+// Result records: what one row holds, its JSON, and the files that survive an interruption.
+#ifndef AB_RECORD_H
+#define AB_RECORD_H
+
+#include "agree/agree.h"
+#include "stats.h"
+
+#include <stdio.h>
+
+#include <jansson.h>
+
+/* One row. Numbers that are NaN become null with a reason. */
+struct ab_record {
+    const char *kind;             /* "method", "kernel", "step"; NULL: not filled */
+    char op[32], shape[96];       /* "attribute" and the input's shape, or the kernel's */
+    char model[256], method[256]; /* "" for kernels */
+    char backend[32], isa[16];
+    char kernels[768]; /* names, separated by commas */
+    const char *seed_mode;
+    int threads, batch, repetition;
+    char pinned[64];
+    double *ns; /* the samples, owned, in the order they were taken */
+    struct ab_stats stats;
+    double flops, bytes; /* of one execution; bytes: every operand and weight once */
+    double peak;         /* GFLOP/s that `threads` cores reach at `isa`; 0: unknown */
+    double ratio;
+    const char *ratio_why; /* why ratio is NaN */
+    struct ab_agreement agreement;
+    double planned_bytes, peak_bytes;
+    char repro[1600];
+    char error[512]; /* "" or why there are no numbers */
+};
+
+void ab_record_init(struct ab_record *r);
+void ab_record_free(struct ab_record *r);
+double ab_record_gflops(const struct ab_record *r);
+double ab_record_peak_share(const struct ab_record *r);
+json_t *ab_record_json(const struct ab_record *r);
+
+/* Writes {"context": ..., "results": [...]}, one row a line, strict JSON in ASCII. */
+bool ab_records_print(FILE *f, const json_t *context, const json_t *rows);
+
+/* The folder of a run: results.jsonl grows by one flushed line a row, results.json is written at
+ * the end and replaces an older one in one step. */
+struct ab_store {
+    char folder[1024];
+    FILE *lines;
+    json_t *rows;
+};
+/* Makes the folder and notices here if it cannot be written. */
+enum ab_status ab_store_open(struct ab_store *store, const char *folder, const json_t *context,
+                             struct ab_error *err);
+/* Borrows r; `row` is one more reference of the JSON that was written. */
+enum ab_status ab_store_add(struct ab_store *store, const struct ab_record *r,
+                            struct ab_error *err);
+enum ab_status ab_store_finish(struct ab_store *store, const json_t *context, struct ab_error *err);
+void ab_store_close(struct ab_store *store);
+
+/* The fingerprint of machine, build and surroundings. */
+struct ab_machine;
+json_t *ab_context_json(const struct ab_machine *machine);
+
+#endif

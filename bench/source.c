@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: Apache-2.0
+// Models, labels, targets, methods and backends by name.
+#include "source.h"
+
+#include "ab_version.h"
+#include "base/infile.h"
+#include "simd/kernels.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+void ab_data_path(const char *file, char *path, size_t size)
+{
+    const char *folders[] = {getenv("ATTRBENCH_DATA"), AB_DATA_DIR_SOURCE, AB_DATA_DIR_INSTALL};
+    for (size_t i = 0; i < sizeof folders / sizeof *folders; i++) {
+        if (!folders[i] || !*folders[i]) continue;
+        snprintf(path, size, "%s/%s", folders[i], file);
+        if (access(path, R_OK) == 0) return;
+    }
+}
+
+bool ab_is_folder(const char *path)
+{
+    struct stat info;
+    return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
+}
+
+static enum ab_status read_labels(const char *path, struct ab_words *labels, struct ab_error *err)
+{
+    uint64_t size;
+    enum ab_status status;
+    FILE *f = ab_infile_open(path, "a list of labels", &size, &status, err);
+    if (!f) return status;
+    char line[256];
+    status = AB_OK;
+    while (status == AB_OK && fgets(line, sizeof line, f)) {
+        size_t length = strcspn(line, "\r\n");
+        if (!ab_words_add(labels, line, length))
+            status = ab_fail(err, AB_ERR_MEMORY, "%s: out of memory for labels", path);
+    }
+    fclose(f);
+    return status;
+}
+
+static enum ab_status find_labels(const char *labels, struct ab_source *s, struct ab_error *err)
+{
+    char beside[sizeof s->path + 16];
+    if (!labels) {
+        if (!*s->path) return AB_OK;
+        const char *slash = strrchr(s->path, '/');
+        int folder = slash ? (int)(slash - s->path + 1) : 0;
+        snprintf(beside, sizeof beside, "%.*slabels.txt", folder, s->path);
+        if (access(beside, R_OK) != 0) return AB_OK;
+    }
+    enum ab_status status = read_labels(labels ? labels : beside, &s->labels, err);
+    if (status == AB_OK && s->labels.count == s->classes) return AB_OK;
+    if (!labels) return ab_words_free(&s->labels), AB_OK;
+    if (status != AB_OK) return status;
+    return ab_fail(err, AB_ERR_ARG,
+                   "%s: has %d lines, but the model has %d classes; give one name "
+                   "a line, in the order of the logits",
+                   labels, s->labels.count, s->classes);
+}
+
+enum ab_status ab_source_open(const char *model, const char *labels, struct ab_source *source,
+                              struct ab_error *err)
+{
+    *source = (struct ab_source){.name = model};
+    if (!strcmp(model, "digits"))
+        ab_data_path("digits/digits.onnx", source->path, sizeof source->path);
+    else if (strpbrk(model, "./"))
+        snprintf(source->path, sizeof source->path, "%s", model);
+    enum ab_status status =
+        ab_graph_open(*source->path ? source->path : model, 0, &source->graph, err);
+    if (status != AB_OK) return status;
+    source->dims = ab_graph_input(source->graph);
+    source->classes = ab_graph_classes(source->graph);
+    status = find_labels(labels, source, err);
+    if (status != AB_OK) ab_source_close(source);
+    return status;
+}
+
+void ab_source_close(struct ab_source *source)
+{
+    ab_graph_destroy(&source->graph);
+    ab_words_free(&source->labels);
+}
+
+static enum ab_status no_such_label(const char *text, const struct ab_source *s,
+                                    struct ab_error *err)
+{
+    if (!s->labels.count)
+        return ab_fail(err, AB_ERR_ARG,
+                       "target '%s': %s has no labels; give 'top', a class from 0 "
+                       "to %d, or a file with --labels",
+                       text, s->name, s->classes - 1);
+    const char *near = ab_nearest(text, (const char *const *)s->labels.items, s->labels.count);
+    return ab_fail(err, AB_ERR_ARG,
+                   "target '%s': no such label in %s%s%s%s; give 'top', a class "
+                   "from 0 to %d, or a label",
+                   text, s->name, near ? ": did you mean '" : "", near ? near : "",
+                   near ? "'?" : "", s->classes - 1);
+}
+
+enum ab_status ab_target_parse(const char *text, const struct ab_source *s, int *target,
+                               struct ab_error *err)
+{
+    *target = AB_TARGET_TOP;
+    if (!text || !strcmp(text, "top")) return AB_OK;
+    char *end;
+    long k = strtol(text, &end, 10);
+    if (end != text && !*end) {
+        if (k < 0 || k >= s->classes)
+            return ab_fail(err, AB_ERR_ARG,
+                           "target %s: out of range: %s has classes 0 to %d; give "
+                           "one of these or 'top'",
+                           text, s->name, s->classes - 1);
+        *target = (int)k;
+        return AB_OK;
+    }
+    for (int i = 0; i < s->labels.count; i++) {
+        if (strcasecmp(text, s->labels.items[i]) != 0) continue;
+        *target = i;
+        return AB_OK;
+    }
+    return no_such_label(text, s, err);
+}
+
+void ab_methods_free(struct ab_method **methods, int count)
+{
+    for (int i = 0; methods && i < count; i++) ab_method_destroy(&methods[i]);
+    free(methods);
+}
+
+enum ab_status ab_methods_open(const struct ab_words *specs, struct ab_method ***methods,
+                               int *count, struct ab_error *err)
+{
+    int known;
+    const struct ab_method_info *infos = ab_methods(&known);
+    bool all = specs->count == 0 || (specs->count == 1 && !strcmp(specs->items[0], "all"));
+    int wanted = all ? known : specs->count;
+    *count = 0;
+    *methods = calloc((size_t)wanted, sizeof **methods);
+    if (!*methods) return ab_fail(err, AB_ERR_MEMORY, "methods: out of memory; close something");
+    for (int i = 0; i < wanted; i++) {
+        struct ab_method *m;
+        enum ab_status status = ab_method_parse(all ? infos[i].name : specs->items[i], &m, err);
+        bool twice = false;
+        for (int k = 0; status == AB_OK && k < *count; k++)
+            twice = twice || !strcmp(ab_method_spec((*methods)[k]), ab_method_spec(m));
+        if (twice) ab_method_destroy(&m);
+        if (status == AB_OK && !twice) (*methods)[(*count)++] = m;
+        if (status == AB_OK) continue;
+        ab_methods_free(*methods, *count);
+        *methods = NULL;
+        return status;
+    }
+    return AB_OK;
+}
+
+static enum ab_status check_isa(const char *backend, const char *isa, struct ab_error *err)
+{
+    const char *names[AB_ISA_COUNT];
+    for (int i = 0; i < AB_ISA_COUNT; i++) names[i] = ab_isa_name((enum ab_isa)i);
+    unsigned have = ab_cpu_isas();
+    for (int i = 0; i < AB_ISA_COUNT; i++) {
+        if (strcmp(isa, names[i]) != 0) continue;
+        if (have >> i & 1) return AB_OK;
+        return ab_fail(err, AB_ERR_ARG,
+                       "backend %s: this CPU has no %s; attrbench --version lists "
+                       "what it has",
+                       backend, isa);
+    }
+    const char *near = ab_nearest(isa, names, AB_ISA_COUNT);
+    return ab_fail(err, AB_ERR_ARG,
+                   "backend %s: unknown instruction set '%s'%s%s%s; attrbench "
+                   "--version lists them",
+                   backend, isa, near ? ": did you mean '" : "", near ? near : "",
+                   near ? "'?" : "");
+}
+
+enum ab_status ab_backend_check(const char *backend, struct ab_error *err)
+{
+    int count;
+    const struct ab_backend_info *infos = ab_backends(&count);
+    const char *names[16];
+    char list[128] = "";
+    size_t length = strcspn(backend, ":");
+    for (int i = 0; i < count && i < 16; i++) {
+        names[i] = infos[i].name;
+        if (strlen(names[i]) == length && !strncmp(names[i], backend, length)) {
+            if (!backend[length]) return AB_OK;
+            if (!strcmp(names[i], "native")) return check_isa(backend, backend + length + 1, err);
+            return ab_fail(err, AB_ERR_ARG,
+                           "backend %s: only native takes an instruction set; "
+                           "write '%s'",
+                           backend, names[i]);
+        }
+        size_t used = strlen(list);
+        snprintf(list + used, sizeof list - used, "%s%s", i ? ", " : "", names[i]);
+    }
+    const char *near = ab_nearest(backend, names, count);
+    return ab_fail(err, AB_ERR_ARG, "unknown backend '%s'%s%s%s; backends: %s", backend,
+                   near ? ": did you mean '" : "", near ? near : "", near ? "'?" : "", list);
+}

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+// Where work comes from: models by name or path, images and arrays, preprocessing, targets, labels.
+#ifndef AB_SOURCE_H
+#define AB_SOURCE_H
+
+#include "command.h"
+
+/* How images become inputs: (v - mean[c]) / std[c] for v in [0,1]. */
+struct ab_preprocess {
+    const char *name; /* "imagenet", "unit", "none", "mean=..,std=.." */
+    float mean[16], std[16];
+    int count; /* values given; 1: for all channels */
+};
+
+/* A network with what is known about its inputs and outputs. Zero it before ab_source_open. */
+struct ab_source {
+    const char *name; /* as the user wrote it */
+    char path[1024];  /* of the file; "" for a built-in network */
+    struct ab_graph *graph;
+    struct ab_dims dims;
+    int classes;
+    struct ab_words labels; /* empty if unknown */
+};
+
+/* Opens `model`: a built-in name, `digits`, or a path. `labels`: a file of one name a line, or
+ * NULL: labels.txt beside the model, if there. */
+enum ab_status ab_source_open(const char *model, const char *labels, struct ab_source *source,
+                              struct ab_error *err);
+void ab_source_close(struct ab_source *source);
+
+/* "imagenet", "unit", "none" or "mean=a/b/c,std=a/b/c"; NULL: what suits the model (imagenet for
+ * three channels, unit for others). */
+enum ab_status ab_preprocess_parse(const char *text, struct ab_dims dims, struct ab_preprocess *p,
+                                   struct ab_error *err);
+
+/* "top", a class index, or a label. */
+enum ab_status ab_target_parse(const char *text, const struct ab_source *source, int *target,
+                               struct ab_error *err);
+
+/* Images ready for the model: data is [count][c][h][w]. */
+struct ab_images {
+    float *data;
+    struct ab_words names; /* of the files, without folder and ending */
+    int count;
+};
+
+/* Adds every image of `path`: a PNG or JPEG, a .npy (taken as it is), or a folder of them in
+ * alphabetical order. Stops at `limit` images (0: none). */
+enum ab_status ab_images_add(struct ab_images *images, const char *path, struct ab_dims dims,
+                             const struct ab_preprocess *p, int limit, struct ab_error *err);
+void ab_images_free(struct ab_images *images);
+
+/* `file` in the data folder: $ATTRBENCH_DATA, the source tree, or where it was installed. */
+void ab_data_path(const char *file, char *path, size_t size);
+bool ab_is_folder(const char *path);
+
+/* Parses specs ("all" or none: every method). Free with ab_methods_free. */
+enum ab_status ab_methods_open(const struct ab_words *specs, struct ab_method ***methods,
+                               int *count, struct ab_error *err);
+void ab_methods_free(struct ab_method **methods, int count);
+
+/* Whether `backend` names one that exists here, with an instruction set of this CPU if any. */
+enum ab_status ab_backend_check(const char *backend, struct ab_error *err);
+
+#endif
