@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+// Alternatives for a CONV or DENSE step, and the clock that judges them.
+#ifndef AB_ONEDNN_LINEAR_H
+#define AB_ONEDNN_LINEAR_H
+
+#include "backend/onednn.h"
+
+/* One way to compute the step: a primitive whose post-ops do the first `fused` stages. */
+struct ab_onednn_candidate {
+    int variant;
+    enum ab_onednn_kind kind;
+    enum ab_onednn_form form;
+    dnnl_primitive_desc_t pd;
+    int fused;
+};
+
+/* What follows the linear map: the sum with `add`, then the epilogue. Operand a, or -1. */
+struct ab_onednn_stage {
+    enum ab_pointwise_kind kind;
+    int a;
+};
+int ab_onednn_stages(const struct ab_step *s, struct ab_onednn_stage stage[2]);
+
+/* An argument of a candidate's primitive and what it stands for. md lives as long as the primitive
+ * descriptor. */
+struct ab_onednn_role {
+    int id;
+    const ab_md *md;
+    enum { AB_ROLE_X, AB_ROLE_WEIGHTS, AB_ROLE_BIAS, AB_ROLE_OPERAND, AB_ROLE_DST } what;
+    int value;
+};
+int ab_onednn_roles(const struct ab_step *s, const struct ab_onednn_candidate *c,
+                    struct ab_onednn_role role[8]);
+
+/* onednn_time.c: nanoseconds of the step by this candidate, reorders and unfused stages included;
+ * INFINITY if it fails. Gives up early once it is clearly slower than `best`. */
+double ab_onednn_time(struct ab_onednn *o, const struct ab_step *s,
+                      const struct ab_onednn_candidate *c, double best);
+
+#endif

@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: Apache-2.0
+// The oneDNN backend's steps that move data: the image, maps, vectors, channels, borders, seeds.
+#include "backend/onednn.h"
+
+#include <string.h>
+
+static size_t count_of(const struct ab_exec *exec, int id)
+{
+    const struct ab_dims d = exec->program->values[id].dims;
+    return (size_t)exec->batch * (size_t)d.c * (size_t)d.h * (size_t)d.w;
+}
+
+/* Appends own code that writes the step's result in plain format. */
+static void own(struct ab_onednn *o, const struct ab_step *s,
+                dnnl_status_t (*run)(const struct ab_exec *, const struct ab_onednn_action *))
+{
+    ab_md *md = ab_onednn_plain_md(o, s->dst);
+    struct ab_onednn_slot *dst = ab_onednn_define(o, s->dst, md);
+    struct ab_onednn_action *a = ab_onednn_action(o, o->step);
+    ab_md_free(md);
+    if (!a) return;
+    a->own = run;
+    a->dst = dst;
+    if (s->x >= 0) a->x = o->values[s->x];
+}
+
+/* ---- the image, constants, seeds ---- */
+
+static dnnl_status_t copy_input(const struct ab_exec *exec, const struct ab_onednn_action *a)
+{
+    const int id = exec->program->steps[a->step].dst;
+    memcpy(a->dst->data, exec->input, sizeof(float) * count_of(exec, id));
+    return dnnl_success;
+}
+
+void ab_onednn_input(struct ab_onednn *o, const struct ab_step *s)
+{
+    own(o, s, copy_input);
+}
+
+static dnnl_status_t fill(const struct ab_exec *exec, const struct ab_onednn_action *a)
+{
+    const struct ab_step *s = &exec->program->steps[a->step];
+    const struct ab_dims d = exec->program->values[s->dst].dims;
+    float *to = a->dst->data;
+    for (int n = 0; n < exec->batch; n++) {
+        for (int c = 0; c < d.c; c++) {
+            for (int i = 0; i < d.h * d.w; i++) *to++ = s->fill[s->n_fill == 1 ? 0 : c];
+        }
+    }
+    return dnnl_success;
+}
+
+void ab_onednn_fill(struct ab_onednn *o, const struct ab_step *s)
+{
+    own(o, s, fill);
+}
+
+static int first_maximum(const float *v, int count)
+{
+    int best = 0;
+    for (int i = 1; i < count; i++) {
+        if (v[i] > v[best]) best = i;
+    }
+    return best;
+}
+
+static dnnl_status_t seed(const struct ab_exec *exec, const struct ab_onednn_action *a)
+{
+    const struct ab_step *s = &exec->program->steps[a->step];
+    const int classes = exec->program->values[s->x].dims.c;
+    const float *f = a->x->data;
+    float *to = a->dst->data;
+    memset(to, 0, sizeof(float) * count_of(exec, s->dst));
+    for (int n = 0; n < exec->batch; n++, f += classes, to += classes) {
+        const int asked = exec->targets ? exec->targets[n] : AB_TARGET_TOP;
+        const int target = asked == AB_TARGET_TOP ? first_maximum(f, classes) : asked;
+        to[target] = s->seed == AB_SEED_ONE                           ? 1
+                     : s->seed == AB_SEED_LOGIT_POS && f[target] <= 0 ? 0
+                                                                      : f[target];
+    }
+    return dnnl_success;
+}
+
+void ab_onednn_seed(struct ab_onednn *o, const struct ab_step *s)
+{
+    own(o, s, seed);
+}
+
+/* ---- maps to the caller ---- */
+
+static dnnl_status_t write_map(const struct ab_exec *exec, const struct ab_onednn_action *a)
+{
+    float *to = exec->maps ? exec->maps[exec->program->steps[a->step].map] : NULL;
+    if (!to) return dnnl_success;
+    const dnnl_status_t status = dnnl_memory_set_data_handle(a->dst->mem, to);
+    return status ? status
+                  : dnnl_primitive_execute(a->prim, ab_onednn_of(exec)->stream, a->n_args, a->args);
+}
+
+void ab_onednn_output(struct ab_onednn *o, const struct ab_step *s)
+{
+    ab_md *md = ab_onednn_plain_md(o, s->x);
+    struct ab_onednn_slot *to = ab_onednn_slot(o, md, AB_IN_FOREIGN, -1);
+    struct ab_onednn_action **at = o->steps[o->step].last;
+    ab_onednn_reorder(o, o->step, o->values[s->x], to);
+    if (!o->status) {
+        (*at)->own = write_map;
+        (*at)->dst = to;
+    }
+    ab_md_free(md);
+}
+
+/* ---- maps and vectors ---- */
+
+void ab_onednn_flatten(struct ab_onednn *o, const struct ab_step *s)
+{
+    const bool fwd = s->pass == AB_FWD;
+    const int vector = fwd ? s->dst : s->x, map = fwd ? s->x : s->dst;
+    ab_md *flat = ab_onednn_plain_md(o, vector), *rows = ab_onednn_plain_md(o, map);
+    struct ab_onednn_slot *v =
+        fwd ? ab_onednn_define(o, vector, flat) : ab_onednn_want(o, vector, flat);
+    struct ab_onednn_slot *as_map = ab_onednn_alias(o, v, rows);
+    if (fwd) {
+        ab_onednn_reorder(o, o->step, o->values[map], as_map);
+    } else {
+        ab_onednn_reorder(o, o->step, as_map, ab_onednn_define(o, map, rows));
+    }
+    ab_md_free(flat);
+    ab_md_free(rows);
+}
+
+void ab_onednn_concat(struct ab_onednn *o, const struct ab_step *s)
+{
+    enum { MAX_SOURCES = 256 };
+    const ab_md *md[MAX_SOURCES];
+    struct ab_onednn_arg args[MAX_SOURCES + 1];
+    dnnl_primitive_desc_t pd = NULL;
+    if (!ab_onednn_ok(o, s->n_list > MAX_SOURCES ? dnnl_unimplemented : dnnl_success, "concat")) {
+        return;
+    }
+    for (int i = 0; i < s->n_list; i++) {
+        struct ab_onednn_slot *slot = o->values[s->list[i]];
+        args[i] = (struct ab_onednn_arg){DNNL_ARG_MULTIPLE_SRC + i, slot};
+        md[i] = slot->md;
+    }
+    if (!ab_onednn_ok(o, ab_onednn_concat_pd(&pd, o->engine, s->n_list, md, o->attr), "concat")) {
+        return;
+    }
+    const ab_md *to = dnnl_primitive_desc_query_md(pd, dnnl_query_dst_md, 0);
+    args[s->n_list] = (struct ab_onednn_arg){DNNL_ARG_DST, ab_onednn_define(o, s->dst, to)};
+    ab_onednn_name(o, "concat", ab_onednn_impl(pd));
+    ab_onednn_prim(o, o->step, pd, args, s->n_list + 1);
+}
+
+/* ---- parts of maps ---- */
+
+void ab_onednn_slice(struct ab_onednn *o, const struct ab_step *s)
+{
+    dnnl_dims_t dims;
+    const dnnl_dims_t offsets = {0, s->channel};
+    ab_onednn_dims(o, s->dst, dims);
+    struct ab_onednn_slot *from = o->values[s->x];
+    ab_md *part = ab_md_part(from->md, dims, offsets), *to = ab_onednn_md_like(o, s->dst, s->x);
+    if (!part) { /* the slice cuts a block of channels */
+        ab_md *plain = ab_onednn_plain_md(o, s->x);
+        from = ab_onednn_want(o, s->x, plain);
+        if (from) part = ab_md_part(plain, dims, offsets);
+        ab_md_free(plain);
+    }
+    ab_onednn_reorder(o, o->step, ab_onednn_alias(o, from, part), ab_onednn_define(o, s->dst, to));
+    ab_md_free(part);
+    ab_md_free(to);
+}
+
+static dnnl_status_t clear(const struct ab_exec *exec, const struct ab_onednn_action *a)
+{
+    (void)exec;
+    memset(a->dst->data, 0, dnnl_memory_desc_get_size(a->dst->md));
+    return dnnl_success;
+}
+
+void ab_onednn_pad(struct ab_onednn *o, const struct ab_step *s)
+{
+    const bool fwd = s->pass == AB_FWD;
+    const int *pad = o->exec->graph->nodes[s->node].pad;
+    const dnnl_dims_t offsets = {0, 0, pad[0], pad[1]};
+    dnnl_dims_t dims;
+    ab_onednn_dims(o, fwd ? s->x : s->dst, dims);
+    ab_md *md = ab_onednn_md_like(o, s->dst, s->x);
+    struct ab_onednn_slot *dst = ab_onednn_define(o, s->dst, md);
+    struct ab_onednn_slot *large = fwd ? dst : o->values[s->x];
+    ab_md *part = large ? ab_md_part(large->md, dims, offsets) : NULL;
+    struct ab_onednn_slot *inner = ab_onednn_alias(o, large, part);
+    if (fwd) {
+        struct ab_onednn_action *a = ab_onednn_action(o, o->step);
+        if (a) {
+            a->own = clear;
+            a->dst = dst;
+        }
+    }
+    ab_onednn_reorder(o, o->step, fwd ? o->values[s->x] : inner, fwd ? inner : dst);
+    ab_md_free(part);
+    ab_md_free(md);
+}
