@@ -2,8 +2,10 @@
 # Language, optimisation, warnings, sanitizers: the target ab_flags, which everything of ours links.
 set(CMAKE_C_STANDARD 17)
 set(CMAKE_C_STANDARD_REQUIRED ON)
+set(CMAKE_C_EXTENSIONS OFF)
 set(CMAKE_CXX_STANDARD 17)
 set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
 set(CMAKE_POSITION_INDEPENDENT_CODE ON)
 set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
 foreach(lang C CXX)
@@ -19,6 +21,8 @@ endif()
 add_library(ab_flags INTERFACE)
 target_compile_options(ab_flags INTERFACE
     -Wall -Wextra -Wpedantic -Wshadow -Wconversion
+    # Members that an initialiser does not name are zero, and meant to be.
+    -Wno-missing-field-initializers
     $<$<BOOL:${AB_WERROR}>:-Werror>
     # A product and a sum round twice unless the source says fma: results must not depend on what
     # the compiler fuses. gcc and clang differ in their defaults.
