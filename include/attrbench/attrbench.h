@@ -131,14 +131,15 @@ void ab_plan_memory(const struct ab_plan *plan, size_t *weights, size_t *arena);
 
 /* ---- images and arrays ---- */
 
-/* Reads a PNG or JPEG and prepares it for `graph`: resized on the short side to dims.h *
- * resize_ratio (1 for the built-in small models), centre-cropped, scaled to [0,1], then (v -
- * mean[c]) / std[c]. out: [c][h][w]. mean/std NULL: 0 and 1. */
+/* Reads a PNG or JPEG and prepares it for a model that takes `dims` (c = 3, or 1 for gray): an image
+ * of exactly h x w stays as it is, any other one is resized on its short side to h * 256/224 (to h
+ * where h < 64) and cropped in the middle; then scaled to [0,1], and (v - mean[c]) / std[c]. out:
+ * [c][h][w]. mean, std: [c]; NULL: 0 and 1. */
 enum ab_status ab_image_read(const char *path, struct ab_dims dims, const float *mean,
                              const float *std, float *out, struct ab_error *err);
 
-/* Reads a .npy of float32 or float64, CHW or NCHW, that holds images of `dims`. *out is malloc'd
- * ([*n][c][h][w]); free() it. */
+/* Reads a .npy of float32 or float64, CHW or NCHW, that holds images of `dims` (C or NC too where
+ * h = w = 1). *out is malloc'd ([*n][c][h][w]); free() it. */
 enum ab_status ab_npy_read(const char *path, struct ab_dims dims, float **out, int *n,
                            struct ab_error *err);
 enum ab_status ab_npy_write(const char *path, const float *data, int n, struct ab_dims dims,

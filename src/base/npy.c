@@ -161,20 +161,22 @@ static void print_shape(char *text, size_t size, const struct header *h)
     if (at < size) snprintf(text + at, size - at, ")");
 }
 
-/* The number of images, or 0 with the message: the shape must be [N,]C,H,W of `dims`. */
+/* The number of images: the shape must be [N,]C,H,W of `dims`, where a model of vectors (H = W = 1)
+ * also takes [N,]C. */
 static enum ab_status check_shape(const struct header *h, const char *path, struct ab_dims dims,
                                   size_t *images, struct ab_error *err)
 {
     const size_t want[3] = {(size_t)dims.c, (size_t)dims.h, (size_t)dims.w};
-    bool fits = h->rank == 3 || h->rank == 4;
-    for (int i = 0; fits && i < 3; i++) fits = h->shape[h->rank - 3 + i] == want[i];
+    int one = dims.h == 1 && dims.w == 1 && h->rank < 3 ? 1 : 3; /* the rank of one image */
+    bool fits = h->rank == one || h->rank == one + 1;
+    for (int i = 0; fits && i < one; i++) fits = h->shape[h->rank - one + i] == want[i];
     char shape[128];
     print_shape(shape, sizeof shape, h);
     if (!fits)
         return ab_fail(err, AB_ERR_FORMAT,
                        "%s: shape %s; the model takes (%d, %d, %d) or (N, %d, %d, %d)", path, shape,
                        dims.c, dims.h, dims.w, dims.c, dims.h, dims.w);
-    *images = h->rank == 4 ? h->shape[0] : 1;
+    *images = h->rank > one ? h->shape[0] : 1;
     if (*images == 0)
         return ab_fail(err, AB_ERR_FORMAT, "%s: shape %s holds no image; save at least one", path,
                        shape);
