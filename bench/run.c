@@ -1,0 +1,504 @@
+// SPDX-License-Identifier: Apache-2.0
+// attrbench run: options, the rows to measure, and the order of events.
+#include "command.h"
+#include "run.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+volatile sig_atomic_t ab_interrupted;
+
+static void on_signal(int number)
+{
+    (void)number;
+    /* The second one does not wait for a long execution; results.jsonl holds what is finished. */
+    if (ab_interrupted) _exit(AB_EXIT_INTERRUPTED);
+    ab_interrupted = 1;
+}
+
+void ab_interrupt_catch(void)
+{
+    struct sigaction action = {.sa_handler = on_signal};
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+}
+
+/* ---- setting up ---- */
+
+static enum ab_status open_images(struct ab_run *run, struct ab_run_model *m, struct ab_error *err)
+{
+    const struct ab_run_settings *s = run->settings;
+    struct ab_dims d = m->source.dims;
+    char path[1024];
+    enum ab_status status = AB_OK;
+    for (int i = 0; i < s->inputs.count && status == AB_OK; i++)
+        status = ab_images_add(&m->images, s->inputs.items[i], d, &m->preprocess, 0, err);
+    if (status != AB_OK || s->inputs.count) return status;
+    if (d.c != 1 && d.c != 3)
+        return ab_fail(err, AB_ERR_ARG,
+                       "%s: no picture has %d channels; give --input F.npy of [n][%d][%d][%d]",
+                       m->source.name, d.c, d.c, d.h, d.w);
+    ab_data_path(d.c == 1 ? "digits" : "images/chelsea.png", path, sizeof path);
+    return ab_images_add(&m->images, path, d, &m->preprocess, 0, err);
+}
+
+static enum ab_status open_model(struct ab_run *run, const char *name, struct ab_run_model *m,
+                                 struct ab_error *err)
+{
+    const struct ab_run_settings *s = run->settings;
+    enum ab_status status = ab_source_open(name, s->labels, &m->source, err);
+    if (status == AB_OK)
+        status = ab_preprocess_parse(s->preprocess, m->source.dims, &m->preprocess, err);
+    if (status == AB_OK) status = ab_target_parse(s->target, &m->source, &m->target, err);
+    if (status == AB_OK) status = open_images(run, m, err);
+    return status;
+}
+
+static enum ab_status open_models(struct ab_run *run, struct ab_error *err)
+{
+    static char *main_job[] = {(char *)"digits", (char *)"vgg16"};
+    const struct ab_words *given = &run->settings->models;
+    char **names = given->count ? given->items : main_job;
+    int count = given->count ? given->count : 2;
+    run->models = calloc((size_t)count, sizeof *run->models);
+    if (!run->models) return ab_fail(err, AB_ERR_MEMORY, "out of memory for models");
+    for (int i = 0; i < count; i++) {
+        run->n_models++;
+        enum ab_status status = open_model(run, names[i], &run->models[i], err);
+        if (status != AB_OK) return status;
+    }
+    return AB_OK;
+}
+
+static enum ab_status choose_backends(struct ab_run *run, struct ab_error *err)
+{
+    const struct ab_words *given = &run->settings->backends;
+    int known;
+    const struct ab_backend_info *infos = ab_backends(&known);
+    int count = given->count ? given->count : known;
+    if (count > AB_MAX_BACKENDS)
+        return ab_fail(err, AB_ERR_ARG, "--backend: at most %d in one run", AB_MAX_BACKENDS);
+    for (int i = 0; i < count; i++) {
+        const char *name = given->count ? given->items[i] : infos[i].name;
+        enum ab_status status = ab_backend_check(name, err);
+        if (status != AB_OK) return status;
+        run->backends[run->n_backends++] = name;
+    }
+    return AB_OK;
+}
+
+static enum ab_status fill_setting(struct ab_setting *s, struct ab_error *err)
+{
+    struct ab_dims d = s->model->source.dims;
+    size_t image = (size_t)d.c * (size_t)d.h * (size_t)d.w, batch = (size_t)s->batch;
+    s->input = malloc(batch * image * sizeof *s->input);
+    s->targets = malloc(batch * sizeof *s->targets);
+    if (!s->input || !s->targets) return ab_fail(err, AB_ERR_MEMORY, "out of memory for images");
+    for (size_t n = 0; n < batch; n++) {
+        size_t from = n % (size_t)s->model->images.count;
+        memcpy(s->input + n * image, s->model->images.data + from * image, image * sizeof(float));
+        s->targets[n] = s->model->target;
+    }
+    return AB_OK;
+}
+
+static enum ab_status make_settings(struct ab_run *run, struct ab_error *err)
+{
+    static const struct ab_counts one = {{1}, 1};
+    const struct ab_counts *batches = run->settings->batches.count ? &run->settings->batches : &one;
+    run->all_settings = calloc((size_t)(run->n_models * batches->count), sizeof *run->all_settings);
+    if (!run->all_settings) return ab_fail(err, AB_ERR_MEMORY, "out of memory for settings");
+    for (int m = 0; m < run->n_models; m++)
+        for (int b = 0; b < batches->count; b++) {
+            struct ab_setting *s = &run->all_settings[run->n_settings++];
+            s->model = &run->models[m];
+            s->batch = batches->items[b];
+            enum ab_status status = fill_setting(s, err);
+            if (status != AB_OK) return status;
+        }
+    return AB_OK;
+}
+
+/* The command that measures this row alone. */
+static void write_repro(const struct ab_run *run, struct ab_record *r)
+{
+    const struct ab_run_settings *s = run->settings;
+    int used = snprintf(r->repro, sizeof r->repro,
+                        "attrbench run --model '%s' --method '%s' --backend '%s'%s --threads %d "
+                        "--batch %d",
+                        r->model, r->method, r->backend,
+                        strcmp(r->backend, "onednn") != 0 ? " --backend onednn" : "", r->threads,
+                        r->batch);
+    const struct {
+        const char *flag, *value;
+    } texts[] = {{"target", s->target}, {"preprocess", s->preprocess}};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        if (texts[i].value && used < (int)sizeof r->repro)
+            used += snprintf(r->repro + used, sizeof r->repro - (size_t)used, " --%s '%s'",
+                             texts[i].flag, texts[i].value);
+    for (int i = 0; i < s->inputs.count && used < (int)sizeof r->repro; i++)
+        used += snprintf(r->repro + used, sizeof r->repro - (size_t)used, " --input '%s'",
+                         s->inputs.items[i]);
+}
+
+static const char *seed_mode(const struct ab_method *method)
+{
+    int count;
+    const struct ab_method_info *infos = ab_methods(&count);
+    static const char *const names[] = {"one", "logit", "logit_pos"};
+    for (int i = 0; i < count; i++)
+        if (!strcmp(infos[i].name, method->desc->name) &&
+            method->composite.seed == method->desc->composite.seed)
+            return infos[i].seed;
+    return names[method->composite.seed];
+}
+
+static void fill_row(struct ab_run *run, struct ab_group *g, int b)
+{
+    struct ab_row *row = &g->rows[b];
+    struct ab_record *r = &row->record;
+    struct ab_dims d = g->setting->model->source.dims;
+    row->group = g;
+    row->backend = b;
+    ab_record_init(r);
+    r->kind = "method";
+    snprintf(r->op, sizeof r->op, "attribute");
+    snprintf(r->shape, sizeof r->shape, "n%dc%dh%dw%d", g->setting->batch, d.c, d.h, d.w);
+    snprintf(r->model, sizeof r->model, "%s", g->setting->model->source.name);
+    snprintf(r->method, sizeof r->method, "%s", ab_method_spec(run->methods[g->method]));
+    snprintf(r->backend, sizeof r->backend, "%s", run->backends[b]);
+    r->seed_mode = seed_mode(run->methods[g->method]);
+    r->threads = g->threads;
+    r->batch = g->setting->batch;
+    write_repro(run, r);
+}
+
+static enum ab_status make_groups(struct ab_run *run, struct ab_error *err)
+{
+    static const struct ab_counts one = {{1}, 1};
+    const struct ab_counts *threads = run->settings->threads.count ? &run->settings->threads : &one;
+    size_t count = (size_t)run->n_settings * (size_t)run->n_methods * (size_t)threads->count;
+    run->groups = calloc(count, sizeof *run->groups);
+    if (!run->groups) return ab_fail(err, AB_ERR_MEMORY, "out of memory for rows");
+    for (int s = 0; s < run->n_settings; s++)
+        for (int t = 0; t < threads->count; t++)
+            for (int m = 0; m < run->n_methods; m++) {
+                struct ab_group *g = &run->groups[run->n_groups++];
+                *g = (struct ab_group){.run = run,
+                                       .setting = &run->all_settings[s],
+                                       .method = m,
+                                       .threads = threads->items[t],
+                                       .n_rows = run->n_backends};
+                g->rows = calloc((size_t)run->n_backends, sizeof *g->rows);
+                if (!g->rows) return ab_fail(err, AB_ERR_MEMORY, "out of memory for rows");
+                for (int b = 0; b < run->n_backends; b++) fill_row(run, g, b);
+            }
+    return AB_OK;
+}
+
+/* The reference's own results are kept from run to run; a place that cannot be made means none. */
+static void find_cache(struct ab_run *run)
+{
+    const char *base = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+    char parent[900];
+    if (base && *base)
+        snprintf(parent, sizeof parent, "%s", base);
+    else if (home && *home)
+        snprintf(parent, sizeof parent, "%s/.cache", home);
+    else
+        return;
+    mkdir(parent, 0777);
+    snprintf(run->cache, sizeof run->cache, "%s/attrbench", parent);
+    mkdir(run->cache, 0777);
+    if (access(run->cache, W_OK | X_OK) != 0) run->cache[0] = '\0';
+}
+
+static enum ab_status set_up(struct ab_run *run, struct ab_error *err)
+{
+    enum ab_status status = choose_backends(run, err);
+    if (status == AB_OK)
+        status = ab_methods_open(&run->settings->methods, &run->methods, &run->n_methods, err);
+    if (status == AB_OK && run->settings->kernels) return status;
+    if (status == AB_OK) status = open_models(run, err);
+    if (status == AB_OK) status = make_settings(run, err);
+    if (status == AB_OK) status = make_groups(run, err);
+    return status;
+}
+
+static void tear_down(struct ab_run *run)
+{
+    for (int g = 0; run->groups && g < run->n_groups; g++) {
+        for (int i = 0; run->groups[g].rows && i < run->groups[g].n_rows; i++)
+            ab_record_free(&run->groups[g].rows[i].record);
+        free(run->groups[g].rows);
+    }
+    free(run->groups);
+    for (int i = 0; i < run->n_settings; i++)
+        ab_setting_free(&run->all_settings[i], run->n_methods);
+    free(run->all_settings);
+    for (int i = 0; i < run->n_models; i++) {
+        ab_images_free(&run->models[i].images);
+        ab_source_close(&run->models[i].source);
+    }
+    free(run->models);
+    ab_methods_free(run->methods, run->n_methods);
+    ab_store_close(&run->store);
+    json_decref(run->context);
+    ab_pin_destroy(&run->pin);
+}
+
+/* ---- running ---- */
+
+/* Rough seconds: the size of the network decides, the clock corrects. */
+static double macs(const struct ab_graph *graph)
+{
+    double sum = 0;
+    for (int i = 0; i < graph->n_nodes; i++) {
+        const struct ab_node *n = &graph->nodes[i];
+        double places = n->kind == AB_NODE_CONV ? (double)n->conv.oh * n->conv.ow : 1;
+        sum += places * (double)n->wei_count;
+    }
+    return sum;
+}
+
+static double weigh(struct ab_run *run)
+{
+    double total = 0;
+    for (int i = 0; i < run->n_settings; i++) {
+        struct ab_setting *s = &run->all_settings[i];
+        double each = s->batch * macs(s->model->source.graph) / 5e9;
+        s->weight = run->settings->no_agree ? 0 : run->n_methods * each;
+        s->group_weight = run->seconds + 2 * each;
+        total += s->weight;
+    }
+    for (int g = 0; g < run->n_groups; g++) total += run->groups[g].setting->group_weight;
+    return total;
+}
+
+static void put_counters(struct ab_gbench_state *state, const struct ab_record *r)
+{
+    ab_gbench_counter(state, "ns_min", r->stats.min);
+    ab_gbench_counter(state, "ns_p90", r->stats.p90);
+    ab_gbench_counter(state, "gflops", ab_record_gflops(r));
+    ab_gbench_counter(state, "ratio_to_onednn", r->ratio);
+    ab_gbench_counter(state, "rel_l2", r->agreement.rel_l2);
+    ab_gbench_counter(state, "max_err", r->agreement.max_err);
+    ab_gbench_counter(state, "cosine", r->agreement.cosine);
+}
+
+/* One row under Google Benchmark: the group is timed when its first row comes up; the time handed
+ * over is the median sample, which neighbours on the machine disturb least. */
+static void run_row(struct ab_gbench_state *state, void *user)
+{
+    struct ab_row *row = user;
+    struct ab_group *g = row->group;
+    struct ab_run *run = g->run;
+    struct ab_record *r = &row->record;
+    if (!ab_interrupted && g->measured <= row->reported) {
+        ab_group_measure(g);
+        ab_progress_step(g->measured == 1 ? g->setting->group_weight : 0, "%s: %s done", r->model,
+                         r->method);
+    }
+    bool fresh = g->measured > row->reported++;
+    if (!fresh || *r->error) ab_gbench_skip(state, fresh ? r->error : "interrupted");
+    int64_t n = r->stats.samples ? r->stats.samples : 1;
+    while (ab_gbench_keep_running_batch(state, n))
+        ab_gbench_iteration_time(state, r->stats.median * 1e-9 * (double)n);
+    if (!fresh || (ab_interrupted && !r->stats.samples)) return;
+    put_counters(state, r);
+    ab_gbench_label(state, ab_verdict_name(r->agreement.verdict));
+    row->done = true;
+    if (!*run->error.text) ab_store_add(&run->store, r, &run->error);
+}
+
+static void register_rows(struct ab_run *run)
+{
+    for (int g = 0; g < run->n_groups; g++)
+        for (int i = 0; i < run->groups[g].n_rows; i++) {
+            struct ab_row *row = &run->groups[g].rows[i];
+            const struct ab_record *r = &row->record;
+            char name[700];
+            snprintf(name, sizeof name, "%s/%s/%s/threads:%d/batch:%d", r->model, r->method,
+                     r->backend, r->threads, r->batch);
+            struct ab_gbench_case c = {.name = name,
+                                       .run = run_row,
+                                       .user = row,
+                                       .iterations = 1,
+                                       .manual_time = true,
+                                       .unit = AB_GBENCH_MS};
+            ab_gbench_register(&c);
+        }
+}
+
+static void tell_notes(const struct ab_run *run)
+{
+    for (int i = 0; i < run->n_models; i++) {
+        const char *notes = ab_graph_notes(run->models[i].source.graph);
+        while (notes && *notes) {
+            size_t length = strcspn(notes, "\n");
+            ab_progress_note("%s: note: %.*s", run->models[i].source.name, (int)length, notes);
+            notes += length + (notes[length] == '\n');
+        }
+    }
+}
+
+static void put_context(const struct ab_run *run)
+{
+    json_t *cpu = json_object_get(run->context, "cpu"),
+           *build = json_object_get(run->context, "build");
+    const char *texts[][2] = {
+        {"attrbench_version", json_string_value(json_object_get(build, "attrbench"))},
+        {"attrbench_revision", json_string_value(json_object_get(build, "git_revision"))},
+        {"cpu_model", json_string_value(json_object_get(cpu, "model"))},
+        {"compiler", json_string_value(json_object_get(build, "compiler"))},
+        {"onednn", json_string_value(json_object_get(build, "onednn"))}};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        if (texts[i][1]) ab_gbench_context(texts[i][0], texts[i][1]);
+}
+
+/* Profiles, picture and results.json of what was measured. */
+static int write_results(struct ab_run *run, FILE *talk)
+{
+    struct ab_error err;
+    enum ab_status status = AB_OK;
+    if (ab_interrupted) json_object_set_new(run->context, "interrupted", json_true());
+    for (int g = 0; run->settings->profile && g < run->n_groups && status == AB_OK; g++)
+        if (!ab_interrupted) status = ab_profile_group(&run->groups[g], talk, &err);
+    char maps[1100] = "";
+    if (status == AB_OK && !ab_interrupted) {
+        snprintf(maps, sizeof maps, "%s/maps.png", run->store.folder);
+        status = ab_contact_write(run, maps, &err);
+    }
+    ab_progress_end();
+    enum ab_status stored = ab_store_finish(&run->store, run->context, status ? NULL : &err);
+    if (run->settings->json && !ab_records_print(stdout, run->context, run->store.rows))
+        return ab_complain(AB_EXIT_ERROR, "standard output: cannot be written; redirect elsewhere");
+    if (status != AB_OK || stored != AB_OK) return ab_complain(AB_EXIT_ERROR, "%s", err.text);
+    fprintf(talk, "\nresults: %s/results.json\n", run->store.folder);
+    if (*maps) fprintf(talk, "picture: %s\n", maps);
+    return AB_EXIT_OK;
+}
+
+static int finish(struct ab_run *run)
+{
+    FILE *talk = run->settings->json || ab_gbench_prints() ? stderr : stdout;
+    ab_progress_end();
+    ab_pin_release(run->pin);
+    ab_table_print(talk, run);
+    int code = write_results(run, talk);
+    if (*run->error.text) return ab_complain(AB_EXIT_ERROR, "%s", run->error.text);
+    if (code != AB_EXIT_OK) return code;
+    if (ab_interrupted)
+        return ab_complain(AB_EXIT_INTERRUPTED,
+                           "interrupted: %s/results.json holds the finished "
+                           "rows; run again for the rest",
+                           run->store.folder);
+    if (run->disagreed) {
+        ab_progress_note("attrbench: some rows disagree with the reference: see the table and "
+                         "verdict_reason in results.json");
+        return AB_EXIT_DISAGREE;
+    }
+    return run->failed ? AB_EXIT_ERROR : AB_EXIT_OK;
+}
+
+static int run_jobs(struct ab_run *run)
+{
+    register_rows(run);
+    if (ab_gbench_lists()) return ab_gbench_run(NULL, NULL), AB_EXIT_OK;
+    const char *folder = run->settings->out ? run->settings->out : "./attrbench-out";
+    run->pin = ab_pin_create(&run->machine);
+    run->context = ab_context_json(&run->machine);
+    struct ab_error err;
+    if (ab_store_open(&run->store, folder, run->context, &err) != AB_OK)
+        return ab_complain(AB_EXIT_ERROR, "%s", err.text);
+    find_cache(run);
+    tell_notes(run);
+    put_context(run);
+    ab_interrupt_catch();
+    ab_progress_start(weigh(run), false);
+    int matched = ab_gbench_run(NULL, NULL);
+    if (matched <= 0) {
+        ab_progress_end();
+        return ab_complain(AB_EXIT_USAGE, "--benchmark_filter: no row matches; list the rows with "
+                                          "--benchmark_list_tests");
+    }
+    return finish(run);
+}
+
+static int run_command(void *user, int argc, char **argv)
+{
+    const struct ab_run_settings *settings = user;
+    struct ab_run run = {.settings = settings};
+    struct ab_error err;
+    char why[512];
+    if (!ab_gbench_initialize(&argc, argv, why, sizeof why))
+        return ab_complain(AB_EXIT_USAGE, "%s", why);
+    if (!settings->kernels != !settings->shapes)
+        return ab_complain(AB_EXIT_USAGE,
+                           "--kernels and --shapes go together: which kernels on "
+                           "which shapes, e.g. --kernels 'conv2d*' --shapes data/shapes/vgg16.txt");
+    run.seconds = settings->time > 0         ? settings->time
+                  : ab_gbench_min_time() > 0 ? ab_gbench_min_time()
+                                             : 1.0;
+    enum ab_status status = set_up(&run, &err);
+    int code = status == AB_OK ? AB_EXIT_OK : ab_complain_status(status, &err);
+    if (status == AB_OK) code = settings->kernels ? ab_run_kernels(&run) : run_jobs(&run);
+    ab_gbench_clear();
+    ab_gbench_shutdown();
+    tear_down(&run);
+    return code;
+}
+
+#define FIELD(name) offsetof(struct ab_run_settings, name)
+static const struct ab_option options[] = {
+    {"model", "M", "a built-in network (attrbench models) or an ONNX file; may be repeated",
+     AB_OPTION_TEXTS, FIELD(models)},
+    {"method", "S[,S]...", "methods (attrbench methods), NAME or NAME:key=value,...; default: all",
+     AB_OPTION_METHODS, FIELD(methods)},
+    {"backend", "B[,B]...", "native, native:ISA, onednn, reference; default: all", AB_OPTION_LIST,
+     FIELD(backends)},
+    {"threads", "N[,N]...", "threads of an execution; default 1", AB_OPTION_COUNTS, FIELD(threads)},
+    {"batch", "N[,N]...", "images of an execution; default 1", AB_OPTION_COUNTS, FIELD(batches)},
+    {"input", "F|DIR",
+     "picture, .npy array, or a folder of them; may be repeated; default: a "
+     "digit or a\nphotograph, as the model takes",
+     AB_OPTION_TEXTS, FIELD(inputs)},
+    {"target", "top|K|LABEL", "the class to explain; default top", AB_OPTION_TEXT, FIELD(target)},
+    {"labels", "F", "names of the classes, one a line", AB_OPTION_TEXT, FIELD(labels)},
+    {"preprocess", "P",
+     "imagenet, unit, none or mean=a/b/c,std=a/b/c; default: imagenet for "
+     "three\nchannels, unit for others",
+     AB_OPTION_TEXT, FIELD(preprocess)},
+    {"time", "T", "seconds of sampling for each method (its backends share it); default 1",
+     AB_OPTION_SECONDS, FIELD(time)},
+    {"no-agree", NULL, "do not compare with the reference", AB_OPTION_FLAG, FIELD(no_agree)},
+    {"profile", NULL, "the steps of each plan too: kernel, time, GFLOP/s", AB_OPTION_FLAG,
+     FIELD(profile)},
+    {"kernels", "GLOB", "time kernels of this name instead (attrbench kernels), on --shapes",
+     AB_OPTION_TEXT, FIELD(kernels)},
+    {"shapes", "F", "a file of convolution shapes, one a line (data/shapes/)", AB_OPTION_TEXT,
+     FIELD(shapes)},
+    {"json", NULL, "records as JSON on standard output; talk goes to standard error",
+     AB_OPTION_FLAG, FIELD(json)},
+    {"out", "DIR", "where results.json and maps.png go; default ./attrbench-out", AB_OPTION_TEXT,
+     FIELD(out)},
+};
+
+const struct ab_command ab_command_run = {
+    .name = "run",
+    .summary = "measures methods on models: latency, agreement with the reference, heat maps",
+    .usage = "[OPTION]... [--benchmark_*]...",
+    .more =
+        "Without options: the digits network and VGG-16, all methods, all backends, in about a\n"
+        "minute. Google Benchmark's flags (--benchmark_filter=REGEX, --benchmark_out=F,\n"
+        "--benchmark_repetitions=N, --benchmark_list_tests) do what they do everywhere.",
+    .options = options,
+    .n_options = sizeof options / sizeof *options,
+    .settings_size = sizeof(struct ab_run_settings),
+    .benchmark_flags = true,
+    .run = run_command,
+};

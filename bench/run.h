@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+// attrbench run, inside: settings (a model at a batch size), groups of rows timed together, rows.
+//
+//     model -> setting (batch): reference maps, each backend's joint maps and agreement
+//              -> group (method, threads): one plan per backend, timed by turns
+//                 -> row (backend): a record
+#ifndef AB_RUN_H
+#define AB_RUN_H
+
+#include "gbench.h"
+#include "pin.h"
+#include "record.h"
+#include "source.h"
+
+#include <signal.h>
+
+struct ab_run_settings {
+    struct ab_words models, methods, backends, inputs;
+    struct ab_counts threads, batches;
+    const char *target, *preprocess, *labels, *out, *kernels, *shapes;
+    double time;
+    bool json, profile, no_agree;
+};
+
+/* A model with its images. */
+struct ab_run_model {
+    struct ab_source source;
+    struct ab_preprocess preprocess;
+    struct ab_images images;
+    int target;
+};
+
+enum { AB_MAX_BACKENDS = 8 };
+
+/* What one backend makes of all methods at once. */
+struct ab_joint {
+    float **maps;                /* [methods] of [batch][c][h][w], or NULL */
+    struct ab_agreement *agreed; /* [methods] */
+    char error[512];
+};
+
+struct ab_setting {
+    struct ab_run_model *model;
+    int batch;
+    double weight, group_weight; /* rough seconds of judging, and of timing a group */
+    float *input;                /* [batch][c][h][w]: the images in turn */
+    int *targets;
+    bool prepared;
+    char *supported;      /* [methods]: whether the model can be explained so */
+    char (*refused)[256]; /* [methods]: why not */
+    double **reference;   /* [methods]: maps of the reference, or NULL */
+    struct ab_joint joint[AB_MAX_BACKENDS];
+    char referee_error[512];
+};
+
+struct ab_row;
+struct ab_group {
+    struct ab_run *run;
+    struct ab_setting *setting;
+    int method, threads, measured; /* measured: repetitions done */
+    struct ab_row *rows;
+    int n_rows;
+};
+
+struct ab_row {
+    struct ab_group *group;
+    int backend;  /* index in settings->backends */
+    int reported; /* repetitions handed to Google Benchmark */
+    bool done;
+    struct ab_record record;
+};
+
+struct ab_run {
+    const struct ab_run_settings *settings;
+    const char *backends[AB_MAX_BACKENDS];
+    int n_backends;
+    struct ab_run_model *models;
+    int n_models;
+    struct ab_method **methods;
+    int n_methods;
+    struct ab_setting *all_settings;
+    int n_settings;
+    struct ab_group *groups;
+    int n_groups;
+    struct ab_machine machine;
+    struct ab_pin *pin;
+    json_t *context;
+    struct ab_store store;
+    bool default_job, disagreed, failed, shown;
+    double seconds; /* of sampling per group */
+    char cache[1024];
+    struct ab_error error; /* of the files of the run */
+};
+
+/* Set by SIGINT and SIGTERM: finish the sample at hand, keep what is there. */
+extern volatile sig_atomic_t ab_interrupted;
+void ab_interrupt_catch(void);
+
+/* Reference, joint maps and agreement; once per setting. Failures land in the setting. */
+void ab_setting_prepare(struct ab_run *run, struct ab_setting *setting);
+void ab_setting_free(struct ab_setting *setting, int n_methods);
+/* What a method alone made of the setting's images with backend `b`, judged: from the joint maps if
+ * they are equal bit by bit, on its own otherwise. */
+void ab_setting_judge(struct ab_run *run, struct ab_setting *setting, int b, int method,
+                      int threads, const float *map, struct ab_agreement *result);
+
+/* Times a group by turns; appends to its rows' samples and stores their records. */
+void ab_group_measure(struct ab_group *group);
+
+/* What a plan is and does, into a record: kernels, isa, flops, bytes, peak, memory. */
+void ab_record_plan(struct ab_record *r, const struct ab_plan *plan, int threads);
+
+/* ---- what the user sees ---- */
+
+/* Progress on stderr: one line that changes on a terminal, plain lines elsewhere. `weights` are
+ * rough seconds of work, to be scaled by what has happened. */
+void ab_progress_start(double total, bool quiet);
+void ab_progress_step(double done, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void ab_progress_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void ab_progress_end(void);
+
+void ab_table_print(FILE *f, const struct ab_run *run);
+/* Steps of one more execution of each plan of the group, and their records. */
+enum ab_status ab_profile_group(struct ab_group *group, FILE *f, struct ab_error *err);
+/* maps.png: heat maps of every method side by side. */
+enum ab_status ab_contact_write(struct ab_run *run, const char *path, struct ab_error *err);
+int ab_run_kernels(struct ab_run *run);
+
+/* "1.23 ms", "45.6 us" with three digits. */
+const char *ab_time_text(double ns, char *text, size_t size);
+
+#endif
