@@ -193,9 +193,10 @@ struct ab_pool_args {
 
 /* Counts, over the elements of image n in blocks [b0,b1) and rows [y0,y1) of the product p = x*a (x
  * alone where a.data is NULL; p + 0.0 so that -0 counts as +0), the keys k(p) with (k(p) ^ prefix)
- * & mask == 0, into hist[(k(p) >> shift) & 2047] += 1. k is the order-preserving map of floats to
- * uint32. Padding lanes are counted too; the caller subtracts them at the key of +0. Range n1 is
- * n0+1. */
+ * & mask == 0, into hist[((k(p) & ~mask) >> shift) & 2047] += 1: bits of the prefix are no part of
+ * the index, which matters where the last digit has less than 11 bits. k is the order-preserving
+ * map of floats to uint32. Padding lanes are counted too; the caller subtracts them at the key of
+ * +0. Range n1 is n0+1. */
 struct ab_select_args {
     struct ab_view x, a;
     int blocks, h, w;
