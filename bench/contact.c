@@ -1,0 +1,304 @@
+// SPDX-License-Identifier: Apache-2.0
+// maps.png: every method's heat map side by side. Images down, methods across, latency below.
+#include "run.h"
+
+#include "base/image.h"
+#include "canvas.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    CELL = 168, /* six times 28, three quarters of 224 */
+    GAP = 10,
+    MARGIN = 24,
+    MAX_COLUMNS = 11, /* more methods go into further bands */
+    MAX_IMAGES = 4,   /* of a model */
+    HEADING = 48,     /* lines of text above a band */
+    FOOTING = 58      /* and below */
+};
+
+static const struct ab_colour ink = {33, 37, 41}, gray = {110, 117, 125}, rule = {222, 226, 230},
+                              accent = {12, 90, 60};
+
+/* What is shown of one setting: the first of each model. */
+struct sheet {
+    struct ab_run *run;
+    struct ab_setting *setting;
+    int threads;
+    int images, methods;
+    float **maps; /* [images * methods] of [c][h][w] */
+};
+
+static size_t image_floats(const struct sheet *s)
+{
+    struct ab_dims d = s->setting->model->source.dims;
+    return (size_t)d.c * (size_t)d.h * (size_t)d.w;
+}
+
+static void sheet_free(struct sheet *s)
+{
+    for (int i = 0; s->maps && i < s->images * s->methods; i++) free(s->maps[i]);
+    free(s->maps);
+}
+
+/* Maps of all supported methods from one plan, image after image. */
+static enum ab_status compute(struct sheet *s, struct ab_error *err)
+{
+    struct ab_run *run = s->run;
+    struct ab_run_model *model = s->setting->model;
+    const struct ab_method **methods = calloc((size_t)s->methods, sizeof *methods);
+    float **maps = calloc((size_t)s->methods, sizeof *maps);
+    struct ab_plan *plan = NULL;
+    int count = 0, *index = calloc((size_t)s->methods, sizeof *index);
+    enum ab_status status = AB_OK;
+    if (!methods || !maps || !index) status = ab_fail(err, AB_ERR_MEMORY, "out of memory for maps");
+    for (int m = 0; status == AB_OK && m < s->methods; m++) {
+        if (!s->setting->supported || !s->setting->supported[m]) continue;
+        index[count] = m;
+        methods[count++] = run->methods[m];
+    }
+    struct ab_plan_options options = {.backend = run->backends[0], .threads = run->machine.cores};
+    if (status == AB_OK && count)
+        status = ab_plan_create(model->source.graph, methods, count, &options, &plan, err);
+    for (int i = 0; status == AB_OK && count && i < s->images && !ab_interrupted; i++) {
+        for (int k = 0; k < count; k++) {
+            maps[k] = calloc(image_floats(s), sizeof **maps);
+            s->maps[i * s->methods + index[k]] = maps[k];
+            if (!maps[k]) status = ab_fail(err, AB_ERR_MEMORY, "out of memory for maps");
+        }
+        if (status == AB_OK)
+            status = ab_plan_execute(plan, model->images.data + (size_t)i * image_floats(s),
+                                     &model->target, maps, NULL, err);
+    }
+    ab_plan_destroy(&plan);
+    free(methods);
+    free(maps);
+    free(index);
+    return status;
+}
+
+static int band_count(const struct sheet *s)
+{
+    return (s->methods + MAX_COLUMNS - 2) / (MAX_COLUMNS - 1);
+}
+
+static int sheet_height(const struct sheet *s)
+{
+    return 30 + band_count(s) * (HEADING + s->images * (CELL + GAP) + FOOTING);
+}
+
+static int sheet_width(const struct sheet *s)
+{
+    int columns = s->methods + 1 < MAX_COLUMNS ? s->methods + 1 : MAX_COLUMNS;
+    return columns * (CELL + GAP) - GAP;
+}
+
+/* Text in one or two lines that fit a cell, the second broken where a name may be broken. */
+static void label(struct ab_canvas *canvas, int x, int bottom, const char *text, struct ab_colour c)
+{
+    int scale = 2, fits = (CELL + scale) / (scale * 6);
+    char lines[3][64] = {"", "", ""};
+    int n = 0;
+    while (*text && n < 3) {
+        int length = (int)strlen(text), cut = length;
+        if (length > fits) {
+            for (cut = fits; cut > fits / 2 && !strchr("-:,", text[cut - 1]);) cut--;
+            if (cut <= fits / 2) cut = fits;
+        }
+        snprintf(lines[n++], sizeof lines[0], "%.*s", cut, text);
+        text += cut;
+    }
+    for (int i = 0; i < n; i++) {
+        int wide = ab_text_width(lines[i], scale);
+        ab_canvas_text(canvas, x + (CELL - wide) / 2, bottom - (n - i) * 20, scale, c, lines[i]);
+    }
+}
+
+static void centred(struct ab_canvas *canvas, int x, int y, int scale, struct ab_colour c,
+                    const char *text)
+{
+    ab_canvas_text(canvas, x + (CELL - ab_text_width(text, scale)) / 2, y, scale, c, text);
+}
+
+static const struct ab_record *record_of(const struct sheet *s, int m, const char *backend)
+{
+    for (int g = 0; g < s->run->n_groups; g++) {
+        const struct ab_group *group = &s->run->groups[g];
+        if (group->setting != s->setting || group->method != m) continue;
+        for (int i = 0; i < group->n_rows; i++)
+            if (group->rows[i].done && !strcmp(group->rows[i].record.backend, backend))
+                return &group->rows[i].record;
+        break;
+    }
+    return NULL;
+}
+
+/* Latency, what oneDNN takes, and whether it agrees. */
+static void caption(struct ab_canvas *canvas, const struct sheet *s, int m, int x, int y)
+{
+    const struct ab_record *r = record_of(s, m, s->run->backends[0]);
+    char text[64], time[32];
+    if (!r || !r->stats.samples) {
+        centred(canvas, x, y, 2, gray, r && *r->error ? "not supported" : "not timed");
+        return;
+    }
+    centred(canvas, x, y, 2, ink, ab_time_text(r->stats.median, time, sizeof time));
+    if (isfinite(r->ratio) && r->agreement.verdict != AB_DISAGREE) {
+        snprintf(text, sizeof text, "%.2fx oneDNN", r->ratio);
+        centred(canvas, x, y + 20, 2, r->ratio >= 1 ? accent : gray, text);
+    }
+    if (r->agreement.verdict == AB_SKIPPED) return;
+    snprintf(text, sizeof text, "%s, error %.0e", ab_verdict_name(r->agreement.verdict),
+             r->agreement.rel_l2);
+    centred(canvas, x, y + 40, 1, gray, text);
+}
+
+static void frame(struct ab_canvas *canvas, int x, int y)
+{
+    ab_canvas_fill(canvas, x - 1, y - 1, CELL + 2, CELL + 2, rule);
+    ab_canvas_fill(canvas, x, y, CELL, CELL, (struct ab_colour){255, 255, 255});
+}
+
+static void draw_input(struct ab_canvas *canvas, const struct sheet *s, int i, int x, int y,
+                       float *planes, float *work)
+{
+    const struct ab_run_model *m = s->setting->model;
+    struct ab_dims d = m->source.dims;
+    size_t pixels = (size_t)d.h * (size_t)d.w;
+    const float *in = m->images.data + (size_t)i * image_floats(s);
+    for (size_t k = 0; k < image_floats(s); k++) {
+        size_t c = m->preprocess.count == 1 ? 0 : k / pixels;
+        work[k] = in[k] * m->preprocess.std[c] + m->preprocess.mean[c];
+    }
+    ab_input_planes(work, d, planes);
+    frame(canvas, x, y);
+    ab_canvas_picture(canvas, x, y, CELL, planes, d.w, d.h);
+}
+
+static bool draw_band(struct ab_canvas *canvas, const struct sheet *s, int first, int y)
+{
+    struct ab_dims d = s->setting->model->source.dims;
+    float *planes = malloc(3 * (size_t)d.h * (size_t)d.w * sizeof *planes);
+    float *work = malloc(image_floats(s) * sizeof *work);
+    bool good = planes && work;
+    int last = first + MAX_COLUMNS - 1 < s->methods ? first + MAX_COLUMNS - 1 : s->methods;
+    for (int column = 0; good && column <= last - first; column++) {
+        int m = first + column - 1, x = MARGIN + column * (CELL + GAP);
+        label(canvas, x, y + HEADING - 6, column ? ab_method_spec(s->run->methods[m]) : "input",
+              ink);
+        for (int i = 0; good && i < s->images; i++) {
+            int top = y + HEADING + i * (CELL + GAP);
+            if (!column) {
+                draw_input(canvas, s, i, x, top, planes, work);
+                continue;
+            }
+            const float *map = s->maps[i * s->methods + m];
+            frame(canvas, x, top);
+            if (!map) continue;
+            good = ab_heat_planes(map, d, planes);
+            if (good) ab_canvas_picture(canvas, x, top, CELL, planes, d.w, d.h);
+        }
+        if (column) caption(canvas, s, m, x, y + HEADING + s->images * (CELL + GAP) - 2);
+    }
+    free(planes);
+    free(work);
+    return good;
+}
+
+static bool draw_sheet(struct ab_canvas *canvas, const struct sheet *s, int y)
+{
+    struct ab_dims d = s->setting->model->source.dims;
+    char title[256];
+    snprintf(title, sizeof title, "%s  %dx%dx%d  %s  batch %d  %d thread%s",
+             s->setting->model->source.name, d.c, d.h, d.w, s->run->backends[0], s->setting->batch,
+             s->threads, s->threads == 1 ? "" : "s");
+    ab_canvas_fill(canvas, MARGIN, y - 10, canvas->width - 2 * MARGIN, 1, rule);
+    ab_canvas_text(canvas, MARGIN, y, 2, gray, title);
+    y += 30;
+    for (int first = 1; first <= s->methods; first += MAX_COLUMNS - 1) {
+        if (!draw_band(canvas, s, first - 1, y)) return false;
+        y += HEADING + s->images * (CELL + GAP) + FOOTING;
+    }
+    return true;
+}
+
+static void draw_head(struct ab_canvas *canvas, const struct ab_run *run)
+{
+    const char *cpu =
+        json_string_value(json_object_get(json_object_get(run->context, "cpu"), "model"));
+    char text[256];
+    ab_canvas_text(canvas, MARGIN, 20, 3, ink, "attrbench");
+    snprintf(text, sizeof text, "attribution maps, channels summed; latency of one execution on %s",
+             cpu ? cpu : "this CPU");
+    ab_canvas_text(canvas, MARGIN, 54, 2, gray, text);
+    int wide = 256, x = canvas->width - MARGIN - wide;
+    for (int i = 0; i < wide; i++)
+        ab_canvas_fill(canvas, x + i, 24, 1, 16, ab_diverging(2.0 * i / (wide - 1) - 1));
+    ab_canvas_text(canvas, x, 44, 1, gray, "against");
+    ab_canvas_text(canvas, x + wide / 2 - 2, 44, 1, gray, "0");
+    ab_canvas_text(canvas, x + wide - ab_text_width("for the class", 1), 44, 1, gray,
+                   "for the class");
+    ab_canvas_text(canvas, x, 58, 1, gray, "full colour: each map's 99.5th percentile");
+}
+
+static enum ab_status draw(struct ab_run *run, struct sheet *sheets, int count, const char *path,
+                           struct ab_error *err)
+{
+    struct ab_canvas canvas;
+    int width = 900, height = 100;
+    for (int i = 0; i < count; i++) {
+        int w = sheet_width(&sheets[i]) + 2 * MARGIN;
+        if (w > width) width = w;
+        height += sheet_height(&sheets[i]);
+    }
+    bool good = ab_canvas_create(&canvas, width, height);
+    if (good) draw_head(&canvas, run);
+    int y = 100;
+    for (int i = 0; good && i < count; i++) {
+        good = draw_sheet(&canvas, &sheets[i], y);
+        y += sheet_height(&sheets[i]);
+    }
+    enum ab_status status = good ? ab_png_write(path, width, height, canvas.rgb, err)
+                                 : ab_fail(err, AB_ERR_MEMORY, "out of memory for the picture");
+    ab_canvas_destroy(&canvas);
+    return status;
+}
+
+/* Whether some row of the setting was measured, and with how many threads. */
+static bool was_measured(const struct ab_run *run, const struct ab_setting *setting, int *threads)
+{
+    for (int g = 0; g < run->n_groups; g++) {
+        if (run->groups[g].setting != setting || !run->groups[g].measured) continue;
+        *threads = run->groups[g].threads;
+        return true;
+    }
+    return false;
+}
+
+enum ab_status ab_contact_write(struct ab_run *run, const char *path, struct ab_error *err)
+{
+    struct sheet *sheets = calloc((size_t)run->n_models, sizeof *sheets);
+    if (!sheets) return ab_fail(err, AB_ERR_MEMORY, "out of memory for the picture");
+    enum ab_status status = AB_OK;
+    int count = 0;
+    for (int i = 0; i < run->n_settings && status == AB_OK; i++) {
+        struct ab_setting *setting = &run->all_settings[i];
+        int threads, images = setting->model->images.count;
+        if (count && sheets[count - 1].setting->model == setting->model) continue;
+        if (!was_measured(run, setting, &threads)) continue;
+        struct sheet *s = &sheets[count++];
+        *s = (struct sheet){.run = run,
+                            .setting = setting,
+                            .threads = threads,
+                            .images = images < MAX_IMAGES ? images : MAX_IMAGES,
+                            .methods = run->n_methods};
+        s->maps = calloc((size_t)(s->images * s->methods), sizeof *s->maps);
+        status = s->maps ? compute(s, err) : ab_fail(err, AB_ERR_MEMORY, "out of memory for maps");
+    }
+    if (status == AB_OK && count) status = draw(run, sheets, count, path, err);
+    for (int i = 0; i < count; i++) sheet_free(&sheets[i]);
+    free(sheets);
+    return status;
+}

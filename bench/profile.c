@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+// --profile: where the time of an execution goes, step by step.
+#include "run.h"
+
+#include "peak.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { PROFILE_RUNS = 5 };
+
+/* The fastest of a few runs, step by step: steps are short enough for that to mean something. */
+static enum ab_status time_steps(struct ab_plan *plan, const struct ab_setting *s, double *best,
+                                 struct ab_error *err)
+{
+    size_t steps = (size_t)plan->program.n_steps;
+    double *ns = calloc(steps, sizeof *ns);
+    if (!ns) return ab_fail(err, AB_ERR_MEMORY, "--profile: out of memory; profile fewer methods");
+    enum ab_status status = AB_OK;
+    for (int r = 0; r < PROFILE_RUNS && status == AB_OK; r++) {
+        status = ab_plan_profile(plan, s->input, s->targets, ns, err);
+        for (size_t i = 0; i < steps; i++)
+            if (r == 0 || ns[i] < best[i]) best[i] = ns[i];
+    }
+    free(ns);
+    return status;
+}
+
+static const char *step_layer(const struct ab_plan *plan, const struct ab_step *s)
+{
+    return s->node >= 0 && plan->exec.graph->nodes[s->node].name
+               ? plan->exec.graph->nodes[s->node].name
+               : "";
+}
+
+static void print_step(FILE *f, const struct ab_plan *plan, int i, double ns, double total,
+                       double peak)
+{
+    const struct ab_step *s = &plan->program.steps[i];
+    const struct ab_value *v = s->dst >= 0 ? &plan->program.values[s->dst] : NULL;
+    double gflops = ns > 0 ? ab_step_flops(plan, s) / ns : 0;
+    char shape[40] = "", rate[32] = "", share[16] = "";
+    if (v) snprintf(shape, sizeof shape, "%dx%dx%d", v->dims.c, v->dims.h, v->dims.w);
+    if (gflops > 0) snprintf(rate, sizeof rate, "%.1f", gflops);
+    if (gflops > 0 && peak > 0) snprintf(share, sizeof share, "%.0f %%", 100 * gflops / peak);
+    fprintf(f, "%4d %-9s %-3s %-18.18s %-14s %-24.24s %8.3f %5.1f %% %8s %5s\n", i,
+            ab_op_name(s->op), s->pass == AB_BWD ? "bwd" : "fwd", step_layer(plan, s), shape,
+            ab_plan_kernel(plan, i), ns / 1e6, 100 * ns / total, rate, share);
+}
+
+/* A record of kind "step". */
+static enum ab_status store_step(struct ab_run *run, const struct ab_record *of,
+                                 const struct ab_plan *plan, int i, double ns, struct ab_error *err)
+{
+    const struct ab_step *s = &plan->program.steps[i];
+    struct ab_record r;
+    ab_record_init(&r);
+    r.kind = "step";
+    snprintf(r.op, sizeof r.op, "%s_%s", ab_op_name(s->op), s->pass == AB_BWD ? "bwd" : "fwd");
+    if (s->dst >= 0) {
+        struct ab_dims d = plan->program.values[s->dst].dims;
+        snprintf(r.shape, sizeof r.shape, "n%dc%dh%dw%d", of->batch, d.c, d.h, d.w);
+    }
+    snprintf(r.model, sizeof r.model, "%s", of->model);
+    snprintf(r.method, sizeof r.method, "%s", of->method);
+    snprintf(r.backend, sizeof r.backend, "%s", of->backend);
+    snprintf(r.isa, sizeof r.isa, "%s", of->isa);
+    snprintf(r.kernels, sizeof r.kernels, "%s", ab_plan_kernel(plan, i));
+    snprintf(r.pinned, sizeof r.pinned, "%s", of->pinned);
+    snprintf(r.repro, sizeof r.repro, "%.1580s --profile", of->repro);
+    snprintf(r.agreement.why, sizeof r.agreement.why, "steps are timed, not judged");
+    r.seed_mode = of->seed_mode;
+    r.threads = of->threads;
+    r.batch = of->batch;
+    r.flops = ab_step_flops(plan, s);
+    r.peak = of->peak;
+    r.ratio_why = "steps have no counterpart";
+    r.ns = malloc(sizeof *r.ns);
+    if (r.ns) r.ns[0] = ns;
+    if (r.ns) ab_stats_of(r.ns, 1, &r.stats);
+    enum ab_status status = ab_store_add(&run->store, &r, err);
+    ab_record_free(&r);
+    return status;
+}
+
+static enum ab_status profile_row(struct ab_row *row, FILE *f, struct ab_error *err)
+{
+    const struct ab_group *g = row->group;
+    const struct ab_record *r = &row->record;
+    const struct ab_method *method = g->run->methods[g->method];
+    struct ab_plan_options options = {
+        .backend = r->backend, .batch = r->batch, .threads = r->threads};
+    struct ab_plan *plan = NULL;
+    enum ab_status status =
+        ab_plan_create(g->setting->model->source.graph, &method, 1, &options, &plan, err);
+    if (status != AB_OK) return status;
+    double *ns = calloc((size_t)plan->program.n_steps, sizeof *ns), total = 0;
+    status = ns ? time_steps(plan, g->setting, ns, err)
+                : ab_fail(err, AB_ERR_MEMORY, "--profile: out of memory; profile fewer methods");
+    for (int i = 0; status == AB_OK && i < plan->program.n_steps; i++) total += ns[i];
+    if (status == AB_OK)
+        fprintf(f,
+                "\n%s, %s, %s, %d thread%s: steps of one execution, %.3f ms\n%4s %-9s %-3s "
+                "%-18s %-14s %-24s %8s %7s %8s %5s\n",
+                r->model, r->method, r->backend, r->threads, r->threads == 1 ? "" : "s",
+                total / 1e6, "step", "op", "", "layer", "result", "kernel", "ms", "share",
+                "GFLOP/s", "peak");
+    for (int i = 0; status == AB_OK && i < plan->program.n_steps; i++) {
+        if (plan->program.steps[i].constant) continue;
+        print_step(f, plan, i, ns[i], total, r->peak);
+        status = store_step(g->run, r, plan, i, ns[i], err);
+    }
+    free(ns);
+    ab_plan_destroy(&plan);
+    return status;
+}
+
+enum ab_status ab_profile_group(struct ab_group *group, FILE *f, struct ab_error *err)
+{
+    char where[64];
+    enum ab_status status = AB_OK;
+    ab_pin_threads(group->run->pin, group->threads, where, sizeof where);
+    for (int i = 0; i < group->n_rows && status == AB_OK && !ab_interrupted; i++) {
+        struct ab_row *row = &group->rows[i];
+        if (row->done && !*row->record.error && strcmp(row->record.backend, "reference") != 0)
+            status = profile_row(row, f, err);
+    }
+    ab_pin_release(group->run->pin);
+    return status;
+}
