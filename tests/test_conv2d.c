@@ -71,26 +71,10 @@ static int out_size(int in, int before, int after, int k, int dilation, int stri
 
 static struct ab_conv2d_shape shape_of(const struct layer *l)
 {
-    return (struct ab_conv2d_shape){
-        .n = l->n,
-        .g = l->g,
-        .ic = l->ic,
-        .ih = l->ih,
-        .iw = l->iw,
-        .oc = l->oc,
-        .oh = out_size(l->ih, l->pt, l->pb, l->kh, l->dh, l->sh),
-        .ow = out_size(l->iw, l->pl, l->pr, l->kw, l->dw, l->sw),
-        .kh = l->kh,
-        .kw = l->kw,
-        .sh = l->sh,
-        .sw = l->sw,
-        .dh = l->dh,
-        .dw = l->dw,
-        .pt = l->pt,
-        .pl = l->pl,
-        .pb = l->pb,
-        .pr = l->pr,
-    };
+    const int oh = out_size(l->ih, l->pt, l->pb, l->kh, l->dh, l->sh);
+    const int ow = out_size(l->iw, l->pl, l->pr, l->kw, l->dw, l->sw);
+    return (struct ab_conv2d_shape){l->n,  l->g,  l->ic, l->ih, l->iw, l->oc, oh,    ow,    l->kh,
+                                    l->kw, l->sh, l->sw, l->dh, l->dw, l->pt, l->pl, l->pb, l->pr};
 }
 
 static bool is_depthwise(const struct ab_conv2d_shape *s)
