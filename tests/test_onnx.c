@@ -1,0 +1,940 @@
+// SPDX-License-Identifier: Apache-2.0
+// The ONNX reader: each operator against the forward pass it means, files as exporters write them,
+// and everything that can be wrong with a file.
+#include "model/graph.h"
+#include "naive.h"
+#include "onnx_writer.h"
+
+static struct ab_graph *load(const char *path)
+{
+    struct ab_error err = {""};
+    struct ab_graph *g;
+    CHECK(ab_graph_load(path, &g, &err) == AB_OK, "%s", err.text);
+    return g;
+}
+
+static struct ab_graph *loaded(struct model *m)
+{
+    return load(model_save(m, "model.onnx"));
+}
+
+static void refused_file(const char *path, enum ab_status want, const char *needle)
+{
+    struct ab_error err = {""};
+    struct ab_graph *g = (struct ab_graph *)&err;
+    context("%s", needle);
+    check_error(ab_graph_load(path, &g, &err), want, &err, needle);
+    CHECK(!g, "a graph is left");
+    CHECK(strncmp(err.text, path, strlen(path)) == 0, "the file is not named: %s", err.text);
+}
+
+static void refused(struct model *m, enum ab_status want, const char *needle)
+{
+    refused_file(model_save(m, "model.onnx"), want, needle);
+}
+
+static const struct ab_node *node(const struct ab_graph *g, const char *name)
+{
+    for (int i = 0; i < g->n_nodes; i++)
+        if (strcmp(g->nodes[i].name, name) == 0) return &g->nodes[i];
+    test_fail(__FILE__, __LINE__, "no node %s", name);
+}
+
+/* ---- operators, by equality of two models that mean the same ---- */
+
+/* Logits of both models for a random image agree to float rounding. */
+static void same_function(struct model *a, struct model *b)
+{
+    struct ab_graph *u = load(model_save(a, "a.onnx")), *v = load(model_save(b, "b.onnx"));
+    struct ab_dims d = ab_graph_input(u);
+    size_t count = (size_t)d.c * (size_t)d.h * (size_t)d.w;
+    float *x = malloc(count * sizeof *x);
+    CHECK(x && ab_graph_classes(u) == ab_graph_classes(v), "sizes differ");
+    struct rng r = rng_new(3);
+    fill_floats(x, count, FILL_NORMAL, &r);
+    double *y = naive_forward(u, x, u->output), *z = naive_forward(v, x, v->output);
+    for (int i = 0; i < ab_graph_classes(u); i++)
+        CHECK(fabs(y[i] - z[i]) <= 1e-5 * (1 + fabs(y[i])), "%g and %g", y[i], z[i]);
+    free(x), free(y), free(z);
+    ab_graph_destroy(&u);
+    ab_graph_destroy(&v);
+}
+
+static struct model conv_model(int h, int w)
+{
+    struct model m = model_new(4, h, w);
+    add_weights(&m, "w", 4, 6, 4, 3, 2);
+    add_weights(&m, "b", 1, 6);
+    return m;
+}
+
+static void flatten_end(struct model *m)
+{
+    add_node(m, "Flatten", "f", "y");
+}
+
+TEST(conv_auto_pad)
+{
+    /* SAME of 9x8, kernel 3x2 dilated 1x2, stride 2x1: 5x8 outputs; rows need (5-1)*2+3-9 = 2, one
+     * each side; columns 7+3-8 = 2. With a kernel of extent 2 the odd one goes to one side. */
+    const char *const modes[] = {"SAME_UPPER", "SAME_LOWER", "VALID", "NOTSET"};
+    const int pads[][4] = {{1, 0, 1, 1}, {1, 1, 1, 0}, {0, 0, 0, 0}, {1, 2, 3, 1}};
+    for (int i = 0; i < 4; i++) {
+        context("%s", modes[i]);
+        struct model a = conv_model(9, 8), b = conv_model(9, 8);
+        attr_text(&a, "auto_pad", modes[i]);
+        if (i == 3) attr_ints(&a, "pads", 4, 1, 2, 3, 1);
+        attr_ints(&a, "strides", 2, 2, 1);
+        add_node(&a, "Conv", "x w b", "f");
+        attr_ints(&b, "pads", 4, pads[i][0], pads[i][1], pads[i][2], pads[i][3]);
+        attr_ints(&b, "strides", 2, 2, 1);
+        attr_ints(&b, "kernel_shape", 2, 3, 2);
+        add_node(&b, "Conv", "x w b", "f");
+        flatten_end(&a), flatten_end(&b);
+        same_function(&a, &b);
+    }
+}
+
+TEST(conv_pads_as_pad)
+{
+    struct model a = conv_model(7, 6), b = conv_model(7, 6), c = conv_model(7, 6);
+    attr_ints(&a, "pads", 4, 1, 2, 3, 0);
+    attr_ints(&a, "dilations", 2, 2, 3);
+    add_node(&a, "Conv", "x w b", "f");
+    /* opset 11 on: pads are an input; the value too, and may be left out */
+    add_ints(&b, "pads", 8, (const int64_t[]){0, 0, 1, 2, 0, 0, 3, 0});
+    attr_text(&b, "mode", "constant");
+    add_node(&b, "Pad", "x pads", "p");
+    attr_ints(&b, "dilations", 2, 2, 3);
+    add_node(&b, "Conv", "p w b", "f");
+    flatten_end(&a), flatten_end(&b);
+    struct bytes copy = {0};
+    put(&copy, a.graph.data, a.graph.n);
+    struct model a2 = {.graph = copy, .opset = 13};
+    same_function(&a, &b);
+    /* opset 18: only the axes that are padded, in any order */
+    c.opset = 18;
+    add_ints(&c, "pads", 4, (const int64_t[]){2, 1, 0, 3});
+    add_ints(&c, "axes", 2, (const int64_t[]){-1, 2});
+    add_node(&c, "Pad", "x pads - axes", "p");
+    attr_ints(&c, "dilations", 2, 2, 3);
+    add_node(&c, "Conv", "p w b", "f");
+    flatten_end(&c);
+    same_function(&a2, &c);
+}
+
+TEST(pad_attribute)
+{
+    struct model a = model_new(2, 4, 4), b = model_new(2, 4, 4);
+    a.opset = 10;
+    attr_ints(&a, "pads", 8, 0, 0, 1, 0, 0, 0, 0, 2);
+    attr_float(&a, "value", 0);
+    add_node(&a, "Pad", "x", "f");
+    add_ints(&b, "pads", 8, (const int64_t[]){0, 0, 1, 0, 0, 0, 0, 2});
+    add_node(&b, "Pad", "x pads", "f");
+    flatten_end(&a), flatten_end(&b);
+    struct ab_graph *g = load(model_save(&a, "a.onnx"));
+    struct ab_dims d = node(g, "Pad.f")->dims;
+    CHECK(d.h == 5 && d.w == 6 && g->nodes[1].pad[0] == 1 && g->nodes[1].pad[3] == 2, "pads");
+    ab_graph_destroy(&g);
+    g = loaded(&b);
+    ab_graph_destroy(&g);
+}
+
+/* y = alpha * x W + beta * c in all its spellings */
+TEST(dense_spellings)
+{
+    float w[2][3] = {{1, 2, 3}, {-4, 5, 6}}, wt[3][2], c[2] = {0.5f, -1}, both[2], scaled[2][3];
+    for (int o = 0; o < 2; o++) {
+        both[o] = 2 * c[o];
+        for (int i = 0; i < 3; i++) wt[i][o] = w[o][i], scaled[o][i] = 3 * w[o][i];
+    }
+    for (int form = 0; form < 5; form++) {
+        context("form %d", form);
+        struct model a = model_new(3, 1, 1), b = model_new(3, 1, 1);
+        struct bytes t = tensor("w", ONNX_FLOAT, 2, (const int[]){2, 3}, scaled, sizeof scaled);
+        put_part(&b.graph, 5, &t);
+        t = tensor("c", ONNX_FLOAT, 1, (const int[]){2}, both, sizeof both);
+        put_part(&b.graph, 5, &t);
+        add_node(&b, "Flatten", "x", "f");
+        attr_int(&b, "transB", 1);
+        add_node(&b, "Gemm", "f w c", "y");
+
+        bool rows = form == 0;
+        const void *data = rows ? (void *)w : form < 3 ? (void *)wt : (void *)scaled;
+        float turned[3][2];
+        for (int i = 0; form >= 3 && i < 6; i++) turned[i / 2][i % 2] = scaled[i % 2][i / 2];
+        if (form >= 3) data = turned;
+        t = tensor("w", ONNX_FLOAT, 2, rows ? (const int[]){2, 3} : (const int[]){3, 2}, data, 24);
+        put_part(&a.graph, 5, &t);
+        t = tensor("c", ONNX_FLOAT, form == 2 ? 2 : 1,
+                   form == 2 ? (const int[]){1, 2} : (const int[]){2}, form < 3 ? c : both, 8);
+        put_part(&a.graph, 5, &t);
+        add_node(&a, "Flatten", "x", "f");
+        if (form < 3) {
+            attr_float(&a, "alpha", 3);
+            attr_float(&a, "beta", 2);
+            if (rows) attr_int(&a, "transB", 1);
+            add_node(&a, "Gemm", "f w c", "y");
+        } else {
+            add_node(&a, "MatMul", "f w", "m");
+            add_node(&a, "Add", form == 3 ? "m c" : "c m", "y");
+        }
+        same_function(&a, &b);
+    }
+}
+
+TEST(conv_bias_by_add)
+{
+    struct model a = conv_model(5, 5), b = conv_model(5, 5);
+    add_weights(&a, "k", 3, 6, 1, 1);
+    add_node(&a, "Conv", "x w", "c");
+    add_node(&a, "Add", "c k", "f");
+    add_weights(&b, "k", 1, 6);
+    add_node(&b, "Conv", "x w k", "f");
+    flatten_end(&a), flatten_end(&b);
+    same_function(&a, &b);
+    /* not where others see the sum's input */
+    a = conv_model(5, 5);
+    add_weights(&a, "k", 4, 1, 6, 1, 1);
+    add_node(&a, "Conv", "x w", "c");
+    add_node(&a, "Identity", "c", "i");
+    add_node(&a, "Add", "i k", "s");
+    add_node(&a, "Add", "s c", "f");
+    flatten_end(&a);
+    refused(&a, AB_ERR_UNSUPPORTED, "a constant can be added only as the bias");
+    a = conv_model(5, 5);
+    add_weights(&a, "k", 1, 4); /* along the width */
+    add_node(&a, "Conv", "x w", "c");
+    add_node(&a, "Add", "c k", "f");
+    flatten_end(&a);
+    refused(&a, AB_ERR_UNSUPPORTED, "a constant can be added only as the bias");
+}
+
+/* Against PyTorch: torch.nn.BatchNorm2d in eval mode is g*(x-mean)/sqrt(var+eps)+b. */
+TEST(batchnorm)
+{
+    struct model m = model_new(2, 1, 1);
+    const float p[4][2] = {{2, -1}, {0.5f, 3}, {1, -2}, {4 - 1e-3f, 0.25f - 1e-3f}};
+    const char *const names[] = {"g", "b", "mean", "var"};
+    for (int i = 0; i < 4; i++) {
+        struct bytes t = tensor(names[i], ONNX_FLOAT, 1, (const int[]){2}, p[i], 8);
+        put_part(&m.graph, 5, &t);
+    }
+    attr_float(&m, "epsilon", 1e-3f);
+    attr_float(&m, "momentum", 0.9f);
+    add_node(&m, "BatchNormalization", "x g b mean var", "f");
+    flatten_end(&m);
+    struct ab_graph *g = loaded(&m);
+    const float x[] = {3, 1};
+    double *y = naive_forward(g, x, g->output);
+    CHECK(fabs(y[0] - (2 * 2 / 2.0 + 0.5)) < 1e-5 && fabs(y[1] - (-3 / 0.5 + 3)) < 1e-5, "%g %g",
+          y[0], y[1]);
+    free(y);
+    CHECK(strcmp(ab_graph_notes(g), "") == 0, "%s", ab_graph_notes(g));
+    ab_graph_destroy(&g);
+}
+
+TEST(pools)
+{
+    struct model m = model_new(2, 7, 7);
+    attr_ints(&m, "kernel_shape", 2, 3, 2);
+    attr_ints(&m, "strides", 2, 2, 2);
+    attr_ints(&m, "pads", 4, 1, 0, 1, 1);
+    attr_int(&m, "ceil_mode", 1);
+    add_node(&m, "MaxPool", "x", "a");
+    attr_ints(&m, "kernel_shape", 2, 2, 2);
+    attr_text(&m, "auto_pad", "SAME_UPPER");
+    attr_int(&m, "count_include_pad", 1);
+    add_node(&m, "AveragePool", "a", "b");
+    attr_ints(&m, "kernel_shape", 2, 2, 2);
+    attr_ints(&m, "dilations", 2, 2, 2);
+    add_node(&m, "MaxPool", "b", "f");
+    flatten_end(&m);
+    struct ab_graph *g = loaded(&m);
+    const struct ab_pool_shape *a = &node(g, "MaxPool.a")->pool;
+    CHECK(a->oh == 4 && a->ow == 4 && a->kh == 3 && a->kw == 2 && a->pr == 1 && !a->include_pad,
+          "%dx%d", a->oh, a->ow);
+    const struct ab_pool_shape *b = &node(g, "AveragePool.b")->pool;
+    CHECK(b->oh == 4 && b->pb == 1 && b->pt == 0 && b->include_pad && b->sh == 1, "same");
+    CHECK(node(g, "MaxPool.f")->dims.h == 2, "dilated");
+    ab_graph_destroy(&g);
+}
+
+TEST(global_means)
+{
+    for (int form = 0; form < 4; form++) {
+        context("form %d", form);
+        struct model a = model_new(3, 4, 5), b = model_new(3, 4, 5);
+        attr_ints(&a, "kernel_shape", 2, 4, 5);
+        add_node(&a, "AveragePool", "x", "f");
+        flatten_end(&a);
+        if (form == 0) {
+            add_node(&b, "GlobalAveragePool", "x", "f");
+            attr_ints(&b, "axes", 2, 2, 3);
+            b.opset = 12;
+            add_node(&b, "Squeeze", "f", "y");
+        } else if (form == 1) {
+            attr_ints(&b, "axes", 2, -1, -2);
+            attr_int(&b, "keepdims", 0);
+            add_node(&b, "ReduceMean", "x", "y");
+        } else if (form == 2) {
+            b.opset = 18;
+            add_ints(&b, "axes", 2, (const int64_t[]){2, 3});
+            add_node(&b, "ReduceMean", "x axes", "g");
+            add_node(&b, "Identity", "g", "y"); /* N,C,1,1 */
+        } else {
+            add_node(&b, "GlobalAveragePool", "x", "f");
+            add_ints(&b, "axes", 2, (const int64_t[]){2, 3});
+            add_node(&b, "Squeeze", "f axes", "s");
+            add_node(&b, "Unsqueeze", "s axes", "u");
+            flatten_end(&b);
+        }
+        same_function(&a, &b);
+    }
+    struct model m = model_new(3, 4, 5);
+    add_node(&m, "GlobalMaxPool", "x", "f");
+    flatten_end(&m);
+    struct ab_graph *g = loaded(&m);
+    CHECK(node(g, "GlobalMaxPool.f")->kind == AB_NODE_MAXPOOL && ab_graph_classes(g) == 3, "max");
+    ab_graph_destroy(&g);
+}
+
+TEST(branches)
+{
+    struct model m = conv_model(6, 6);
+    attr_ints(&m, "pads", 4, 1, 0, 1, 1);
+    add_node(&m, "Conv", "x w b", "c");
+    add_node(&m, "Relu", "c", "r");
+    add_node(&m, "Dropout", "r", "d mask");
+    add_node(&m, "Add", "c d", "s");
+    attr_int(&m, "axis", -3);
+    add_node(&m, "Concat", "s r x", "j");
+    attr_int(&m, "axis", -3);
+    add_node(&m, "Flatten", "j", "v");
+    add_weights(&m, "q", 2, 16 * 36, 5);
+    add_node(&m, "MatMul", "v q", "l");
+    attr_int(&m, "axis", 1);
+    add_node(&m, "Softmax", "l", "y");
+    struct ab_graph *g = loaded(&m);
+    CHECK(node(g, "Concat.j")->dims.c == 16 && ab_graph_classes(g) == 5, "shapes");
+    CHECK(strcmp(ab_graph_notes(g),
+                 "softmax 'Softmax.y' is cut off: attributions explain logits") == 0,
+          "%s", ab_graph_notes(g));
+    CHECK(ab_graph_parameters(g) == 6 * 24 + 6 + 16 * 36 * 5, "%zu", ab_graph_parameters(g));
+    CHECK(strcmp(ab_graph_name(g), "model") == 0, "name %s", ab_graph_name(g));
+    ab_graph_destroy(&g);
+}
+
+TEST(softmax_inside)
+{
+    struct model m = model_new(3, 1, 1);
+    add_node(&m, "Flatten", "x", "f");
+    add_node(&m, "LogSoftmax", "f", "s");
+    add_node(&m, "Relu", "s", "y");
+    refused(&m, AB_ERR_UNSUPPORTED, "a softmax may only be the last layer");
+}
+
+/* x.view(x.size(0), -1) with a symbolic batch, as torch exports it; then with everything frozen. */
+TEST(run_time_shapes)
+{
+    struct model m = model_new(3, 4, 4);
+    add_node(&m, "Shape", "x", "shape");
+    struct bytes t = tensor("", ONNX_INT64, 0, NULL, (const int64_t[]){0}, 8);
+    attr_tensor(&m, "value", &t);
+    add_node(&m, "Constant", "", "zero");
+    attr_int(&m, "axis", 0);
+    add_node(&m, "Gather", "shape zero", "n");
+    attr_ints(&m, "axes", 1, 0);
+    m.opset = 12;
+    add_node(&m, "Unsqueeze", "n", "n1");
+    add_ints(&m, "rest", 1, (const int64_t[]){-1});
+    attr_int(&m, "axis", 0);
+    add_node(&m, "Concat", "n1 rest", "to");
+    add_node(&m, "Reshape", "x to", "y");
+    struct ab_graph *g = loaded(&m);
+    CHECK(ab_graph_classes(g) == 48, "%d", ab_graph_classes(g));
+    ab_graph_destroy(&g);
+    const int64_t fit[][2] = {{-1, 48}, {0, 48}, {0, -1}, {1, -1}, {1, 48}, {5, 48}};
+    const int64_t unfit[][2] = {{-1, -1}, {-1, 24}, {0, 96}, {48, 1}, {-2, 48}, {0, 0}};
+    for (int i = 0; i < 12; i++) {
+        m = model_new(3, 4, 4);
+        const int64_t *to = i < 6 ? fit[i] : unfit[i - 6];
+        context("to %d,%d", (int)to[0], (int)to[1]);
+        add_ints(&m, "to", 2, to);
+        add_node(&m, "Reshape", "x to", "y");
+        if (i < 6) {
+            g = loaded(&m);
+            ab_graph_destroy(&g);
+        } else {
+            refused(&m, AB_ERR_UNSUPPORTED, "does not fit 3x4x4");
+        }
+    }
+    m = model_new(3, 4, 4);
+    add_ints(&m, "to", 4, (const int64_t[]){-1, 0, 4, 4});
+    add_node(&m, "Reshape", "x to", "f");
+    flatten_end(&m);
+    g = loaded(&m);
+    CHECK(g->n_nodes == 2, "a view made a node");
+    ab_graph_destroy(&g);
+}
+
+TEST(vector_input)
+{
+    struct model m = {.opset = 13};
+    add_info(&m, 11, "x", ONNX_FLOAT, 2, (const int[]){-1, 7});
+    add_output(&m, "y", 2);
+    add_weights(&m, "w", 2, 7, 3);
+    add_node(&m, "MatMul", "x w", "y");
+    struct ab_graph *g = loaded(&m);
+    struct ab_dims d = ab_graph_input(g);
+    CHECK(d.c == 7 && d.h == 1 && d.w == 1 && ab_graph_classes(g) == 3, "dims");
+    ab_graph_destroy(&g);
+}
+
+/* Initializers among the inputs (IR 3), float_data, doubles, float lists in Constant nodes. */
+TEST(constant_forms)
+{
+    struct model m = model_new(2, 1, 1);
+    add_info(&m, 11, "w", ONNX_FLOAT, 2, (const int[]){2, 2});
+    struct bytes t = {0};
+    put_int(&t, 1, 2), put_int(&t, 1, 2), put_int(&t, 2, ONNX_FLOAT), put_text(&t, 8, "w");
+    put_bytes(&t, 4, (const float[]){1, 2, 3, 4}, 16); /* packed float_data */
+    put_part(&m.graph, 5, &t);
+    t = tensor("c", ONNX_DOUBLE, 1, (const int[]){2}, (const double[]){10, 20}, 16);
+    put_part(&m.graph, 5, &t);
+    add_node(&m, "Flatten", "x", "f");
+    add_node(&m, "Gemm", "f w c", "g");
+    struct bytes a = {0};
+    put_text(&a, 1, "value_floats"), put_int(&a, 20, 6);
+    put_float(&a, 7, 100), put_float(&a, 7, 200);
+    put_part(&m.attributes, 5, &a);
+    add_node(&m, "Constant", "", "k");
+    add_node(&m, "Add", "k g", "y");
+    struct ab_graph *g = loaded(&m);
+    const float x[] = {1, 1};
+    double *y = naive_forward(g, x, g->output);
+    CHECK(y[0] == 114 && y[1] == 226, "%g %g", y[0], y[1]);
+    free(y);
+    ab_graph_destroy(&g);
+}
+
+/* ---- external data ---- */
+
+static struct model external(const char *location, const char *offset, const char *length)
+{
+    struct model m = model_new(2, 1, 1);
+    struct bytes t = {0};
+    put_int(&t, 1, 2), put_int(&t, 1, 2), put_int(&t, 2, ONNX_FLOAT), put_text(&t, 8, "w");
+    const char *const pairs[][2] = {{"location", location}, {"offset", offset}, {"length", length}};
+    for (int i = 0; i < 3; i++) {
+        if (!pairs[i][1]) continue;
+        struct bytes entry = {0};
+        put_text(&entry, 1, pairs[i][0]), put_text(&entry, 2, pairs[i][1]);
+        put_part(&t, 13, &entry);
+    }
+    put_int(&t, 14, 1);
+    put_part(&m.graph, 5, &t);
+    add_node(&m, "Flatten", "x", "f");
+    add_node(&m, "MatMul", "f w", "y");
+    return m;
+}
+
+TEST(external_data)
+{
+    const float w[] = {9, 9, 1, 2, 3, 4};
+    write_file("w.bin", w, sizeof w);
+    struct model m = external("w.bin", "8", "16");
+    struct ab_graph *g = loaded(&m);
+    CHECK(node(g, "MatMul.y")->wei[1] == 3, "not transposed: %g",
+          (double)node(g, "MatMul.y")->wei[1]);
+    ab_graph_destroy(&g);
+    m = external("./w.bin", "8", NULL);
+    g = loaded(&m);
+    ab_graph_destroy(&g);
+    static const struct {
+        const char *location, *offset, *length, *needle;
+        enum ab_status status;
+    } bad[] = {
+        {"w.bin", "9", "16", "has only 24", AB_ERR_FORMAT},
+        {"w.bin", "8", "15", "15 bytes", AB_ERR_FORMAT},
+        {"w.bin", "18446744073709551615", "16", "no valid location", AB_ERR_FORMAT},
+        {"w.bin", "9223372036854775807", "16", "has only 24", AB_ERR_FORMAT},
+        {"w.bin", "-8", "16", "no valid location", AB_ERR_FORMAT},
+        {"w.bin", "x", "16", "no valid location", AB_ERR_FORMAT},
+        {NULL, "8", "16", "no valid location", AB_ERR_FORMAT},
+        {"/etc/hostname", "0", "16", "below the model's own directory", AB_ERR_FORMAT},
+        {"../w.bin", "0", "16", "below the model's own directory", AB_ERR_FORMAT},
+        {"a/../../w.bin", "0", "16", "below the model's own directory", AB_ERR_FORMAT},
+        {"", "0", "16", "below the model's own directory", AB_ERR_FORMAT},
+        {"missing.bin", "0", "16", "No such file", AB_ERR_IO},
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        context("external %zu", i);
+        m = external(bad[i].location, bad[i].offset, bad[i].length);
+        struct ab_error err = {""};
+        const char *path = model_save(&m, "model.onnx");
+        check_error(ab_graph_load(path, &g, &err), bad[i].status, &err, bad[i].needle);
+    }
+}
+
+/* ---- what a graph can get wrong ---- */
+
+/* flatten(x) -> Gemm with w -> y, the smallest sound model. */
+static struct model small(void)
+{
+    struct model m = model_new(3, 2, 2);
+    add_weights(&m, "w", 2, 12, 4);
+    add_node(&m, "Flatten", "x", "f");
+    add_node(&m, "MatMul", "f w", "y");
+    return m;
+}
+
+static struct model one_node(const char *op, const char *inputs)
+{
+    struct model m = model_new(4, 8, 8);
+    add_weights(&m, "w", 4, 4, 4, 3, 3);
+    add_node(&m, op, inputs, "f");
+    flatten_end(&m);
+    return m;
+}
+
+TEST(unsupported_operators)
+{
+    struct model m = one_node("Sigmoid", "x");
+    refused(&m, AB_ERR_UNSUPPORTED, "node 'Sigmoid.f' (Sigmoid): this operator (opset 13)");
+    m = one_node("Sigmoid", "x");
+    refused(&m, AB_ERR_UNSUPPORTED, "supported are Add, AveragePool, BatchNormalization");
+    m = one_node("Clip", "x");
+    refused(&m, AB_ERR_UNSUPPORTED, "ReLU6");
+    m = one_node("Conv", "x x");
+    refused(&m, AB_ERR_UNSUPPORTED, "must be a constant");
+    m = one_node("Relu", "w");
+    refused(&m, AB_ERR_UNSUPPORTED, "must depend on the image");
+    m = one_node("MatMul", "x w");
+    refused(&m, AB_ERR_UNSUPPORTED, "only flattened vectors");
+    m = model_new(4, 8, 8);
+    attr_int(&m, "surprise", 1);
+    add_node(&m, "Relu", "x", "f");
+    flatten_end(&m);
+    refused(&m, AB_ERR_UNSUPPORTED, "attribute 'surprise'");
+    m = model_new(4, 8, 8);
+    attr_int(&m, "kernel_shape", 3);
+    add_node(&m, "MaxPool", "x", "f");
+    flatten_end(&m);
+    refused(&m, AB_ERR_FORMAT, "attribute 'kernel_shape' has the wrong type");
+    m = model_new(4, 8, 8);
+    attr_ints(&m, "kernel_shape", 3, 2, 2, 2);
+    add_node(&m, "MaxPool", "x", "f");
+    flatten_end(&m);
+    refused(&m, AB_ERR_UNSUPPORTED, "only 2-D windows");
+    m = small();
+    m.opset = 6;
+    refused(&m, AB_ERR_UNSUPPORTED, "opset 6 is older than 7");
+}
+
+TEST(broken_graphs)
+{
+    struct model m = small();
+    add_node(&m, "Relu", "x", "y");
+    refused(&m, AB_ERR_FORMAT, "the value 'y' is made twice");
+    m = small();
+    add_node(&m, "Relu", "x", "w");
+    refused(&m, AB_ERR_FORMAT, "the value 'w' is made twice");
+    m = model_new(3, 2, 2);
+    add_node(&m, "Flatten", "nowhere", "y");
+    refused(&m, AB_ERR_FORMAT, "nothing makes its input 'nowhere'");
+    m = model_new(3, 2, 2);
+    add_node(&m, "Flatten", "r", "y");
+    add_node(&m, "Relu", "x", "r");
+    refused(&m, AB_ERR_FORMAT, "topological order");
+    m = model_new(3, 2, 2);
+    add_node(&m, "Relu", "b", "a");
+    add_node(&m, "Relu", "a", "b");
+    add_node(&m, "Flatten", "b", "y");
+    refused(&m, AB_ERR_FORMAT, "without cycles");
+    m = model_new(3, 2, 2);
+    add_node(&m, "Add", "y x", "y");
+    refused(&m, AB_ERR_FORMAT, "reads its own output");
+    m = model_new(3, 2, 2);
+    add_node(&m, "Relu", "x", "z");
+    refused(&m, AB_ERR_FORMAT, "no node makes its output 'y'");
+    m = model_new(3, 2, 2);
+    add_node(&m, "Relu", "x", "y");
+    refused(&m, AB_ERR_UNSUPPORTED, "the output is an image of 3x2x2");
+    m = small();
+    add_input(&m, "second", 1, 3, 2, 2);
+    refused(&m, AB_ERR_UNSUPPORTED, "several inputs ('x', 'second')");
+    m = model_new(3, 2, 2);
+    add_node(&m, "Dropout", "x", "d mask");
+    add_node(&m, "Flatten", "mask", "y");
+    refused(&m, AB_ERR_UNSUPPORTED, "not the first output");
+    m = (struct model){.opset = 13};
+    add_output(&m, "y", 2);
+    refused(&m, AB_ERR_FORMAT, "has no input");
+    m = (struct model){.opset = 13};
+    add_input(&m, "x", 1, 3, 2, 2);
+    refused(&m, AB_ERR_FORMAT, "has no output");
+    m = (struct model){.opset = 13};
+    add_input(&m, "x", 1, 3, -1, 2);
+    refused(&m, AB_ERR_UNSUPPORTED, "dimension 2 is not fixed");
+    m = (struct model){.opset = 13};
+    add_input(&m, "x", 1, 3, 0, 2);
+    refused(&m, AB_ERR_FORMAT, "dimension 2 is 0");
+    m = (struct model){.opset = 13};
+    add_input(&m, "x", 1, 100000, 100000, 2);
+    refused(&m, AB_ERR_FORMAT, "below 2^31");
+    m = (struct model){.opset = 13};
+    add_info(&m, 11, "x", ONNX_FLOAT16, 4, (const int[]){1, 3, 2, 2});
+    refused(&m, AB_ERR_UNSUPPORTED, "not float32");
+    m = (struct model){.opset = 13};
+    add_info(&m, 11, "x", ONNX_FLOAT, 3, (const int[]){3, 2, 2});
+    refused(&m, AB_ERR_UNSUPPORTED, "3 dimensions");
+}
+
+TEST(several_outputs)
+{
+    struct model m = {.opset = 13};
+    add_input(&m, "x", 1, 3, 2, 2);
+    add_output(&m, "r", 4);
+    add_output(&m, "y", 2);
+    add_output(&m, "q", 2);
+    add_node(&m, "Relu", "x", "r");
+    add_node(&m, "Flatten", "r", "y");
+    add_node(&m, "Erf", "x", "q"); /* not needed: may be anything */
+    struct ab_graph *g = loaded(&m);
+    CHECK(strcmp(ab_graph_notes(g), "output 'y' of 3 is explained") == 0, "%s", ab_graph_notes(g));
+    CHECK(g->n_nodes == 3, "%d nodes", g->n_nodes);
+    ab_graph_destroy(&g);
+}
+
+/* A MatMul model whose weight tensor is whatever `t` says. */
+static void bad_weights(struct bytes *t, enum ab_status want, const char *needle)
+{
+    struct model m = model_new(3, 2, 2);
+    put_part(&m.graph, 5, t);
+    add_node(&m, "Flatten", "x", "f");
+    add_node(&m, "MatMul", "f w", "y");
+    refused(&m, want, needle);
+}
+
+TEST(broken_weights)
+{
+    static const float data[48];
+    const int good[] = {12, 4}, fewer[] = {12, 5}, other[] = {6, 8}, hostile[] = {1 << 30, 1 << 30};
+    const int negative[] = {-12, 4}, zero[] = {0, 4}, line[] = {48};
+    struct bytes t = tensor("w", ONNX_FLOAT, 2, fewer, data, 192);
+    bad_weights(&t, AB_ERR_FORMAT, "constant 'w' has 192 bytes, but its shape needs 240");
+    t = tensor("w", ONNX_FLOAT, 2, other, data, 192);
+    bad_weights(&t, AB_ERR_FORMAT, "weights for 6 inputs do not fit a vector of 12");
+    t = tensor("w", ONNX_FLOAT, 2, hostile, data, 192);
+    bad_weights(&t, AB_ERR_FORMAT, "their product below 2^31");
+    t = tensor("w", ONNX_FLOAT, 2, negative, data, 192);
+    bad_weights(&t, AB_ERR_FORMAT, "dimension 0 is -12");
+    t = tensor("w", ONNX_FLOAT, 2, zero, data, 0);
+    bad_weights(&t, AB_ERR_FORMAT, "dimension 0 is 0");
+    t = tensor("w", ONNX_FLOAT, 1, line, data, 192);
+    bad_weights(&t, AB_ERR_UNSUPPORTED, "have 1 dimensions, not 2");
+    t = tensor("w", ONNX_FLOAT16, 2, good, data, 96);
+    bad_weights(&t, AB_ERR_UNSUPPORTED, "holds float16; convert the model to float32");
+    t = tensor("w", ONNX_INT64, 2, good, data, 192);
+    bad_weights(&t, AB_ERR_UNSUPPORTED, "holds int64");
+    t = (struct bytes){0};
+    put_int(&t, 1, 12), put_int(&t, 1, 4), put_int(&t, 2, ONNX_FLOAT), put_text(&t, 8, "w");
+    put_bytes(&t, 4, data, 188);
+    bad_weights(&t, AB_ERR_FORMAT, "has 47 elements, but its shape needs 48");
+    float nan[48] = {0};
+    nan[47] = NAN;
+    t = tensor("w", ONNX_FLOAT, 2, good, nan, 192);
+    bad_weights(&t, AB_ERR_FORMAT, "layer 'MatMul.y' (DENSE): a weight is NaN");
+    double wide[48] = {1e300};
+    t = tensor("w", ONNX_DOUBLE, 2, good, wide, 384);
+    bad_weights(&t, AB_ERR_FORMAT, "a weight is NaN or infinite");
+    /* only 1 GB claimed in a file of 100 bytes: refused before anything of that size is allocated
+     */
+    const int big[] = {12, 100000000};
+    t = tensor("w", ONNX_FLOAT, 2, big, data, 192);
+    bad_weights(&t, AB_ERR_FORMAT, "has 192 bytes");
+}
+
+TEST(broken_convolutions)
+{
+    static const struct {
+        const char *name;
+        int n, v[4];
+        const char *needle;
+    } bad[] = {
+        {"strides", 2, {0, 1}, "strides has 0"},
+        {"strides", 1, {1}, "only 2-D windows"},
+        {"dilations", 2, {1, -1}, "dilations has -1"},
+        {"pads", 4, {0, 0, -1, 0}, "pads has -1"},
+        {"pads", 4, {0, 0, 2000000000, 0}, "pads has 2000000000"},
+        {"kernel_shape", 2, {5, 3}, "kernel_shape is 5x3, but the weights have 3x3"},
+        {"dilations", 2, {9, 9}, "larger than the padded image"},
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        struct model m = model_new(4, 8, 8);
+        add_weights(&m, "w", 4, 4, 4, 3, 3);
+        const int *v = bad[i].v;
+        attr_ints(&m, bad[i].name, bad[i].n, v[0], v[1], v[2], v[3]);
+        add_node(&m, "Conv", "x w", "f");
+        flatten_end(&m);
+        struct ab_error err = {""};
+        struct ab_graph *g;
+        context("conv %zu", i);
+        enum ab_status status = ab_graph_load(model_save(&m, "model.onnx"), &g, &err);
+        check_error(status, status == AB_ERR_FORMAT ? AB_ERR_FORMAT : AB_ERR_UNSUPPORTED, &err,
+                    bad[i].needle);
+    }
+    struct model m = model_new(4, 8, 8);
+    add_weights(&m, "w", 4, 4, 2, 3, 3);
+    add_node(&m, "Conv", "x w", "f");
+    flatten_end(&m);
+    refused(&m, AB_ERR_FORMAT, "weights for 2 channels in 1 groups do not fit an input of 4");
+    m = model_new(4, 8, 8);
+    add_weights(&m, "w", 3, 4, 4, 3);
+    add_node(&m, "Conv", "x w", "f");
+    flatten_end(&m);
+    refused(&m, AB_ERR_UNSUPPORTED, "only 2-D convolution");
+    m = model_new(4, 8, 8);
+    add_weights(&m, "w", 4, 4, 4, 3, 3);
+    add_weights(&m, "b", 1, 5);
+    add_node(&m, "Conv", "x w b", "f");
+    flatten_end(&m);
+    refused(&m, AB_ERR_FORMAT, "input 2 has 5 elements, not 4");
+}
+
+/* ---- what a file can get wrong ---- */
+
+TEST(not_models)
+{
+    refused_file(temp_path("missing.onnx"), AB_ERR_IO, "No such file");
+    refused_file(temp_directory, AB_ERR_IO, "is a directory");
+    refused_file("/dev/null", AB_ERR_IO, "not a regular file");
+    refused_file(write_file("e.onnx", "", 0), AB_ERR_FORMAT, "is empty");
+    refused_file(write_file("p.onnx", "\x89PNG\r\n\x1a\n........", 16), AB_ERR_FORMAT, "PNG image");
+    refused_file(write_file("j.onnx", "\xff\xd8\xff\xe0........", 12), AB_ERR_FORMAT, "JPEG image");
+    refused_file(write_file("z.onnx", "PK\3\4................", 20), AB_ERR_FORMAT, "PyTorch");
+    refused_file(write_file("t.onnx", "{\"model\": 1}", 12), AB_ERR_FORMAT, "text");
+    refused_file(write_file("l.onnx", "version https://git-lfs.github.com/spec/v1\n", 43),
+                 AB_ERR_FORMAT, "Git LFS");
+    refused_file(write_file("h.onnx", "\x08\x07", 2), AB_ERR_FORMAT, "it has no graph");
+    refused_file(write_file("n.onnx", "\x93NUMPY\1\0", 8), AB_ERR_FORMAT, ".npy");
+}
+
+/* Sparse, so the disk holds nothing of it. */
+TEST(too_large)
+{
+    const char *path = write_file("large.onnx", "\x08\x07", 2);
+    CHECK(truncate(path, (off_t)1 << 31) == 0, "truncate");
+    refused_file(path, AB_ERR_UNSUPPORTED, "is 2 GiB or larger");
+    remove(path);
+}
+
+/* A subgraph in an attribute of a node in a subgraph ...: protobuf-c would recurse to the end of
+ * the stack. */
+TEST(deep_nesting)
+{
+    struct bytes inner = {0};
+    for (int i = 0; i < 3000; i++) {
+        struct bytes outer = {0};
+        const unsigned field[] = {6, 5, 1};
+        put_part(&outer, field[i % 3], &inner);
+        inner = outer;
+    }
+    struct bytes file = {0};
+    put_part(&file, 7, &inner);
+    refused_file(write_file("deep.onnx", file.data, file.n), AB_ERR_FORMAT, "nest too deeply");
+    free(file.data);
+}
+
+TEST(many_parts)
+{
+    struct bytes graph = {0}, file = {0};
+    for (int i = 0; i < 5000000; i++) put(&graph, "\x0a\0", 2); /* empty nodes */
+    put_part(&file, 7, &graph);
+    refused_file(write_file("many.onnx", file.data, file.n), AB_ERR_FORMAT, "more parts");
+    free(file.data);
+}
+
+TEST(random_bytes)
+{
+    struct rng r = rng_new(1);
+    for (int i = 0; i < 500; i++) {
+        unsigned char junk[300];
+        size_t n = (size_t)rng_between(&r, 1, 300);
+        for (size_t k = 0; k < n; k++) junk[k] = (unsigned char)rng_next(&r);
+        struct ab_error err = {""};
+        struct ab_graph *g;
+        context("junk %d", i);
+        CHECK(ab_graph_load(write_file("junk.onnx", junk, n), &g, &err) != AB_OK, "accepted");
+        CHECK(*err.text, "no message");
+    }
+}
+
+/* A model with something of everything. */
+static struct bytes rich(void)
+{
+    struct model m = conv_model(6, 6);
+    const char *const stats[] = {"g", "o", "m", "v"};
+    for (int i = 0; i < 4; i++) {
+        struct bytes t = tensor(stats[i], ONNX_FLOAT, 1, (const int[]){6},
+                                (const float[]){1, 2, 3, 1, 2, 3}, 24);
+        put_part(&m.graph, 5, &t);
+    }
+    attr_ints(&m, "pads", 4, 1, 0, 1, 1);
+    add_node(&m, "Conv", "x w b", "c");
+    add_node(&m, "BatchNormalization", "c g o m v", "n");
+    add_node(&m, "Relu", "n", "r");
+    add_node(&m, "Add", "r c", "s");
+    attr_int(&m, "axis", 1);
+    add_node(&m, "Concat", "s r", "j");
+    attr_ints(&m, "kernel_shape", 2, 2, 2);
+    add_node(&m, "MaxPool", "j", "p");
+    add_ints(&m, "pads", 8, (const int64_t[]){0, 0, 1, 0, 0, 0, 0, 1});
+    add_node(&m, "Pad", "p pads", "q");
+    add_node(&m, "GlobalAveragePool", "q", "a");
+    add_ints(&m, "to", 2, (const int64_t[]){0, -1});
+    add_node(&m, "Reshape", "a to", "f");
+    add_weights(&m, "q1", 2, 12, 3);
+    add_node(&m, "MatMul", "f q1", "l");
+    add_node(&m, "Softmax", "l", "y");
+    return model_bytes(&m);
+}
+
+/* Cut anywhere, it is refused; where the cut falls between two top-level fields of a message that
+ * is complete without the rest, the parser itself cannot tell, but the graph is last. */
+TEST(truncation)
+{
+    struct bytes good = rich();
+    struct ab_error err;
+    struct ab_graph *g = load(write_file("good.onnx", good.data, good.n));
+    ab_graph_destroy(&g);
+    for (size_t n = 1; n < good.n; n += n < 200 || n > good.n - 200 ? 1 : 7) {
+        context("cut at %zu of %zu", n, good.n);
+        err.text[0] = '\0';
+        CHECK(ab_graph_load(write_file("cut.onnx", good.data, n), &g, &err) == AB_ERR_FORMAT, "%s",
+              err.text);
+    }
+    free(good.data);
+}
+
+/* Whatever comes out, it must not crash, leak, or take long; graphs that survive are sound. */
+TEST(flipped_bytes)
+{
+    struct bytes good = rich();
+    struct rng r = rng_new(2);
+    unsigned char *copy = malloc(good.n);
+    CHECK(copy, "memory");
+    int survivors = 0;
+    for (int i = 0; i < 2000; i++) {
+        context("flip %d", i);
+        memcpy(copy, good.data, good.n);
+        for (int k = rng_between(&r, 1, 4); k > 0; k--)
+            copy[rng_next(&r) % good.n] = (unsigned char)rng_next(&r);
+        struct ab_error err = {""};
+        struct ab_graph *g;
+        enum ab_status status = ab_graph_load(write_file("flip.onnx", copy, good.n), &g, &err);
+        CHECK((status == AB_OK) == (g != NULL), "graph and status differ");
+        if (status != AB_OK) {
+            CHECK(*err.text, "no message");
+            continue;
+        }
+        survivors++;
+        ab_graph_hash(g);
+        ab_graph_destroy(&g);
+    }
+    CHECK(survivors > 0 && survivors < 2000, "%d survivors", survivors);
+    free(copy);
+    free(good.data);
+}
+
+/* ---- models in the repository ---- */
+
+/* The logits of the golden networks, which other tools computed in double. */
+TEST(golden_logits)
+{
+    static const char *const names[] = {"plain", "residual", "concat", "bias-free"};
+    for (int i = 0; i < 4; i++) {
+        char path[256];
+        struct ab_error err = {""};
+        snprintf(path, sizeof path, "data/golden/%s/model.onnx", names[i]);
+        context("%s", path);
+        if (access(path, R_OK) != 0) continue;
+        struct ab_graph *g = load(path);
+        struct ab_dims d = ab_graph_input(g), classes = {ab_graph_classes(g), 1, 1};
+        float *x, *want;
+        int n, m;
+        snprintf(path, sizeof path, "data/golden/%s/input.npy", names[i]);
+        CHECK(ab_npy_read(path, d, &x, &n, &err) == AB_OK, "%s", err.text);
+        snprintf(path, sizeof path, "data/golden/%s/logits.npy", names[i]);
+        CHECK(ab_npy_read(path, classes, &want, &m, &err) == AB_OK && m == n, "%s", err.text);
+        for (int k = 0; k < n; k++) {
+            double *y = naive_forward(g, x + (size_t)k * (size_t)(d.c * d.h * d.w), g->output);
+            for (int c = 0; c < classes.c; c++)
+                CHECK(fabs(y[c] - (double)want[k * classes.c + c]) < 1e-5 * (1 + fabs(y[c])),
+                      "image %d, class %d: %g, not %g", k, c, y[c],
+                      (double)want[k * classes.c + c]);
+            free(y);
+        }
+        free(x), free(want);
+        ab_graph_destroy(&g);
+    }
+}
+
+TEST(digits)
+{
+    if (access("data/digits/digits.onnx", R_OK) != 0) return;
+    struct ab_graph *g = load("data/digits/digits.onnx");
+    struct ab_dims d = ab_graph_input(g);
+    CHECK(d.c == 1 && d.h == 28 && d.w == 28 && ab_graph_classes(g) == 10, "shapes");
+    CHECK(ab_graph_parameters(g) == 92170, "%zu parameters", ab_graph_parameters(g));
+    ab_graph_destroy(&g);
+}
+
+static const struct test_case cases[] = {
+    CASE(conv_auto_pad),
+    CASE(conv_pads_as_pad),
+    CASE(pad_attribute),
+    CASE(dense_spellings),
+    CASE(conv_bias_by_add),
+    CASE(batchnorm),
+    CASE(pools),
+    CASE(global_means),
+    CASE(branches),
+    CASE(softmax_inside),
+    CASE(run_time_shapes),
+    CASE(vector_input),
+    CASE(constant_forms),
+    CASE(external_data),
+    CASE(unsupported_operators),
+    CASE(broken_graphs),
+    CASE(several_outputs),
+    CASE(broken_weights),
+    CASE(broken_convolutions),
+    CASE(not_models),
+    CASE(too_large),
+    CASE(deep_nesting),
+    CASE(many_parts),
+    CASE(random_bytes),
+    CASE(truncation),
+    CASE(flipped_bytes),
+    CASE(golden_logits),
+    CASE(digits),
+};
+#if AB_WITH_ONNX
+TEST_MAIN("onnx", cases)
+#else
+TEST(left_out)
+{
+    struct ab_error err = {""};
+    struct ab_graph *g;
+    check_error(ab_graph_load("x.onnx", &g, &err), AB_ERR_UNSUPPORTED, &err, "AB_WITH_ONNX");
+}
+static const struct test_case without[] = {CASE(left_out)};
+int main(int argc, char **argv)
+{
+    (void)cases;
+    return test_main("onnx", without, 1, argc, argv);
+}
+#endif
