@@ -62,7 +62,8 @@ static void replay(struct ab_gbench_state *state, void *user)
 static void failing(struct ab_gbench_state *state, void *user)
 {
     ab_gbench_skip(state, user);
-    while (ab_gbench_keep_running(state)) {}
+    while (ab_gbench_keep_running(state)) {
+    }
 }
 
 TEST(manual_time_and_counters)
@@ -168,13 +169,12 @@ TEST(json_file_is_the_ecosystem_s)
     close(fd);
     char out[64];
     snprintf(out, sizeof out, "--benchmark_out=%s", path);
-    CHECK(initialize(3, (const char *[]){out, "--benchmark_out_format=json",
-                                         "--benchmark_filter=keep"}),
+    CHECK(initialize(
+              3, (const char *[]){out, "--benchmark_out_format=json", "--benchmark_filter=keep"}),
           "%s", why);
     ab_gbench_context("attrbench_test", "yes");
     int calls = 0;
-    struct ab_gbench_case c = {
-        .run = manual, .user = &calls, .iterations = 2, .manual_time = true};
+    struct ab_gbench_case c = {.run = manual, .user = &calls, .iterations = 2, .manual_time = true};
     c.name = "keep";
     ab_gbench_register(&c);
     c.name = "drop";
@@ -196,9 +196,11 @@ TEST(json_file_is_the_ecosystem_s)
 }
 
 /* The last one: its flags keep their values inside the library. */
-static const struct test_case cases[] = {
-    CASE(manual_time_and_counters), CASE(a_case_may_bring_its_own_samples),
-    CASE(errors_come_back),         CASE(both_dialects_of_min_time),
-    CASE(bad_flags_are_told),       CASE(other_arguments_stay),
-    CASE(json_file_is_the_ecosystem_s)};
+static const struct test_case cases[] = {CASE(manual_time_and_counters),
+                                         CASE(a_case_may_bring_its_own_samples),
+                                         CASE(errors_come_back),
+                                         CASE(both_dialects_of_min_time),
+                                         CASE(bad_flags_are_told),
+                                         CASE(other_arguments_stay),
+                                         CASE(json_file_is_the_ecosystem_s)};
 TEST_MAIN("Google Benchmark from C", cases)

@@ -1,0 +1,284 @@
+// SPDX-License-Identifier: Apache-2.0
+// attrbench explain: the attribution itself, as an array or as a heat map over the image.
+#include "command.h"
+
+#include "base/image.h"
+#include "canvas.h"
+#include "source.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+struct explain_settings {
+    const char *model, *target, *preprocess, *labels, *backend, *out;
+    struct ab_words inputs, methods;
+    long threads;
+};
+
+enum kind { KIND_NPY, KIND_PNG };
+
+struct job {
+    const struct explain_settings *settings;
+    struct ab_source source;
+    struct ab_preprocess preprocess;
+    struct ab_images images;
+    struct ab_method **methods;
+    int n_methods, target;
+    struct ab_plan *plan;
+    float **maps; /* [methods], one image */
+    float *logits;
+    bool folder; /* out is one */
+    enum kind kind;
+};
+
+static bool ends_with(const char *path, const char *ending)
+{
+    size_t n = strlen(path), m = strlen(ending);
+    return n > m && !strcasecmp(path + n - m, ending);
+}
+
+/* A file by its ending; anything without one, or an existing folder, is a folder. */
+static enum ab_status choose_output(struct job *j, struct ab_error *err)
+{
+    const char *out = j->settings->out;
+    const char *slash = strrchr(out, '/'), *base = slash ? slash + 1 : out;
+    j->kind = ends_with(out, ".npy") ? KIND_NPY : KIND_PNG;
+    j->folder = ab_is_folder(out) || !strchr(base, '.');
+    struct stat info;
+    bool special = stat(out, &info) == 0 && !S_ISDIR(info.st_mode) && !S_ISREG(info.st_mode);
+    if (!j->folder && !ends_with(out, ".npy") && !ends_with(out, ".png"))
+        return ab_fail(err, AB_ERR_ARG,
+                       "--out %s: the ending says nothing known; write F.npy, F.png or a folder",
+                       out);
+    if (special && j->folder)
+        return ab_fail(err, AB_ERR_ARG, "--out %s: is a device; write F.npy, F.png or a folder",
+                       out);
+    if (j->folder && !ab_is_folder(out) && mkdir(out, 0777) != 0)
+        return ab_fail(err, AB_ERR_IO, "--out %s: cannot be made: %s; choose another place", out,
+                       strerror(errno));
+    if (j->folder && access(out, W_OK | X_OK) != 0)
+        return ab_fail(err, AB_ERR_IO, "--out %s: cannot be written: %s; choose another place", out,
+                       strerror(errno));
+    return AB_OK;
+}
+
+/* A heat map over the image: white of the map's scale lets the gray image through. */
+static enum ab_status write_picture(const struct job *j, const char *path, int image,
+                                    const float *map, struct ab_error *err)
+{
+    struct ab_dims d = j->source.dims;
+    size_t pixels = (size_t)d.h * (size_t)d.w;
+    const float *in = j->images.data + (size_t)image * pixels * (size_t)d.c;
+    float *heat = malloc(6 * pixels * sizeof *heat),
+          *work = malloc(pixels * (size_t)d.c * sizeof *work);
+    uint8_t *rgb = malloc(3 * pixels);
+    float *ground = heat ? heat + 3 * pixels : NULL;
+    enum ab_status status = AB_OK;
+    if (!heat || !work || !rgb || !ab_heat_planes(map, d, heat))
+        status = ab_fail(err, AB_ERR_MEMORY, "out of memory for the picture");
+    for (size_t k = 0; status == AB_OK && k < pixels * (size_t)d.c; k++) {
+        size_t c = j->preprocess.count == 1 ? 0 : k / pixels;
+        work[k] = in[k] * j->preprocess.std[c] + j->preprocess.mean[c];
+    }
+    if (status == AB_OK) ab_input_planes(work, d, ground);
+    for (size_t i = 0; status == AB_OK && i < pixels; i++) {
+        float light =
+            0.299f * ground[i] + 0.587f * ground[pixels + i] + 0.114f * ground[2 * pixels + i];
+        for (size_t c = 0; c < 3; c++)
+            rgb[3 * i + c] = (uint8_t)(255 * heat[c * pixels + i] * (0.55f + 0.45f * light) + 0.5f);
+    }
+    if (status == AB_OK) status = ab_png_write(path, d.w, d.h, rgb, err);
+    free(rgb);
+    free(work);
+    free(heat);
+    return status;
+}
+
+static enum ab_status write_one(const struct job *j, const char *path, enum kind kind, int image,
+                                int method, struct ab_error *err)
+{
+    const float *map = j->maps[method];
+    enum ab_status status = kind == KIND_NPY ? ab_npy_write(path, map, 1, j->source.dims, err)
+                                             : write_picture(j, path, image, map, err);
+    if (status == AB_OK) printf("%s\n", path);
+    return status;
+}
+
+/* A spec as part of a file name. */
+static void file_part(const char *spec, char *part, size_t size)
+{
+    size_t i = 0;
+    for (; spec[i] && i + 1 < size; i++) part[i] = strchr(":,/ ", spec[i]) ? '_' : spec[i];
+    part[i] = '\0';
+}
+
+/* In a folder: the array and the picture of every method, <image>.<method>.npy and .png. With a
+ * file name and several methods or images: <name>.<image>.<method>.<ending>. */
+static enum ab_status write_image(const struct job *j, int image, struct ab_error *err)
+{
+    const char *out = j->settings->out;
+    int stem = (int)strlen(out) - (j->folder ? 0 : 4);
+    enum ab_status status = AB_OK;
+    for (int m = 0; m < j->n_methods && status == AB_OK; m++) {
+        char method[256], path[2048], middle[600] = "";
+        file_part(ab_method_spec(j->methods[m]), method, sizeof method);
+        if (j->folder) {
+            for (int k = 0; k < 2 && status == AB_OK; k++) {
+                snprintf(path, sizeof path, "%s/%s.%s.%s", out, j->images.names.items[image],
+                         method, k ? "png" : "npy");
+                status = write_one(j, path, k ? KIND_PNG : KIND_NPY, image, m, err);
+            }
+            continue;
+        }
+        if (j->images.count > 1)
+            snprintf(middle, sizeof middle, ".%s", j->images.names.items[image]);
+        size_t used = strlen(middle);
+        if (j->n_methods > 1) snprintf(middle + used, sizeof middle - used, ".%s", method);
+        snprintf(path, sizeof path, "%.*s%s%s", stem, out, middle, out + stem);
+        status = write_one(j, path, j->kind, image, m, err);
+    }
+    return status;
+}
+
+static void tell_class(const struct job *j, int image)
+{
+    int top = 0;
+    for (int k = 1; k < j->source.classes; k++)
+        if (j->logits[k] > j->logits[top]) top = k;
+    int shown = j->target == AB_TARGET_TOP ? top : j->target;
+    const struct ab_words *labels = &j->source.labels;
+    fprintf(stderr, "%s: explains class %d%s%s%s, logit %.4g%s\n", j->images.names.items[image],
+            shown, labels->count ? " (" : "", labels->count ? labels->items[shown] : "",
+            labels->count ? ")" : "", (double)j->logits[shown],
+            shown == top ? ", the top one" : "");
+}
+
+static enum ab_status explain_images(struct job *j, struct ab_error *err)
+{
+    struct ab_dims d = j->source.dims;
+    size_t image = (size_t)d.c * (size_t)d.h * (size_t)d.w;
+    enum ab_status status = AB_OK;
+    for (int i = 0; i < j->images.count && status == AB_OK; i++) {
+        status = ab_plan_execute(j->plan, j->images.data + (size_t)i * image, &j->target, j->maps,
+                                 j->logits, err);
+        if (status == AB_OK) tell_class(j, i);
+        if (status == AB_OK) status = write_image(j, i, err);
+    }
+    return status;
+}
+
+static void tell_notes(const struct job *j)
+{
+    const char *notes = ab_graph_notes(j->source.graph);
+    while (notes && *notes) {
+        size_t length = strcspn(notes, "\n");
+        fprintf(stderr, "%s: note: %.*s\n", j->source.name, (int)length, notes);
+        notes += length + (notes[length] == '\n');
+    }
+}
+
+static enum ab_status make_plan(struct job *j, struct ab_error *err)
+{
+    struct ab_dims d = j->source.dims;
+    size_t image = (size_t)d.c * (size_t)d.h * (size_t)d.w;
+    struct ab_plan_options options = {.backend = j->settings->backend,
+                                      .threads = (int)j->settings->threads};
+    j->maps = calloc((size_t)j->n_methods, sizeof *j->maps);
+    j->logits = calloc((size_t)j->source.classes, sizeof *j->logits);
+    for (int m = 0; j->maps && m < j->n_methods; m++) {
+        j->maps[m] = malloc(image * sizeof **j->maps);
+        if (!j->maps[m]) return ab_fail(err, AB_ERR_MEMORY, "out of memory for maps");
+    }
+    if (!j->maps || !j->logits) return ab_fail(err, AB_ERR_MEMORY, "out of memory for maps");
+    return ab_plan_create(j->source.graph, (const struct ab_method *const *)j->methods,
+                          j->n_methods, &options, &j->plan, err);
+}
+
+static enum ab_status explain(struct job *j, struct ab_error *err)
+{
+    const struct explain_settings *s = j->settings;
+    static char *guided[] = {(char *)"guided-backprop"};
+    struct ab_words usual = {guided, 1};
+    enum ab_status status = AB_OK;
+    if (s->backend) status = ab_backend_check(s->backend, err);
+    if (status == AB_OK)
+        status = ab_methods_open(s->methods.count ? &s->methods : &usual, &j->methods,
+                                 &j->n_methods, err);
+    if (status == AB_OK) status = ab_source_open(s->model, s->labels, &j->source, err);
+    if (status == AB_OK) tell_notes(j);
+    if (status == AB_OK)
+        status = ab_preprocess_parse(s->preprocess, j->source.dims, &j->preprocess, err);
+    if (status == AB_OK) status = ab_target_parse(s->target, &j->source, &j->target, err);
+    for (int i = 0; status == AB_OK && i < s->inputs.count; i++)
+        status =
+            ab_images_add(&j->images, s->inputs.items[i], j->source.dims, &j->preprocess, 0, err);
+    if (status == AB_OK) status = choose_output(j, err);
+    if (status == AB_OK) status = make_plan(j, err);
+    if (status == AB_OK) status = explain_images(j, err);
+    return status;
+}
+
+static int run_explain(void *user, int argc, char **argv)
+{
+    (void)argc, (void)argv;
+    const struct explain_settings *s = user;
+    const char *missing = !s->model          ? "--model M"
+                          : !s->inputs.count ? "--input F"
+                          : !s->out          ? "--out F"
+                                             : NULL;
+    if (missing)
+        return ab_complain(AB_EXIT_USAGE, "explain: %s is missing; see attrbench explain --help",
+                           missing);
+    struct job j = {.settings = s, .target = AB_TARGET_TOP};
+    struct ab_error err;
+    enum ab_status status = explain(&j, &err);
+    ab_plan_destroy(&j.plan);
+    for (int m = 0; j.maps && m < j.n_methods; m++) free(j.maps[m]);
+    free(j.maps);
+    free(j.logits);
+    ab_methods_free(j.methods, j.n_methods);
+    ab_images_free(&j.images);
+    ab_source_close(&j.source);
+    return status == AB_OK ? AB_EXIT_OK : ab_complain_status(status, &err);
+}
+
+#define FIELD(name) offsetof(struct explain_settings, name)
+static const struct ab_option options[] = {
+    {"model", "M", "a built-in network (attrbench models) or an ONNX file", AB_OPTION_TEXT,
+     FIELD(model)},
+    {"input", "F|DIR", "picture, .npy array (taken as it is), or a folder of them; may be repeated",
+     AB_OPTION_TEXTS, FIELD(inputs)},
+    {"method", "S[,S]...",
+     "methods (attrbench methods), NAME or NAME:key=value,..., or all;\ndefault guided-backprop",
+     AB_OPTION_METHODS, FIELD(methods)},
+    {"target", "top|K|LABEL", "the class to explain; default top", AB_OPTION_TEXT, FIELD(target)},
+    {"preprocess", "P",
+     "imagenet, unit, none or mean=a/b/c,std=a/b/c; default: imagenet for three\n"
+     "channels, unit for others",
+     AB_OPTION_TEXT, FIELD(preprocess)},
+    {"labels", "F", "names of the classes, one a line; default: labels.txt beside the model",
+     AB_OPTION_TEXT, FIELD(labels)},
+    {"backend", "B", "native, native:ISA, onednn or reference; default native", AB_OPTION_TEXT,
+     FIELD(backend)},
+    {"threads", "N", "threads; default 1", AB_OPTION_COUNT, FIELD(threads)},
+    {"out", "F.npy|F.png|DIR",
+     "where to: the array (float32, NCHW, signed), a heat map over the image,\n"
+     "or a folder for both of every image and method",
+     AB_OPTION_TEXT, FIELD(out)},
+};
+
+const struct ab_command ab_command_explain = {
+    .name = "explain",
+    .summary = "writes the attribution of images: arrays or heat maps",
+    .usage = "--model M --input F --out F [OPTION]...",
+    .more = "The names of the files written are printed, one a line.",
+    .options = options,
+    .n_options = sizeof options / sizeof *options,
+    .settings_size = sizeof(struct explain_settings),
+    .run = run_explain,
+};
