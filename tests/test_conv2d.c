@@ -77,11 +77,6 @@ static struct ab_conv2d_shape shape_of(const struct layer *l)
                                     l->kw, l->sh, l->sw, l->dh, l->dw, l->pt, l->pl, l->pb, l->pr};
 }
 
-static bool is_depthwise(const struct ab_conv2d_shape *s)
-{
-    return s->g > 1 && s->g == s->ic && s->g == s->oc;
-}
-
 /* ---- problems ---- */
 
 /* Everything that one call reads and writes, between guard pages. */
@@ -412,12 +407,11 @@ static void accumulate(const struct problem *p, int n, int o, int i, struct trut
                 const int iy = oy * s->sh - s->pt + tap / s->kw * s->dh;
                 const int ix = ox * s->sw - s->pl + tap % s->kw * s->dw;
                 if (iy < 0 || iy >= s->ih || ix < 0 || ix >= s->iw) continue;
-                const int group_channel = i - o / ocg * icg;
-                const double w = transformed(
-                    p->args.wmod, (double)wei[(o * icg + group_channel) * s->kh * s->kw + tap]);
+                const int row = o * icg + i - o / ocg * icg;
+                const double w = transformed(p->args.wmod, (double)wei[row * s->kh * s->kw + tap]);
                 const bool forward = p->args.pass == AB_FWD;
-                const double x = (double)(forward ? *blocked_at(&p->src, n, i, iy, ix)
-                                                  : *blocked_at(&p->src, n, o, oy, ox));
+                const int c = forward ? i : o, y = forward ? iy : oy, z = forward ? ix : ox;
+                const double x = (double)*blocked_at(&p->src, n, c, y, z);
                 const int at = forward ? ((n * s->oc + o) * s->oh + oy) * s->ow + ox
                                        : ((n * s->ic + i) * s->ih + iy) * s->iw + ix;
                 t.sum[at] += w * x;
@@ -582,14 +576,15 @@ TEST(choice_is_pure_and_total)
     const unsigned isas = ab_cpu_isas();
     for (int i = 0; i < LAYERS; i++)
         for (int pass = AB_FWD; pass <= AB_BWD; pass++) {
-            const struct ab_conv2d_args args = {.shape = shape_of(&layers[i]),
-                                                .pass = (enum ab_pass)pass};
+            const struct layer *l = &layers[i];
+            const bool depthwise = l->g > 1 && l->g == l->ic && l->g == l->oc;
+            const struct ab_conv2d_args args = {.shape = shape_of(l), .pass = (enum ab_pass)pass};
             for (unsigned mask = 0; mask < 1u << AB_ISA_COUNT; mask++) {
                 const struct ab_kernel *k = ab_pick(AB_KERNEL_conv2d, &args, mask & isas);
                 CHECK(k && k->op == AB_KERNEL_conv2d && k->applies(&args), "mask %u", mask);
                 CHECK((k->isa == AB_ISA_ref) == ((mask & isas) == 1u << AB_ISA_ref), "ref chosen");
                 CHECK(k->isa <= AB_ISA_plain || !k->baseline, "a baseline beat a kernel");
-                if (is_depthwise(&args.shape) && k->isa > AB_ISA_plain)
+                if (depthwise && k->isa > AB_ISA_plain)
                     CHECK(strcmp(k->variant, "depthwise") == 0, "%s for depthwise", k->name);
             }
         }
