@@ -132,6 +132,7 @@ static char *beside(const char *model, const char *location)
     return path;
 }
 
+/* With `out` NULL only checks that all bytes are there. */
 static enum ab_status read_external(const struct ab_onnx_reader *r, const Onnx__TensorProto *t,
                                     void *out, size_t bytes)
 {
@@ -150,7 +151,8 @@ static enum ab_status read_external(const struct ab_onnx_reader *r, const Onnx__
                               "copy it again",
                               title(t), bytes, (unsigned long long)x.offset, x.location,
                               (unsigned long long)size);
-    else if (fseeko(file, (off_t)x.offset, SEEK_SET) != 0 || fread(out, 1, bytes, file) != bytes)
+    else if (out &&
+             (fseeko(file, (off_t)x.offset, SEEK_SET) != 0 || fread(out, 1, bytes, file) != bytes))
         status = ab_onnx_fail(r, AB_ERR_IO, "'%s' cannot be read", x.location);
     fclose(file);
 
@@ -159,51 +161,72 @@ done:
     return status;
 }
 
-/* The tensor's bytes, from raw_data or outside. */
-static enum ab_status read_raw(const struct ab_onnx_reader *r, const Onnx__TensorProto *t,
-                               void *out, size_t bytes)
+static bool is_external(const Onnx__TensorProto *t)
 {
-    if (t->has_data_location && t->data_location == ONNX__TENSOR_PROTO__DATA_LOCATION__EXTERNAL)
-        return read_external(r, t, out, bytes);
-    if (t->raw_data.len != bytes) return wrong_size(r, t, t->raw_data.len, bytes, "bytes");
-    memcpy(out, t->raw_data.data, bytes);
+    return t->has_data_location && t->data_location == ONNX__TENSOR_PROTO__DATA_LOCATION__EXTERNAL;
+}
+
+/* Whether the file holds what the shape needs, before that much memory is taken: `count` elements
+ * of `width` bytes, or `typed` elements in the field of their type. */
+static enum ab_status check_stored(const struct ab_onnx_reader *r, const Onnx__TensorProto *t,
+                                   size_t count, size_t width, size_t typed)
+{
+    if (is_external(t)) return read_external(r, t, NULL, count * width);
+    if (t->has_raw_data && t->raw_data.len != count * width)
+        return wrong_size(r, t, t->raw_data.len, count * width, "bytes");
+    if (!t->has_raw_data && typed != count) return wrong_size(r, t, typed, count, "elements");
     return AB_OK;
 }
 
-static bool is_raw(const Onnx__TensorProto *t)
+/* The tensor's bytes, from raw_data, from `typed`, or outside. Their number has been checked. */
+static enum ab_status copy_stored(const struct ab_onnx_reader *r, const Onnx__TensorProto *t,
+                                  const void *typed, void *out, size_t bytes)
 {
-    return t->has_raw_data || (t->has_data_location &&
-                               t->data_location == ONNX__TENSOR_PROTO__DATA_LOCATION__EXTERNAL);
+    if (is_external(t)) return read_external(r, t, out, bytes);
+    memcpy(out, t->has_raw_data ? t->raw_data.data : typed, bytes);
+    return AB_OK;
 }
 
 /* ---- floats ---- */
 
-static enum ab_status read_floats(const struct ab_onnx_reader *r, const Onnx__TensorProto *t,
-                                  float *out, size_t count)
+static enum ab_status narrow_doubles(const struct ab_onnx_reader *r, const Onnx__TensorProto *t,
+                                     float *out, size_t count)
 {
-    if (is_raw(t)) return read_raw(r, t, out, count * sizeof *out);
-    if (t->n_float_data != count) return wrong_size(r, t, t->n_float_data, count, "elements");
-    memcpy(out, t->float_data, count * sizeof *out);
-    return AB_OK;
-}
-
-static enum ab_status read_doubles(const struct ab_onnx_reader *r, const Onnx__TensorProto *t,
-                                   float *out, size_t count)
-{
-    if (!is_raw(t) && t->n_double_data != count)
-        return wrong_size(r, t, t->n_double_data, count, "elements");
     double *wide = malloc(count * sizeof *wide);
     if (!wide) return ab_onnx_fail(r, AB_ERR_MEMORY, "out of memory");
-    enum ab_status status = AB_OK;
-    if (is_raw(t))
-        status = read_raw(r, t, wide, count * sizeof *wide);
-    else
-        memcpy(wide, t->double_data, count * sizeof *wide);
+    enum ab_status status = copy_stored(r, t, t->double_data, wide, count * sizeof *wide);
     /* Beyond float32 becomes infinite, which finishing the graph refuses with the layer's name. */
     for (size_t i = 0; status == AB_OK && i < count; i++)
         out[i] = fabs(wide[i]) <= FLT_MAX ? (float)wide[i] : INFINITY;
     free(wide);
     return status;
+}
+
+static enum ab_status read_floats(const struct ab_onnx_reader *r, const Onnx__TensorProto *t,
+                                  struct ab_onnx_array *array)
+{
+    bool single = t->data_type == FLOAT;
+    enum ab_status status = measure(r, t, array);
+    if (status == AB_OK)
+        status = check_stored(r, t, array->count, single ? sizeof(float) : sizeof(double),
+                              single ? t->n_float_data : t->n_double_data);
+    if (status != AB_OK) return status;
+    array->data = ab_buffer_alloc(array->count * sizeof *array->data);
+    if (!array->data)
+        return ab_onnx_fail(r, AB_ERR_MEMORY, "no memory for %zu weights", array->count);
+    if (single)
+        return copy_stored(r, t, t->float_data, array->data, array->count * sizeof *array->data);
+    return narrow_doubles(r, t, array->data, array->count);
+}
+
+static enum ab_status copy_floats(const struct ab_onnx_reader *r, const struct ab_onnx_value *value,
+                                  struct ab_onnx_array *array)
+{
+    array->rank = 1, array->dims[0] = array->count = value->n_floats;
+    array->data = ab_buffer_alloc(array->count * sizeof *array->data);
+    if (!array->data) return ab_onnx_fail(r, AB_ERR_MEMORY, "out of memory");
+    memcpy(array->data, value->floats, array->count * sizeof *array->data);
+    return AB_OK;
 }
 
 static enum ab_status constant_input(const struct ab_onnx_reader *r, size_t i,
@@ -231,20 +254,7 @@ enum ab_status ab_onnx_floats(const struct ab_onnx_reader *r, size_t i, struct a
         return ab_onnx_fail(r, AB_ERR_UNSUPPORTED,
                             "input %zu ('%s') holds %s; convert the model to float32", i,
                             value->name, type_name(type));
-    if (plain)
-        array->rank = 1, array->dims[0] = array->count = value->n_floats;
-    else
-        status = measure(r, t, array);
-    if (status != AB_OK) return status;
-    array->data = ab_buffer_alloc(array->count * sizeof *array->data);
-    if (!array->data)
-        return ab_onnx_fail(r, AB_ERR_MEMORY, "no memory for %zu weights", array->count);
-    if (plain)
-        memcpy(array->data, value->floats, array->count * sizeof *array->data);
-    else if (type == FLOAT)
-        status = read_floats(r, t, array->data, array->count);
-    else
-        status = read_doubles(r, t, array->data, array->count);
+    status = plain ? copy_floats(r, value, array) : read_floats(r, t, array);
     if (status != AB_OK) {
         ab_buffer_free(array->data);
         array->data = NULL;
@@ -272,23 +282,15 @@ enum ab_status ab_onnx_vector(const struct ab_onnx_reader *r, size_t i, size_t c
 static enum ab_status read_ints(const struct ab_onnx_reader *r, const Onnx__TensorProto *t,
                                 int64_t *out, size_t count)
 {
+    bool wide = t->data_type == INT64;
     int32_t narrow[AB_ONNX_INTS];
-    if (t->data_type == INT64) {
-        if (is_raw(t)) return read_raw(r, t, out, count * sizeof *out);
-        if (t->n_int64_data != count) return wrong_size(r, t, t->n_int64_data, count, "elements");
-        memcpy(out, t->int64_data, count * sizeof *out);
-        return AB_OK;
-    }
-    if (is_raw(t)) {
-        enum ab_status status = read_raw(r, t, narrow, count * sizeof *narrow);
-        if (status != AB_OK) return status;
-    } else if (t->n_int32_data == count) {
-        memcpy(narrow, t->int32_data, count * sizeof *narrow);
-    } else {
-        return wrong_size(r, t, t->n_int32_data, count, "elements");
-    }
-    for (size_t i = 0; i < count; i++) out[i] = narrow[i];
-    return AB_OK;
+    enum ab_status status = check_stored(r, t, count, wide ? sizeof *out : sizeof *narrow,
+                                         wide ? t->n_int64_data : t->n_int32_data);
+    if (status != AB_OK) return status;
+    if (wide) return copy_stored(r, t, t->int64_data, out, count * sizeof *out);
+    status = copy_stored(r, t, t->int32_data, narrow, count * sizeof *narrow);
+    for (size_t i = 0; status == AB_OK && i < count; i++) out[i] = narrow[i];
+    return status;
 }
 
 enum ab_status ab_onnx_ints(const struct ab_onnx_reader *r, size_t i, int64_t *ints, int *n)
