@@ -13,7 +13,9 @@
 #include <string>
 #include <vector>
 
+extern "C" {
 #include "base/base.h"
+}
 
 struct ab_gbench_state {
     benchmark::State *state;
@@ -234,9 +236,8 @@ class forwarder : public benchmark::BenchmarkReporter
         result.error = run.error_occurred ? run.error_message.c_str() : nullptr;
         bool fraction = run.run_type == Run::RT_Aggregate &&
                         run.aggregate_unit == benchmark::StatisticUnit::kPercentage;
-        result.real_seconds =
-            fraction ? run.real_accumulated_time
-                     : run.GetAdjustedRealTime() * seconds_per(run.time_unit);
+        result.real_seconds = fraction ? run.real_accumulated_time
+                                       : run.GetAdjustedRealTime() * seconds_per(run.time_unit);
         result.iterations = run.iterations;
         result.repetition = run.repetition_index;
         report_(&result, user_);
