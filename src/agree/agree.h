@@ -14,23 +14,25 @@
 enum ab_verdict { AB_AGREE, AB_DISAGREE, AB_MISTRUSTED, AB_SKIPPED };
 const char *ab_verdict_name(enum ab_verdict verdict);
 
-/* Limits on a map: class W for methods whose denominators, if any, are well conditioned, class I
- * for the others. */
+/* Limits on a map: class W for methods whose denominators, if any, are well conditioned on `graph`,
+ * class I for the others. */
 struct ab_limits {
     const char *name; /* "W" or "I" */
     double rel_l2, max_err, one_minus_cosine, one_minus_pearson, one_minus_spearman, iou1, iou5,
         one_minus_ssim;
 };
-const struct ab_limits *ab_agree_limits(const struct ab_composite *composite);
+const struct ab_limits *ab_agree_limits(const struct ab_composite *composite,
+                                        const struct ab_graph *graph);
 
 struct ab_agreement {
     enum ab_verdict verdict;
-    char why[160];  /* for every verdict but agree: the metric and its limit, or the flip that
-                       rounding cannot explain */
-    double rel_l2;  /* |got - ref|_2 / |ref|_2 over all elements */
+    char why[160]; /* for every verdict but agree: the metric and its limit, or the flip that
+                      rounding cannot explain */
+    /* Each of the worst image of the batch; over all elements of the map: */
+    double rel_l2;  /* |got - ref|_2 / |ref|_2 */
     double max_err; /* max |got - ref| / max |ref| */
     double cosine;
-    double pearson, spearman, iou1, iou5, ssim; /* on channel-summed maps, worst over the batch */
+    double pearson, spearman, iou1, iou5, ssim; /* over the sums of all channels */
     double err_over_bound; /* the worst metric as a multiple of its limit: <= 1 agrees */
     long flips;            /* decisions that differ from the reference's own and were replayed */
     long illegal_flips;    /* of these, those that rounding cannot explain */

@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: Apache-2.0
+// Two maps against the limits of a class: every metric of every image, and the verdict.
+#include "agree/agree.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "agree/metrics.h"
+
+const char *ab_verdict_name(enum ab_verdict verdict)
+{
+    static const char *const names[] = {"agree", "disagree", "mistrusted", "skipped"};
+    return names[verdict];
+}
+
+/* The sums over channels of one image's map, of ref and then of got; NULL when out of memory. */
+static double *sum_channels(const double *ref, const double *got, struct ab_dims dims)
+{
+    const size_t pixels = (size_t)dims.h * (size_t)dims.w;
+    double *sums = calloc(2 * pixels, sizeof *sums);
+    if (!sums) return NULL;
+    for (size_t c = 0; c < (size_t)dims.c; c++)
+        for (size_t i = 0; i < pixels; i++) {
+            sums[i] += ref[c * pixels + i];
+            sums[pixels + i] += got[c * pixels + i];
+        }
+    return sums;
+}
+
+static void measure(const double *ref, const double *got, struct ab_dims dims, const double *sums,
+                    const struct ab_limits *limits, struct ab_agreement *r)
+{
+    const size_t pixels = (size_t)dims.h * (size_t)dims.w, count = pixels * (size_t)dims.c;
+    const double *s = sums, *t = sums + pixels;
+    double largest = 0;
+    for (size_t i = 0; i < pixels; i++) largest = fmax(largest, fabs(s[i]));
+    const size_t top1 = (pixels + 99) / 100, top5 = (pixels + 19) / 20;
+    r->rel_l2 = ab_metric_rel_l2(ref, got, count);
+    r->max_err = ab_metric_max_err(ref, got, count);
+    r->cosine = ab_metric_cosine(ref, got, count);
+    r->pearson = ab_metric_pearson(s, t, pixels);
+    r->spearman = ab_metric_spearman(s, t, pixels);
+    r->iou1 = ab_metric_iou(s, t, pixels, top1, limits->max_err * largest);
+    r->iou5 = ab_metric_iou(s, t, pixels, top5, limits->max_err * largest);
+    r->ssim = ab_metric_ssim(s, t, dims.h, dims.w);
+}
+
+/* How each metric stands to its limit; the worst decides. A metric without a value fails. */
+static void judge(const struct ab_limits *l, struct ab_agreement *r)
+{
+    const struct {
+        const char *name;
+        double distance, limit;
+    } rows[] = {
+        {"rel_l2", r->rel_l2, l->rel_l2},
+        {"max_err", r->max_err, l->max_err},
+        {"1-cosine", 1 - r->cosine, l->one_minus_cosine},
+        {"1-pearson", 1 - r->pearson, l->one_minus_pearson},
+        {"1-spearman", 1 - r->spearman, l->one_minus_spearman},
+        {"1-iou of the top 1%", 1 - r->iou1, 1 - l->iou1},
+        {"1-iou of the top 5%", 1 - r->iou5, 1 - l->iou5},
+        {"1-ssim", 1 - r->ssim, l->one_minus_ssim},
+    };
+    r->verdict = AB_AGREE;
+    r->err_over_bound = 0;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const double ratio = isnan(rows[i].distance) ? INFINITY : rows[i].distance / rows[i].limit;
+        if (ratio <= r->err_over_bound) continue;
+        r->err_over_bound = ratio;
+        if (ratio <= 1) continue;
+        r->verdict = AB_DISAGREE;
+        snprintf(r->why, sizeof r->why, "%s is %.3g, above the limit %.3g of class %s",
+                 rows[i].name, rows[i].distance, rows[i].limit, l->name);
+    }
+}
+
+static bool finite(const double *v, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (!isfinite(v[i])) return false;
+    return true;
+}
+
+static bool constant(const double *v, size_t count)
+{
+    for (size_t i = 1; i < count; i++)
+        if (v[i] != v[0]) return false;
+    return true;
+}
+
+static void without_value(struct ab_agreement *r, enum ab_verdict verdict, const char *why)
+{
+    r->verdict = verdict;
+    r->rel_l2 = r->max_err = r->cosine = r->pearson = r->spearman = NAN;
+    r->iou1 = r->iou5 = r->ssim = r->err_over_bound = NAN;
+    snprintf(r->why, sizeof r->why, "%s", why);
+}
+
+static void compare_image(const double *ref, const double *got, struct ab_dims dims,
+                          const struct ab_limits *limits, struct ab_agreement *r)
+{
+    const size_t pixels = (size_t)dims.h * (size_t)dims.w, count = pixels * (size_t)dims.c;
+    if (!finite(got, count)) {
+        without_value(r, AB_DISAGREE, "the map holds a value that is not finite");
+        return;
+    }
+    if (!finite(ref, count)) {
+        without_value(r, AB_MISTRUSTED, "the reference map holds a value that is not finite");
+        return;
+    }
+    double *sums = sum_channels(ref, got, dims);
+    if (!sums)
+        without_value(r, AB_MISTRUSTED, "out of memory");
+    else if (constant(sums, pixels))
+        without_value(r, AB_MISTRUSTED,
+                      "the reference map is constant, so nothing can be measured against it");
+    else {
+        measure(ref, got, dims, sums, limits, r);
+        judge(limits, r);
+    }
+    free(sums);
+}
+
+/* The worse of two; NaN is no value and yields to any. */
+static void merge(struct ab_agreement *all, const struct ab_agreement *one)
+{
+    static const int severity[] = {
+        [AB_AGREE] = 0, [AB_SKIPPED] = 1, [AB_MISTRUSTED] = 2, [AB_DISAGREE] = 3};
+    const bool worse = severity[one->verdict] > severity[all->verdict] ||
+                       (one->verdict == all->verdict && one->err_over_bound > all->err_over_bound);
+    if (worse) {
+        all->verdict = one->verdict;
+        snprintf(all->why, sizeof all->why, "%s", one->why);
+    }
+    all->rel_l2 = fmax(all->rel_l2, one->rel_l2);
+    all->max_err = fmax(all->max_err, one->max_err);
+    all->cosine = fmin(all->cosine, one->cosine);
+    all->pearson = fmin(all->pearson, one->pearson);
+    all->spearman = fmin(all->spearman, one->spearman);
+    all->iou1 = fmin(all->iou1, one->iou1);
+    all->iou5 = fmin(all->iou5, one->iou5);
+    all->ssim = fmin(all->ssim, one->ssim);
+    all->err_over_bound = fmax(all->err_over_bound, one->err_over_bound);
+}
+
+void ab_agree_maps(const double *ref, const double *got, int n, struct ab_dims dims,
+                   const struct ab_limits *limits, struct ab_agreement *result)
+{
+    const size_t count = (size_t)dims.c * (size_t)dims.h * (size_t)dims.w;
+    *result = (struct ab_agreement){0};
+    for (int i = 0; i < n; i++) {
+        struct ab_agreement one = {0};
+        compare_image(ref + (size_t)i * count, got + (size_t)i * count, dims, limits, &one);
+        if (i == 0)
+            *result = one;
+        else
+            merge(result, &one);
+    }
+}

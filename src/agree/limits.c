@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+// The limits on a map and which of the two classes a method is of. Where the numbers come from:
+// docs/numerics.md.
+#include "agree/agree.h"
+
+static const struct ab_limits well = {.name = "W",
+                                      .rel_l2 = 1e-5,
+                                      .max_err = 1e-5,
+                                      .one_minus_cosine = 1e-9,
+                                      .one_minus_pearson = 1e-9,
+                                      .one_minus_spearman = 1e-6,
+                                      .iou1 = 0.99,
+                                      .iou5 = 0.99,
+                                      .one_minus_ssim = 1e-8};
+
+static const struct ab_limits ill = {.name = "I",
+                                     .rel_l2 = 1e-3,
+                                     .max_err = 1e-3,
+                                     .one_minus_cosine = 1e-5,
+                                     .one_minus_pearson = 1e-5,
+                                     .one_minus_spearman = 1e-5,
+                                     .iou1 = 0.95,
+                                     .iou5 = 0.98,
+                                     .one_minus_ssim = 1e-4};
+
+/* Whether a denominator of the rule can be small where what was summed into it is not. */
+static bool rule_cancels(const struct ab_rule *r)
+{
+    switch (r->kind) {
+    case AB_RULE_NONE:
+    case AB_RULE_GRADIENT:
+    case AB_RULE_WSQUARE: return false; /* none, or a sum of squares */
+    case AB_RULE_ZBOX: return false;    /* a sum of w+ (x - low) and w- (x - high), all >= 0 */
+    case AB_RULE_EPSILON:
+        return true; /* z has both signs; eps is absolute and bounds nothing */
+    /* z+ is a sum of terms of one sign, unless all of the bias enters it or the input's sign is
+     * ignored. z- likewise, but the two parts of alpha-beta are subtracted. */
+    case AB_RULE_ZPLUS: return r->bias == AB_BIAS_SIGNED || r->naive_sign;
+    case AB_RULE_ALPHA_BETA: return r->beta != 0 || r->bias == AB_BIAS_SIGNED || r->naive_sign;
+    }
+    return true;
+}
+
+/* Proportional sharing divides by a sum (or mean) of the node's inputs, which cancels unless none
+ * of them can be negative. */
+static bool sharing_cancels(const struct ab_graph *graph)
+{
+    for (int n = 0; n < graph->n_nodes; n++) {
+        const struct ab_node *node = &graph->nodes[n];
+        if (node->kind != AB_NODE_ADD && node->kind != AB_NODE_AVGPOOL) continue;
+        for (int i = 0; i < node->n_in; i++)
+            if (!graph->nodes[node->in[i]].nonneg) return true;
+    }
+    return false;
+}
+
+const struct ab_limits *ab_agree_limits(const struct ab_composite *composite,
+                                        const struct ab_graph *graph)
+{
+    for (int p = 0; p < AB_POSITIONS; p++)
+        if (rule_cancels(&composite->rule[p])) return &ill;
+    return composite->relevance && sharing_cancels(graph) ? &ill : &well;
+}
