@@ -93,6 +93,11 @@ dnnl_status_t ab_onednn_post_eltwise(dnnl_post_ops_t ops, dnnl_alg_kind_t alg, f
     return dnnl_post_ops_append_eltwise(ops, alg, alpha, beta);
 }
 
+dnnl_status_t ab_onednn_post_sum(dnnl_post_ops_t ops)
+{
+    return dnnl_post_ops_append_sum(ops, 1, 0, dnnl_data_type_undef);
+}
+
 #else
 
 /* The heap copy of a descriptor that a 2.x function has filled in. */
@@ -231,6 +236,11 @@ dnnl_status_t ab_onednn_post_eltwise(dnnl_post_ops_t ops, dnnl_alg_kind_t alg, f
                                      float beta)
 {
     return dnnl_post_ops_append_eltwise(ops, 1.0f, alg, alpha, beta);
+}
+
+dnnl_status_t ab_onednn_post_sum(dnnl_post_ops_t ops)
+{
+    return dnnl_post_ops_append_sum(ops, 1);
 }
 
 #endif

@@ -59,5 +59,6 @@ dnnl_status_t ab_onednn_concat_pd(dnnl_primitive_desc_t *pd, dnnl_engine_t engin
 
 dnnl_status_t ab_onednn_post_eltwise(dnnl_post_ops_t ops, dnnl_alg_kind_t alg, float alpha,
                                      float beta);
+dnnl_status_t ab_onednn_post_sum(dnnl_post_ops_t ops); /* accumulates onto dst */
 
 #endif

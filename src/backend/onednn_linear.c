@@ -5,8 +5,8 @@
 // flipped weights (stride 1; with post-ops), and as a deconvolution (with post-ops, which most
 // implementations apply in a plain loop). A dense layer backward is also the forward pass of the
 // transposed matrix; for both passes the model's own matrix, which saves a copy, stands against the
-// format that oneDNN prefers. Each alternative is timed with all it entails: the reorder of its
-// source, and the passes over its result that post-ops would have saved.
+// format that oneDNN prefers. Each alternative is timed with all it entails: the reorders of its
+// operands that are not there yet, and the passes over its result that post-ops would have saved.
 #include "backend/onednn_linear.h"
 
 #include <math.h>
@@ -35,7 +35,14 @@ static const struct variant variants[] = {
     {"dense transposed", AB_OP_DENSE, AB_BWD, AB_DNN_DENSE_FWD, AB_FORM_SWAPPED, false},
     {"dense transposed plain", AB_OP_DENSE, AB_BWD, AB_DNN_DENSE_FWD, AB_FORM_SWAPPED, true},
 };
-enum { VARIANTS = sizeof variants / sizeof *variants };
+
+/* Formats of a convolution's maps: oneDNN's choice; that of x, which saves reorders; NCHW, whose
+ * GEMM implementation was 5 times as fast as the direct ones for the backward pass to an image of
+ * three channels (oneDNN 2.6 and 3.2, AVX-512), and is hopeless for wide layers. An index into
+ * variants and one of these, combined: what ab_onednn_candidate.variant says. */
+enum format { FORMAT_ANY, FORMAT_OF_X, FORMAT_NCHW, FORMATS };
+enum { VARIANTS = (int)(sizeof variants / sizeof *variants), CHOICES = VARIANTS * FORMATS };
+enum { FEW_CHANNELS = 4 };
 
 /* Layers with fewer multiply-adds are not worth a measurement: calling a primitive costs as much.
  */
@@ -91,15 +98,16 @@ static void free_wishes(struct wishes *w)
 }
 
 static bool make_wishes(struct ab_onednn *o, const struct ab_step *s, const struct variant *v,
-                        struct wishes *w)
+                        enum format format, struct wishes *w)
 {
-    const bool bias = s->pass == AB_FWD && s->bias != AB_B_NONE;
+    const bool bias = s->pass == AB_FWD && s->bias != AB_B_NONE, like = format == FORMAT_OF_X;
     const dnnl_dims_t count = {o->exec->graph->nodes[s->node].dims.c};
+    const dnnl_format_tag_t tag = format == FORMAT_NCHW ? dnnl_nchw : dnnl_format_tag_any;
     *w = (struct wishes){
-        .src = ab_onednn_md(o, s->x, dnnl_format_tag_any),
+        .src = like ? ab_md_copy(o->values[s->x]->md) : ab_onednn_md(o, s->x, tag),
         .wei = ab_onednn_weights_md(o->exec->graph, s->node, v->form, !v->plain),
         .bias = bias ? ab_md_tag(1, count, dnnl_f32, dnnl_a) : NULL,
-        .dst = ab_onednn_md(o, s->dst, dnnl_format_tag_any),
+        .dst = like ? ab_onednn_md_like(o, s->dst, s->x) : ab_onednn_md(o, s->dst, tag),
     };
     return ab_onednn_memory_ok(o, w->src) && ab_onednn_memory_ok(o, w->wei) &&
            ab_onednn_memory_ok(o, w->dst) && (!bias || ab_onednn_memory_ok(o, w->bias));
@@ -113,6 +121,13 @@ int ab_onednn_stages(const struct ab_step *s, struct ab_onednn_stage stage[2])
     if (s->add >= 0) stage[n++] = (struct ab_onednn_stage){AB_PW_ADD, s->add};
     if (s->kind != AB_PW_COPY) stage[n++] = (struct ab_onednn_stage){s->kind, s->a};
     return n;
+}
+
+void ab_onednn_operands(const struct ab_step *s, const struct ab_onednn_stage *stage, int id[2])
+{
+    const enum ab_pointwise_kind kind = stage->kind;
+    id[0] = stage->a;
+    id[1] = kind == AB_PW_DIV || kind == AB_PW_MULDIV ? s->z : -1;
 }
 
 /* Appends the stage as a post-op; false if oneDNN has none for it. */
@@ -148,10 +163,10 @@ static const ab_md *src_of(const_dnnl_primitive_desc_t pd, enum ab_onednn_kind k
         pd, is_backward(kind) ? dnnl_query_diff_dst_md : dnnl_query_src_md, 0);
 }
 
-/* The same primitive with as many leading stages as post-ops as its implementation takes; keeps the
- * bare one where post-ops would change the implementation. */
-static void fuse_stages(struct ab_onednn *o, const struct ab_step *s, struct ab_onednn_op *op,
-                        struct ab_onednn_candidate *c)
+/* Replaces c's primitive by one with as many leading stages as oneDNN has post-ops for; false, and
+ * nothing is changed, if there are none or its implementation would be another, slower one. */
+static bool fuse_with(struct ab_onednn *o, const struct ab_step *s, struct ab_onednn_op op,
+                      bool sum, struct ab_onednn_candidate *c)
 {
     struct ab_onednn_stage stage[2];
     const int n = ab_onednn_stages(s, stage);
@@ -159,24 +174,37 @@ static void fuse_stages(struct ab_onednn *o, const struct ab_step *s, struct ab_
     dnnl_primitive_attr_t attr = NULL;
     dnnl_primitive_desc_t pd = NULL;
     int fused = 0;
-    if (n == 0 || is_backward(op->kind) || dnnl_post_ops_create(&ops)) return;
-    const ab_md *dst = dst_of(c->pd, op->kind);
-    while (fused < n && post_op(ops, s, stage[fused].kind, dst)) fused++;
-    if (fused > 0 && !dnnl_primitive_attr_clone(&attr, o->attr) &&
-        !dnnl_primitive_attr_set_post_ops(attr, ops)) {
-        op->attr = attr;
-        op->dst = dst;
-        if (!ab_onednn_pd(&pd, o->engine, op) &&
-            !strcmp(ab_onednn_impl(pd), ab_onednn_impl(c->pd))) {
-            dnnl_primitive_desc_destroy(c->pd);
-            c->pd = pd;
-            c->fused = fused;
-        } else if (pd) {
-            dnnl_primitive_desc_destroy(pd);
-        }
+    if (dnnl_post_ops_create(&ops)) return false;
+    op.dst = dst_of(c->pd, op.kind);
+    if (sum && !ab_onednn_post_sum(ops)) fused++;
+    while (fused < n && post_op(ops, s, stage[fused].kind, op.dst)) fused++;
+    bool made = fused > 0 && !dnnl_primitive_attr_clone(&attr, o->attr) &&
+                !dnnl_primitive_attr_set_post_ops(attr, ops);
+    op.attr = attr;
+    made = made && !ab_onednn_pd(&pd, o->engine, &op);
+    const bool same = made && !strcmp(ab_onednn_impl(pd), ab_onednn_impl(c->pd));
+    if (same) {
+        dnnl_primitive_desc_destroy(c->pd);
+        c->pd = pd;
+        c->fused = fused;
+        c->sum = sum;
+    } else if (made) {
+        dnnl_primitive_desc_destroy(pd);
     }
     if (attr) dnnl_primitive_attr_destroy(attr);
     dnnl_post_ops_destroy(ops);
+    return same;
+}
+
+/* An addend is best read in passing; where oneDNN cannot, it accumulates onto a copy. */
+static void fuse_stages(struct ab_onednn *o, const struct ab_step *s, const struct ab_onednn_op *op,
+                        struct ab_onednn_candidate *c)
+{
+    struct ab_onednn_stage stage[2];
+    if (is_backward(op->kind) || ab_onednn_stages(s, stage) == 0) return;
+    if (!fuse_with(o, s, *op, false, c) && stage[0].kind == AB_PW_ADD) {
+        fuse_with(o, s, *op, true, c);
+    }
 }
 
 /* ---- candidates ---- */
@@ -192,25 +220,36 @@ static dnnl_status_t make_hint(struct ab_onednn *o, const struct ab_onednn_op *b
     return ab_onednn_pd(hint, o->engine, &fwd);
 }
 
-/* Makes candidate `v` for the step; false where it does not exist. */
-static bool make_candidate(struct ab_onednn *o, const struct ab_step *s, int v,
+/* Whether the step can be computed by this choice at all. */
+static bool applies(const struct ab_onednn *o, const struct ab_step *s, int choice)
+{
+    const struct variant *v = &variants[choice / FORMATS];
+    const struct ab_conv2d_shape *shape = &o->exec->graph->nodes[s->node].conv;
+    if (v->op != s->op || v->pass != s->pass) return false;
+    if (s->op == AB_OP_DENSE) return choice % FORMATS == FORMAT_ANY;
+    if (v->form == AB_FORM_FLIPPED && !can_flip(shape)) return false;
+    return choice % FORMATS != FORMAT_NCHW || shape->ic <= FEW_CHANNELS ||
+           shape->oc <= FEW_CHANNELS;
+}
+
+/* Makes a candidate for the step; false where it does not exist. */
+static bool make_candidate(struct ab_onednn *o, const struct ab_step *s, int choice,
                            struct ab_onednn_candidate *c)
 {
-    const struct variant *variant = &variants[v];
-    const bool conv = s->op == AB_OP_CONV;
-    const struct ab_conv2d_shape *shape = &o->exec->graph->nodes[s->node].conv;
-    *c = (struct ab_onednn_candidate){.variant = v, .kind = variant->kind, .form = variant->form};
-    if (variant->op != s->op || variant->pass != s->pass || o->status) return false;
-    if (conv && variant->form == AB_FORM_FLIPPED && !can_flip(shape)) return false;
+    const struct variant *v = &variants[choice / FORMATS];
+    *c = (struct ab_onednn_candidate){.variant = choice, .kind = v->kind, .form = v->form};
+    if (o->status || !applies(o, s, choice)) return false;
     struct wishes w;
-    struct ab_onednn_op op = {.kind = variant->kind,
+    struct ab_onednn_op op = {.kind = v->kind,
                               .prop = dnnl_forward_inference,
-                              .alg = variant->kind == AB_DNN_DECONV ? dnnl_deconvolution_direct
-                                                                    : dnnl_convolution_direct,
+                              .alg = v->kind == AB_DNN_DECONV ? dnnl_deconvolution_direct
+                                                              : dnnl_convolution_direct,
                               .attr = o->attr};
-    if (conv) set_geometry(&op, shape, variant->form == AB_FORM_FLIPPED);
+    if (s->op == AB_OP_CONV) {
+        set_geometry(&op, &o->exec->graph->nodes[s->node].conv, v->form == AB_FORM_FLIPPED);
+    }
     dnnl_primitive_desc_t hint = NULL;
-    bool made = make_wishes(o, s, variant, &w);
+    bool made = make_wishes(o, s, v, (enum format)(choice % FORMATS), &w);
     op.src = is_backward(op.kind) ? w.dst : w.src;
     op.dst = is_backward(op.kind) ? w.src : w.dst;
     op.wei = w.wei;
@@ -222,6 +261,19 @@ static bool make_candidate(struct ab_onednn *o, const struct ab_step *s, int v,
     if (hint) dnnl_primitive_desc_destroy(hint);
     free_wishes(&w);
     return made;
+}
+
+/* Whether the choice comes to the same as that with formats of oneDNN's choice. */
+static bool repeats_any(struct ab_onednn *o, const struct ab_step *s,
+                        const struct ab_onednn_candidate *c)
+{
+    struct ab_onednn_candidate any;
+    const int choice = c->variant - c->variant % FORMATS;
+    if (choice == c->variant || !make_candidate(o, s, choice, &any)) return false;
+    const bool same = dnnl_memory_desc_equal(src_of(any.pd, any.kind), src_of(c->pd, c->kind)) &&
+                      dnnl_memory_desc_equal(dst_of(any.pd, any.kind), dst_of(c->pd, c->kind));
+    dnnl_primitive_desc_destroy(any.pd);
+    return same;
 }
 
 /* Arguments of a candidate's primitive, without the work space; returns their count. */
@@ -245,7 +297,7 @@ int ab_onednn_roles(const struct ab_step *s, const struct ab_onednn_candidate *c
             -1};
     }
     for (int i = 0; i < c->fused; i++) {
-        if (!is_binary(stage[i].kind)) continue;
+        if (!is_binary(stage[i].kind) || (i == 0 && c->sum)) continue;
         role[n++] = (struct ab_onednn_role){DNNL_ARG_ATTR_MULTIPLE_POST_OP(i) | DNNL_ARG_SRC_1, dst,
                                             AB_ROLE_OPERAND, stage[i].a};
     }
@@ -291,12 +343,16 @@ static bool choose(struct ab_onednn *o, const struct ab_step *s, struct ab_onedn
     if (before >= 0 && make_candidate(o, s, before, best)) return true;
     const bool measure = work_of(o, s) >= tiny;
     double best_ns = INFINITY;
-    for (int v = 0; v < VARIANTS && !o->status; v++) {
+    for (int i = 0; i < CHOICES && !o->status; i++) {
         struct ab_onednn_candidate c;
-        if ((best->pd && !measure) || !make_candidate(o, s, v, &c)) continue;
+        if ((best->pd && !measure) || !make_candidate(o, s, i, &c)) continue;
         double ns = 0;
-        if (measure) ns = ab_onednn_time(o, s, &c, best_ns);
-        if (variants[v].plain) ns *= worth_a_copy;
+        if (repeats_any(o, s, &c)) {
+            ns = INFINITY;
+        } else if (measure) {
+            ns = ab_onednn_time(o, s, &c, best_ns);
+        }
+        if (variants[i / FORMATS].plain) ns *= worth_a_copy;
         struct ab_onednn_candidate *worse = ns < best_ns ? best : &c;
         if (worse->pd) dnnl_primitive_desc_destroy(worse->pd);
         if (worse == best) {
@@ -329,13 +385,16 @@ void ab_onednn_linear(struct ab_onednn *o, const struct ab_step *s)
         return;
     }
     o->steps[o->step].variant = c.variant;
-    ab_onednn_name(o, variants[c.variant].name, ab_onednn_impl(c.pd));
+    ab_onednn_name(o, variants[c.variant / FORMATS].name, ab_onednn_impl(c.pd));
     struct ab_onednn_role role[8];
     struct ab_onednn_arg args[8];
     const int n = ab_onednn_roles(s, &c, role);
+    struct ab_onednn_slot *dst = NULL;
     for (int i = 0; i < n; i++) {
         args[i] = (struct ab_onednn_arg){role[i].id, slot_of(o, s, &c, &role[i])};
+        if (role[i].what == AB_ROLE_DST) dst = args[i].slot;
     }
+    if (c.sum) ab_onednn_reorder(o, o->step, o->values[s->add], dst);
     ab_onednn_prim(o, o->step, c.pd, args, n);
     struct ab_onednn_stage stage[2];
     const int stages = ab_onednn_stages(s, stage);
@@ -343,7 +402,7 @@ void ab_onednn_linear(struct ab_onednn *o, const struct ab_step *s)
         if (i < c.fused) {
             ab_onednn_name(o, "", ab_pointwise_name(stage[i].kind));
         } else {
-            ab_onednn_epilogue(o, s, stage[i].kind, stage[i].a, o->values[s->dst]);
+            ab_onednn_epilogue(o, s, stage[i].kind, stage[i].a, dst);
         }
     }
 }

@@ -5,13 +5,15 @@
 
 #include "backend/onednn.h"
 
-/* One way to compute the step: a primitive whose post-ops do the first `fused` stages. */
+/* One way to compute the step: a primitive whose post-ops do the first `fused` stages. `sum`: the
+ * first of them accumulates onto dst, where the addend is copied before. */
 struct ab_onednn_candidate {
     int variant;
     enum ab_onednn_kind kind;
     enum ab_onednn_form form;
     dnnl_primitive_desc_t pd;
     int fused;
+    bool sum;
 };
 
 /* What follows the linear map: the sum with `add`, then the epilogue. Operand a, or -1. */
@@ -20,6 +22,9 @@ struct ab_onednn_stage {
     int a;
 };
 int ab_onednn_stages(const struct ab_step *s, struct ab_onednn_stage stage[2]);
+
+/* The values that stage i reads beside the result, at most two, in dst's format; -1: none. */
+void ab_onednn_operands(const struct ab_step *s, const struct ab_onednn_stage *stage, int id[2]);
 
 /* An argument of a candidate's primitive and what it stands for. md lives as long as the primitive
  * descriptor. */

@@ -15,7 +15,7 @@ static const double enough_ns = 30e6;
 /* The first run also warms up, so it condemns only what is far slower. */
 static const double hopeless = 1.5;
 
-enum { BUFFERS = 12, HUGE_PAGE = 1 << 21 };
+enum { BUFFERS = 32, REORDERS = 4, HUGE_PAGE = 1 << 21 };
 
 /* Everything a candidate needs to run once. */
 struct rig {
@@ -23,10 +23,16 @@ struct rig {
     int n_buffers;
     dnnl_memory_t memory[BUFFERS];
     int n_memory;
-    dnnl_primitive_t prim, reorder;
-    dnnl_exec_arg_t args[BUFFERS], reorder_args[3];
-    int n_args, n_reorder_args;
-    struct ab_onednn_slot dst, operand, tau;
+    dnnl_primitive_t prim;
+    dnnl_exec_arg_t args[10];
+    int n_args;
+    struct reorder {
+        dnnl_primitive_t prim;
+        dnnl_exec_arg_t args[3];
+        int n_args;
+    } reorder[REORDERS];
+    int n_reorders;
+    struct ab_onednn_slot dst, operand[2][2], tau; /* operands a and z of each stage */
     struct ab_onednn_action stage[2];
     int n_stages;
 };
@@ -64,40 +70,54 @@ static bool add_reorder(struct ab_onednn *o, struct rig *r, int id, const ab_md 
 {
     dnnl_primitive_desc_t pd = NULL;
     const ab_md *from = o->values[id]->md;
-    if (dnnl_reorder_primitive_desc_create(&pd, from, o->engine, md, o->engine, o->attr)) {
+    if (r->n_reorders == REORDERS ||
+        dnnl_reorder_primitive_desc_create(&pd, from, o->engine, md, o->engine, o->attr)) {
         return false;
     }
-    const bool made =
-        add_memory(o, r, from, NULL, DNNL_ARG_FROM, &r->reorder_args[r->n_reorder_args++]) &&
-        add_memory(o, r, md, data, DNNL_ARG_TO, &r->reorder_args[r->n_reorder_args++]) &&
-        add_scratch(o, r, pd, r->reorder_args, &r->n_reorder_args) &&
-        !dnnl_primitive_create(&r->reorder, pd);
+    struct reorder *re = &r->reorder[r->n_reorders++];
+    const bool made = add_memory(o, r, from, NULL, DNNL_ARG_FROM, &re->args[re->n_args++]) &&
+                      add_memory(o, r, md, data, DNNL_ARG_TO, &re->args[re->n_args++]) &&
+                      add_scratch(o, r, pd, re->args, &re->n_args) &&
+                      !dnnl_primitive_create(&re->prim, pd);
     dnnl_primitive_desc_destroy(pd);
     return made;
 }
 
-/* The stages that are not post-ops, with one operand standing for all. */
-static bool add_stages(const struct ab_onednn *o, const struct ab_step *s, int fused, struct rig *r)
+/* Memory that stands for value `id` in format md, with the reorder it takes, if any. */
+static void *operand(struct ab_onednn *o, struct rig *r, int id, const ab_md *md)
+{
+    void *data = take(r, dnnl_memory_desc_get_size(md));
+    const bool there = data && (ab_onednn_has(o, id, md) || add_reorder(o, r, id, md, data));
+    return there ? data : NULL;
+}
+
+/* The stages that are not post-ops. */
+static bool add_stages(struct ab_onednn *o, const struct ab_step *s, int fused, struct rig *r)
 {
     struct ab_onednn_stage stage[2];
     const int n = ab_onednn_stages(s, stage);
-    if (fused == n) return true;
-    r->operand = r->dst;
-    r->operand.data = take(r, dnnl_memory_desc_get_size(r->dst.md));
-    r->tau.data = take(r, sizeof(float) * (size_t)o->exec->batch);
+    if (fused < n) r->tau.data = take(r, sizeof(float) * (size_t)o->exec->batch);
     for (int i = fused; i < n; i++) {
+        int id[2];
+        ab_onednn_operands(s, &stage[i], id);
+        for (int k = 0; k < 2; k++) {
+            r->operand[i][k].md = r->dst.md;
+            if (id[k] < 0) continue;
+            r->operand[i][k].data = operand(o, r, id[k], r->dst.md);
+            if (!r->operand[i][k].data) return false;
+        }
         struct ab_onednn_action *a = &r->stage[r->n_stages++];
         *a = (struct ab_onednn_action){.x = &r->dst,
                                        .dst = &r->dst,
-                                       .a = &r->operand,
-                                       .z = &r->operand,
+                                       .a = &r->operand[i][0],
+                                       .z = &r->operand[i][1],
                                        .tau = &r->tau,
                                        .kind = stage[i].kind,
                                        .eps = 1,
                                        .scale = 1};
         a->kernel = ab_onednn_flat_kernel(o->exec, a->kind);
     }
-    return r->operand.data && r->tau.data;
+    return fused == n || r->tau.data;
 }
 
 static bool build(struct ab_onednn *o, const struct ab_step *s, const struct ab_onednn_candidate *c,
@@ -106,17 +126,18 @@ static bool build(struct ab_onednn *o, const struct ab_step *s, const struct ab_
     struct ab_onednn_role role[8];
     const int n = ab_onednn_roles(s, c, role);
     for (int i = 0; i < n; i++) {
-        if (!add_memory(o, r, role[i].md, NULL, role[i].id, &r->args[r->n_args++])) return false;
-        void *data = r->buffer[r->n_buffers - 1];
+        const bool is_operand = role[i].what == AB_ROLE_X || role[i].what == AB_ROLE_OPERAND;
+        void *data = is_operand ? operand(o, r, role[i].value, role[i].md)
+                                : take(r, dnnl_memory_desc_get_size(role[i].md));
+        if (!data || !add_memory(o, r, role[i].md, data, role[i].id, &r->args[r->n_args++])) {
+            return false;
+        }
         if (role[i].what == AB_ROLE_DST) {
             r->dst.md = (ab_md *)(uintptr_t)role[i].md;
             r->dst.data = data;
         }
-        if (role[i].what == AB_ROLE_X && !ab_onednn_has(o, s->x, role[i].md) &&
-            !add_reorder(o, r, s->x, role[i].md, data)) {
-            return false;
-        }
     }
+    if (c->sum && !add_reorder(o, r, s->add, r->dst.md, r->dst.data)) return false;
     return add_scratch(o, r, c->pd, r->args, &r->n_args) &&
            !dnnl_primitive_create(&r->prim, c->pd) && add_stages(o, s, c->fused, r);
 }
@@ -124,16 +145,18 @@ static bool build(struct ab_onednn *o, const struct ab_step *s, const struct ab_
 static void dismantle(struct rig *r)
 {
     if (r->prim) dnnl_primitive_destroy(r->prim);
-    if (r->reorder) dnnl_primitive_destroy(r->reorder);
+    for (int i = 0; i < r->n_reorders; i++) {
+        if (r->reorder[i].prim) dnnl_primitive_destroy(r->reorder[i].prim);
+    }
     for (int i = 0; i < r->n_memory; i++) dnnl_memory_destroy(r->memory[i]);
     for (int i = 0; i < r->n_buffers; i++) free(r->buffer[i]);
 }
 
 static bool run_once(const struct ab_onednn *o, const struct rig *r)
 {
-    if (r->reorder &&
-        dnnl_primitive_execute(r->reorder, o->stream, r->n_reorder_args, r->reorder_args)) {
-        return false;
+    for (int i = 0; i < r->n_reorders; i++) {
+        const struct reorder *re = &r->reorder[i];
+        if (dnnl_primitive_execute(re->prim, o->stream, re->n_args, re->args)) return false;
     }
     if (dnnl_primitive_execute(r->prim, o->stream, r->n_args, r->args)) return false;
     for (int i = 0; i < r->n_stages; i++) ab_onednn_flat(o->exec, &r->stage[i]);
