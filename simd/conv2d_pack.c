@@ -2,15 +2,16 @@
 // Packing of convolution weights, wmod applied, in the layout that a kernel reads.
 #include <string.h>
 
-#include "conv2d_geom.h"
+#include "conv2d_winograd.h"
 
-enum layout { LAYOUT_NONE, LAYOUT_DIRECT, LAYOUT_DOT, LAYOUT_DEPTHWISE };
+enum layout { LAYOUT_NONE, LAYOUT_DIRECT, LAYOUT_DOT, LAYOUT_DEPTHWISE, LAYOUT_WINOGRAD };
 
 static enum layout layout_of(const struct ab_kernel *k)
 {
     if (k->isa == AB_ISA_ref) return LAYOUT_NONE;
     if (strcmp(k->variant, "dot") == 0) return LAYOUT_DOT;
     if (strcmp(k->variant, "depthwise") == 0) return LAYOUT_DEPTHWISE;
+    if (strcmp(k->variant, "winograd") == 0) return LAYOUT_WINOGRAD;
     return LAYOUT_DIRECT;
 }
 
@@ -83,6 +84,45 @@ static void pack_depthwise(const struct ab_conv2d_args *a, float *out)
                     *out++ = weight(a, c, c, ky, kx);
 }
 
+/* G g G^T of one pair of channels, in double; tap 0 is the one that reads the lowest src position.
+ */
+static void wino_transform(double g[3][3], double u[WINO_IN][WINO_IN])
+{
+    const double p = WINO_P, q = WINO_Q;
+    const double np = 2 * p * p * (p * p - q * q), nq = 2 * q * q * (q * q - p * p);
+    const double m[WINO_IN][3] = {{1 / (p * p * q * q), 0, 0},   {1 / np, p / np, p * p / np},
+                                  {1 / np, -p / np, p * p / np}, {1 / nq, q / nq, q * q / nq},
+                                  {1 / nq, -q / nq, q * q / nq}, {0, 0, 1}};
+    for (int i = 0; i < WINO_IN; i++)
+        for (int j = 0; j < WINO_IN; j++) {
+            u[i][j] = 0;
+            for (int r = 0; r < 3; r++)
+                for (int c = 0; c < 3; c++) u[i][j] += m[i][r] * g[r][c] * m[j][c];
+        }
+}
+
+static void pack_winograd(const struct ab_conv2d_args *a, const struct ab_conv2d_phase *p,
+                          float *out)
+{
+    const int src = ab_blocks(ab_conv2d_src_channels(&a->shape, a->pass)) * AB_LANES;
+    const int dst_blocks = ab_blocks(ab_conv2d_dst_channels(&a->shape, a->pass));
+    const ptrdiff_t plane = ab_wino_weights(dst_blocks, src / AB_LANES);
+    for (int o = 0; o < dst_blocks * AB_LANES; o++)
+        for (int c = 0; c < src; c++) {
+            double g[3][3], u[WINO_IN][WINO_IN];
+            for (int t = 0; t < 9; t++) {
+                const int ty = p->y.dstep > 0 ? t / 3 : 2 - t / 3;
+                const int tx = p->x.dstep > 0 ? t % 3 : 2 - t % 3;
+                g[t / 3][t % 3] =
+                    weight(a, o, c, p->y.k0 + ty * p->y.kstep, p->x.k0 + tx * p->x.kstep);
+            }
+            wino_transform(g, u);
+            float *at = out + ((ptrdiff_t)(o / AB_LANES) * src + c) * AB_LANES + o % AB_LANES;
+            for (int i = 0; i < WINO_PLANES; i++)
+                at[i * plane] = (float)u[i / WINO_IN][i % WINO_IN];
+        }
+}
+
 size_t ab_conv2d_pack_size(const struct ab_kernel *k, const struct ab_conv2d_args *args)
 {
     const struct ab_conv2d_shape *s = &args->shape;
@@ -94,6 +134,9 @@ size_t ab_conv2d_pack_size(const struct ab_kernel *k, const struct ab_conv2d_arg
         return tap * (size_t)ab_blocks(dst_channels) * (size_t)ab_conv2d_inputs_max(s, args->pass);
     case LAYOUT_DOT: return tap * (size_t)dst_channels * src_blocks;
     case LAYOUT_DEPTHWISE: return tap * src_blocks;
+    case LAYOUT_WINOGRAD:
+        return sizeof(float) * WINO_PLANES *
+               (size_t)ab_wino_weights(ab_blocks(dst_channels), (int)src_blocks);
     default: return 0;
     }
 }
@@ -106,5 +149,14 @@ void ab_conv2d_pack(const struct ab_kernel *k, const struct ab_conv2d_args *args
         const struct ab_conv2d_phase p = ab_conv2d_phase_at(&args->shape, args->pass, i);
         if (layout == LAYOUT_DIRECT) pack_direct(args, &p, pack);
         if (layout == LAYOUT_DOT) pack_dot(args, &p, pack);
+        if (layout == LAYOUT_WINOGRAD) pack_winograd(args, &p, pack);
     }
+}
+
+size_t ab_conv2d_scratch_size(const struct ab_kernel *k, const struct ab_conv2d_args *args)
+{
+    if (layout_of(k) != LAYOUT_WINOGRAD) return 0;
+    const int src = ab_blocks(ab_conv2d_src_channels(&args->shape, args->pass));
+    const int dst = ab_blocks(ab_conv2d_dst_channels(&args->shape, args->pass));
+    return sizeof(float) * WINO_PLANES * (size_t)(ab_wino_plane(src) + ab_wino_plane(dst));
 }

@@ -126,6 +126,9 @@ struct ab_conv2d_args {
     struct ab_view add; /* data NULL: none */
     struct ab_pointwise f;
     struct ab_range range;
+    bool
+        direct_only; /* ab_pick leaves out algorithms with more rounding error than the plain sum */
+    void *scratch;   /* ab_conv2d_scratch_size bytes, 64-byte aligned, one per concurrent call */
 };
 
 /* How far src is read beyond its interior, in rows and columns: >= 0 each. Equal for all kernels.
@@ -141,6 +144,9 @@ struct ab_kernel;
  * with wmod applied. */
 size_t ab_conv2d_pack_size(const struct ab_kernel *k, const struct ab_conv2d_args *args);
 void ab_conv2d_pack(const struct ab_kernel *k, const struct ab_conv2d_args *args, void *pack);
+/* Bytes of work space that `k` needs at args->scratch, whatever the range (a multiple of 64; mostly
+ * 0). */
+size_t ab_conv2d_scratch_size(const struct ab_kernel *k, const struct ab_conv2d_args *args);
 
 /* ---- dense
  * -----------------------------------------------------------------------------------------------------
@@ -289,6 +295,11 @@ struct ab_kernel {
 };
 
 const struct ab_kernel *ab_kernels(int *count);
+
+/* 0 for kernels that add up the plain products, for which sums of small integers are exact. Otherwise the
+ * measured factor c of an algorithm that transforms its inputs: an error may reach c sqrt(src channels) u
+ * times the largest sum of magnitudes |w||a| among the outputs of the same channel within five pixels. */
+double ab_kernel_amplification(const struct ab_kernel *k);
 const char *ab_isa_name(enum ab_isa isa);
 const char *ab_kernel_op_name(enum ab_kernel_op op);
 

@@ -3,6 +3,7 @@
 #include "backend/native.h"
 
 #include <math.h>
+#include <omp.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -66,6 +67,14 @@ static const struct ab_native_step *packed_before(const struct ab_exec *exec, in
     return NULL;
 }
 
+/* Each thread gets `bytes` of the scratch space. */
+static void need_scratch(struct ab_exec *exec, size_t bytes)
+{
+    struct ab_native *native = ab_native_of(exec);
+    if (bytes > native->scratch) native->scratch = bytes;
+    exec->scratch_bytes = native->scratch * (size_t)exec->threads;
+}
+
 static void open_conv(struct ab_exec *exec, int i)
 {
     const struct ab_step *s = &exec->program->steps[i];
@@ -78,6 +87,7 @@ static void open_conv(struct ab_exec *exec, int i)
     t->kernel = ab_pick(AB_KERNEL_conv2d, args, exec->isas);
     const struct ab_native_step *before = packed_before(exec, i, false);
     t->pack = before ? before->pack : take(exec, ab_conv2d_pack_size(t->kernel, args));
+    need_scratch(exec, ab_conv2d_scratch_size(t->kernel, args));
 }
 
 static void open_dense(struct ab_exec *exec, int i)
@@ -159,7 +169,7 @@ static void open_step(struct ab_exec *exec, int i)
     case AB_OP_POINTWISE: open_pointwise(exec, i); break;
     case AB_OP_TAU:
         t->kernel = ab_pick(AB_KERNEL_select, NULL, exec->isas);
-        exec->scratch_bytes = (size_t)exec->threads * AB_TAU_BINS * sizeof(uint32_t);
+        need_scratch(exec, AB_TAU_BINS * sizeof(uint32_t));
         break;
     default: break;
     }
@@ -253,6 +263,7 @@ static void bind_conv(const struct ab_exec *exec, const struct ab_step *s, struc
     args->dst = ab_native_view(exec, s->dst);
     args->add = ab_native_view(exec, s->add);
     args->f = function_of(exec, s);
+    args->scratch = (char *)exec->arena + exec->scratch_offset;
     args->range = (struct ab_range){0, exec->batch, 0, ab_blocks(to.c), 0, to.h};
 }
 
@@ -346,6 +357,10 @@ void ab_native_parallel(const struct ab_exec *exec, const struct ab_kernel *kern
             struct ab_pointwise_args pointwise;
         } mine;
         memcpy(&mine, args, args_size);
+        if (kernel->op == AB_KERNEL_conv2d) {
+            mine.conv.scratch = (char *)mine.conv.scratch +
+                                (size_t)omp_get_thread_num() * ab_native_of(exec)->scratch;
+        }
         const int part = task % parts;
         struct ab_range r = whole;
         r.n0 = whole.n0 + task / parts;

@@ -22,6 +22,7 @@ struct ab_native {
     struct ab_view
         *views; /* by value: data is the interior's first pixel; vectors use `image` alone */
     struct ab_native_step *steps;
+    size_t scratch; /* bytes of work space per thread */
 };
 
 /* Floats of a vector of c features with its zero padding. */
