@@ -200,7 +200,7 @@ static void compare(const struct ab_setting *s, const struct ab_method *method, 
     }
     for (size_t i = 0; i < count; i++) got[i] = (double)map[i];
     ab_agree_maps(s->reference[m], got, s->batch, s->model->source.dims,
-                  ab_agree_limits(&method->composite), result);
+                  ab_agree_limits(&method->composite, s->model->source.graph), result);
     free(got);
 }
 
