@@ -65,12 +65,13 @@ static inline const char *write_file(const char *name, const void *data, size_t 
     return path;
 }
 
-/* malloc'd; NULL if the file is not there. */
+/* malloc'd */
 static inline unsigned char *read_file(const char *path, size_t *bytes)
 {
+    *bytes = 0;
     FILE *file = fopen(path, "rb");
-    if (!file) return NULL;
     struct stat info;
+    CHECK(file, "cannot open %s", path);
     CHECK(fstat(fileno(file), &info) == 0, "cannot stat %s", path);
     *bytes = (size_t)info.st_size;
     unsigned char *data = malloc(*bytes + 1);

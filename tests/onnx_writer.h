@@ -5,6 +5,7 @@
 #define AB_TESTS_ONNX_WRITER_H
 
 #include "files.h"
+#include "model/graph.h"
 
 #include <stdarg.h>
 
@@ -248,6 +249,58 @@ static inline const char *model_save(struct model *m, const char *name)
     const char *path = write_file(name, file.data, file.n);
     free(file.data);
     return path;
+}
+
+/* ---- loading ---- */
+
+static inline struct ab_graph *load(const char *path)
+{
+    struct ab_error err = {""};
+    struct ab_graph *g;
+    CHECK(ab_graph_load(path, &g, &err) == AB_OK, "%s", err.text);
+    return g;
+}
+
+static inline struct ab_graph *loaded(struct model *m)
+{
+    return load(model_save(m, "model.onnx"));
+}
+
+static inline void refused_file(const char *path, enum ab_status want, const char *needle)
+{
+    struct ab_error err = {""};
+    struct ab_graph *g = (struct ab_graph *)&err;
+    context("%s", needle);
+    check_error(ab_graph_load(path, &g, &err), want, &err, needle);
+    CHECK(!g, "a graph is left");
+    CHECK(strncmp(err.text, path, strlen(path)) == 0, "the file is not named: %s", err.text);
+}
+
+static inline void refused(struct model *m, enum ab_status want, const char *needle)
+{
+    refused_file(model_save(m, "model.onnx"), want, needle);
+}
+
+static inline const struct ab_node *node(const struct ab_graph *g, const char *name)
+{
+    for (int i = 0; i < g->n_nodes; i++)
+        if (strcmp(g->nodes[i].name, name) == 0) return &g->nodes[i];
+    test_fail(__FILE__, __LINE__, "no node %s", name);
+}
+
+/* ---- pieces of models ---- */
+
+static inline struct model conv_model(int h, int w)
+{
+    struct model m = model_new(4, h, w);
+    add_weights(&m, "w", 4, 6, 4, 3, 2);
+    add_weights(&m, "b", 1, 6);
+    return m;
+}
+
+static inline void flatten_end(struct model *m)
+{
+    add_node(m, "Flatten", "f", "y");
 }
 
 #endif
