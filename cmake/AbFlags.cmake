@@ -39,7 +39,3 @@ if(AB_SANITIZE)
         -fsanitize=${AB_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
     target_link_options(ab_flags INTERFACE -fsanitize=${AB_SANITIZE})
 endif()
-
-if(AB_ALLOW_MISSING)
-    target_link_options(ab_flags INTERFACE -no-pie LINKER:--unresolved-symbols=ignore-all)
-endif()
