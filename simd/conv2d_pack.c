@@ -84,21 +84,25 @@ static void pack_depthwise(const struct ab_conv2d_args *a, float *out)
                     *out++ = weight(a, c, c, ky, kx);
 }
 
-/* G g G^T of one pair of channels, in double; tap 0 is the one that reads the lowest src position.
- */
-static void wino_transform(double g[3][3], double u[WINO_IN][WINO_IN])
+/* G g G^T for 16 dst lanes at once, in double: taps g[3][3], planes u[6][6]. Tap 0 reads the lowest
+ * src position. */
+static void wino_transform(double g[3][3][AB_LANES], float *u, ptrdiff_t plane)
 {
     const double p = WINO_P, q = WINO_Q;
     const double np = 2 * p * p * (p * p - q * q), nq = 2 * q * q * (q * q - p * p);
     const double m[WINO_IN][3] = {{1 / (p * p * q * q), 0, 0},   {1 / np, p / np, p * p / np},
                                   {1 / np, -p / np, p * p / np}, {1 / nq, q / nq, q * q / nq},
                                   {1 / nq, -q / nq, q * q / nq}, {0, 0, 1}};
+    double mid[WINO_IN][3][AB_LANES];
     for (int i = 0; i < WINO_IN; i++)
-        for (int j = 0; j < WINO_IN; j++) {
-            u[i][j] = 0;
-            for (int r = 0; r < 3; r++)
-                for (int c = 0; c < 3; c++) u[i][j] += m[i][r] * g[r][c] * m[j][c];
-        }
+        for (int c = 0; c < 3; c++)
+            for (int o = 0; o < AB_LANES; o++)
+                mid[i][c][o] = m[i][0] * g[0][c][o] + m[i][1] * g[1][c][o] + m[i][2] * g[2][c][o];
+    for (int i = 0; i < WINO_IN; i++)
+        for (int k = 0; k < WINO_IN; k++, u += plane)
+            for (int o = 0; o < AB_LANES; o++)
+                u[o] = (float)(mid[i][0][o] * m[k][0] + mid[i][1][o] * m[k][1] +
+                               mid[i][2][o] * m[k][2]);
 }
 
 static void pack_winograd(const struct ab_conv2d_args *a, const struct ab_conv2d_phase *p,
@@ -107,19 +111,18 @@ static void pack_winograd(const struct ab_conv2d_args *a, const struct ab_conv2d
     const int src = ab_blocks(ab_conv2d_src_channels(&a->shape, a->pass)) * AB_LANES;
     const int dst_blocks = ab_blocks(ab_conv2d_dst_channels(&a->shape, a->pass));
     const ptrdiff_t plane = ab_wino_weights(dst_blocks, src / AB_LANES);
-    for (int o = 0; o < dst_blocks * AB_LANES; o++)
-        for (int c = 0; c < src; c++) {
-            double g[3][3], u[WINO_IN][WINO_IN];
+    for (int b = 0; b < dst_blocks; b++)
+        for (int c = 0; c < src; c++, out += AB_LANES) {
+            double g[3][3][AB_LANES];
             for (int t = 0; t < 9; t++) {
                 const int ty = p->y.dstep > 0 ? t / 3 : 2 - t / 3;
                 const int tx = p->x.dstep > 0 ? t % 3 : 2 - t % 3;
-                g[t / 3][t % 3] =
-                    weight(a, o, c, p->y.k0 + ty * p->y.kstep, p->x.k0 + tx * p->x.kstep);
+                for (int o = 0; o < AB_LANES; o++)
+                    g[t / 3][t % 3][o] =
+                        (double)weight(a, b * AB_LANES + o, c, p->y.k0 + ty * p->y.kstep,
+                                       p->x.k0 + tx * p->x.kstep);
             }
-            wino_transform(g, u);
-            float *at = out + ((ptrdiff_t)(o / AB_LANES) * src + c) * AB_LANES + o % AB_LANES;
-            for (int i = 0; i < WINO_PLANES; i++)
-                at[i * plane] = (float)u[i / WINO_IN][i % WINO_IN];
+            wino_transform(g, out, plane);
         }
 }
 

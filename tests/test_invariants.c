@@ -125,18 +125,17 @@ TEST(rectgrad_at_zero_is_guided)
     for_backends(rect_is_guided);
 }
 
-/* LRP-0 is input x gradient times the logit, with biases too. */
+/* LRP-0 is input x gradient, with biases too: the logit seed divided by the logit is 1. */
 static void lrp_is_ixg(const char *backend)
 {
     struct ab_graph *graphs[] = {net_chain(4, true), net_branches(4)};
     for (int k = 0; k < 2; k++) {
         const size_t count = input_count(graphs[k], 1);
-        float *x = random_images(graphs[k], 1, 4), logits[8];
+        float *x = random_images(graphs[k], 1, 4);
         static const int target = 2;
         const struct job job = {graphs[k], backend, x, &target, 1, 1};
-        float *lrp = run_method(&job, "lrp-0", logits);
+        float *lrp = run_method(&job, "lrp-0", NULL);
         float *ixg = run_method(&job, "input-x-gradient", NULL);
-        for (size_t i = 0; i < count; i++) ixg[i] *= logits[target];
         const double limit = strcmp(backend, "reference") == 0 ? 1e-6 : 5e-3;
         CHECK(relative_l2(lrp, ixg, count) <= limit, "differ by %g", relative_l2(lrp, ixg, count));
         free(lrp);
@@ -163,7 +162,8 @@ static void conserves(const char *backend)
         double top = logits[0];
         for (int c = 1; c < ab_graph_classes(g); c++) top = fmax(top, (double)logits[c]);
         const double off = fabs(sum(map, count, false) - top), all = sum(map, count, true);
-        CHECK(off <= 2e-5 * all, "%s: off by %g of %g", specs[m], off, all);
+        /* 1e-5 for each of the five linear layers */
+        CHECK(off <= 5e-5 * all, "%s: off by %g of %g", specs[m], off, all);
         free(map);
     }
     free(x);

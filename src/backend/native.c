@@ -86,6 +86,7 @@ static void open_conv(struct ab_exec *exec, int i)
     args->shape.n = exec->batch;
     t->kernel = ab_pick(AB_KERNEL_conv2d, args, exec->isas);
     const struct ab_native_step *before = packed_before(exec, i, false);
+    t->packs = !before;
     t->pack = before ? before->pack : take(exec, ab_conv2d_pack_size(t->kernel, args));
     need_scratch(exec, ab_conv2d_scratch_size(t->kernel, args));
 }
@@ -256,7 +257,7 @@ static void bind_conv(const struct ab_exec *exec, const struct ab_step *s, struc
     struct ab_conv2d_args *args = &t->args.conv;
     const struct ab_dims to = exec->program->values[s->dst].dims;
     void *pack = at_weights(exec, t->pack);
-    ab_conv2d_pack(t->kernel, args, pack);
+    if (t->packs) ab_conv2d_pack(t->kernel, args, pack);
     args->pack = pack;
     args->bias = at_weights(exec, t->bias);
     args->src = ab_native_view(exec, s->x);
@@ -314,6 +315,7 @@ static enum ab_status native_pack(struct ab_exec *exec, struct ab_error *err)
 {
     (void)err;
     bind_views(exec);
+#pragma omp parallel for num_threads(exec->threads) schedule(dynamic)
     for (int i = 0; i < exec->program->n_steps; i++) {
         const struct ab_step *s = &exec->program->steps[i];
         struct ab_native_step *t = &ab_native_of(exec)->steps[i];

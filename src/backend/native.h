@@ -9,6 +9,7 @@
 /* Arguments are complete but for the range, which run() splits over threads. */
 struct ab_native_step {
     const struct ab_kernel *kernel;
+    bool packs;                  /* first to use its packed weights */
     size_t pack, bias, mul, add; /* offsets in exec->weights; SIZE_MAX: none */
     union {
         struct ab_conv2d_args conv;
