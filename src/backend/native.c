@@ -336,6 +336,15 @@ static enum ab_status native_pack(struct ab_exec *exec, struct ab_error *err)
 
 /* ---- running ---- */
 
+/* Where part `part` of `parts` begins, on a multiple of `grain` if there is one for every part:
+ * Winograd tiles are four rows high, and kernels take channel blocks in pairs. */
+static int cut(int length, int part, int parts, int grain)
+{
+    const int even = (int)((long)length * part / parts);
+    if (length < grain * parts || part == parts) return even;
+    return (even + grain / 2) / grain * grain;
+}
+
 void ab_native_parallel(const struct ab_exec *exec, const struct ab_kernel *kernel,
                         const void *args, size_t args_size, size_t range_offset, enum ab_axis axis)
 {
@@ -369,8 +378,8 @@ void ab_native_parallel(const struct ab_exec *exec, const struct ab_kernel *kern
         r.n1 = r.n0 + 1;
         int *low = rows ? &r.y0 : &r.b0, *high = rows ? &r.y1 : &r.b1;
         const int from = *low;
-        *low = from + (int)((long)length * part / parts);
-        *high = from + (int)((long)length * (part + 1) / parts);
+        *low = from + cut(length, part, parts, rows ? 4 : 2);
+        *high = from + cut(length, part + 1, parts, rows ? 4 : 2);
         memcpy((char *)&mine + range_offset, &r, sizeof r);
         kernel->run(&mine);
     }
