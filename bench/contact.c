@@ -43,39 +43,68 @@ static void sheet_free(struct sheet *s)
     free(s->maps);
 }
 
+struct subset {
+    const struct ab_method **methods;
+    float **maps;
+    int *index, count;
+};
+
+static bool choose(const struct sheet *s, struct subset *set)
+{
+    set->methods = calloc((size_t)s->methods, sizeof *set->methods);
+    set->maps = calloc((size_t)s->methods, sizeof *set->maps);
+    set->index = calloc((size_t)s->methods, sizeof *set->index);
+    if (!set->methods || !set->maps || !set->index) return false;
+    for (int m = 0; m < s->methods; m++) {
+        if (!s->setting->supported || !s->setting->supported[m]) continue;
+        set->index[set->count] = m;
+        set->methods[set->count++] = s->run->methods[m];
+    }
+    return true;
+}
+
+/* Room for the maps of image i; what the judging has computed already is copied. */
+static enum ab_status make_maps(struct sheet *s, const struct subset *set, int i, bool *known,
+                                struct ab_error *err)
+{
+    const struct ab_joint *joint = &s->setting->joint[0];
+    *known = joint->ran && i < s->setting->batch && i < s->setting->model->images.count;
+    for (int k = 0; k < set->count; k++) {
+        float *map = calloc(image_floats(s), sizeof *map);
+        if (!map) return ab_fail(err, AB_ERR_MEMORY, "out of memory for maps");
+        if (*known)
+            memcpy(map, joint->maps[set->index[k]] + (size_t)i * image_floats(s),
+                   image_floats(s) * sizeof *map);
+        s->maps[i * s->methods + set->index[k]] = set->maps[k] = map;
+    }
+    return AB_OK;
+}
+
 /* Maps of all supported methods from one plan, image after image. */
 static enum ab_status compute(struct sheet *s, struct ab_error *err)
 {
     struct ab_run *run = s->run;
     struct ab_run_model *model = s->setting->model;
-    const struct ab_method **methods = calloc((size_t)s->methods, sizeof *methods);
-    float **maps = calloc((size_t)s->methods, sizeof *maps);
-    struct ab_plan *plan = NULL;
-    int count = 0, *index = calloc((size_t)s->methods, sizeof *index);
-    enum ab_status status = AB_OK;
-    if (!methods || !maps || !index) status = ab_fail(err, AB_ERR_MEMORY, "out of memory for maps");
-    for (int m = 0; status == AB_OK && m < s->methods; m++) {
-        if (!s->setting->supported || !s->setting->supported[m]) continue;
-        index[count] = m;
-        methods[count++] = run->methods[m];
-    }
     struct ab_plan_options options = {.backend = run->backends[0], .threads = run->machine.cores};
-    if (status == AB_OK && count)
-        status = ab_plan_create(model->source.graph, methods, count, &options, &plan, err);
-    for (int i = 0; status == AB_OK && count && i < s->images && !ab_interrupted; i++) {
-        for (int k = 0; k < count; k++) {
-            maps[k] = calloc(image_floats(s), sizeof **maps);
-            s->maps[i * s->methods + index[k]] = maps[k];
-            if (!maps[k]) status = ab_fail(err, AB_ERR_MEMORY, "out of memory for maps");
-        }
+    struct ab_plan *plan = NULL;
+    struct subset set = {0};
+    enum ab_status status = AB_OK;
+    if (!choose(s, &set)) status = ab_fail(err, AB_ERR_MEMORY, "out of memory for maps");
+    for (int i = 0; status == AB_OK && set.count && i < s->images && !ab_interrupted; i++) {
+        bool known;
+        status = make_maps(s, &set, i, &known, err);
+        if (status != AB_OK || known) continue;
+        if (!plan)
+            status =
+                ab_plan_create(model->source.graph, set.methods, set.count, &options, &plan, err);
         if (status == AB_OK)
             status = ab_plan_execute(plan, model->images.data + (size_t)i * image_floats(s),
-                                     &model->target, maps, NULL, err);
+                                     &model->target, set.maps, NULL, err);
     }
     ab_plan_destroy(&plan);
-    free(methods);
-    free(maps);
-    free(index);
+    free(set.methods);
+    free(set.maps);
+    free(set.index);
     return status;
 }
 
@@ -104,8 +133,8 @@ static void label(struct ab_canvas *canvas, int x, int bottom, const char *text,
     while (*text && n < 3) {
         int length = (int)strlen(text), cut = length;
         if (length > fits) {
-            for (cut = fits; cut > fits / 2 && !strchr("-:,", text[cut - 1]);) cut--;
-            if (cut <= fits / 2) cut = fits;
+            for (cut = fits; cut > 2 && !strchr("-:,", text[cut - 1]);) cut--;
+            if (cut <= 2) cut = fits;
         }
         snprintf(lines[n++], sizeof lines[0], "%.*s", cut, text);
         text += cut;

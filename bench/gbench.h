@@ -41,10 +41,10 @@ enum ab_gbench_unit { AB_GBENCH_NS, AB_GBENCH_US, AB_GBENCH_MS, AB_GBENCH_S };
 struct ab_gbench_case {
     const char *name;
     ab_gbench_fn run;
-    void *user;         /* borrowed until ab_gbench_clear */
-    int64_t iterations; /* exactly so many; 0: the library decides by time */
-    double min_time;    /* seconds; 0: --benchmark_min_time or the library's default */
-    bool manual_time;   /* only what ab_gbench_iteration_time says counts */
+    void *user;               /* borrowed until ab_gbench_clear */
+    int64_t iterations;       /* exactly so many; 0: the library decides by time */
+    double min_time;          /* seconds; 0: --benchmark_min_time or the library's default */
+    bool manual_time;         /* only what ab_gbench_iteration_time says counts */
     enum ab_gbench_unit unit; /* of the library's own output */
 };
 

@@ -17,8 +17,7 @@ static void print_help(void)
            "usage: attrbench COMMAND [OPTION]...\n\ncommands:\n");
     int count;
     const struct ab_command *const *commands = ab_commands(&count);
-    for (int i = 0; i < count; i++)
-        printf("  %-10s %s\n", commands[i]->name, commands[i]->summary);
+    for (int i = 0; i < count; i++) printf("  %-10s %s\n", commands[i]->name, commands[i]->summary);
     printf("\n  attrbench COMMAND --help   the options of a command\n"
            "  attrbench --version        revision, compiler, instruction sets, libraries\n\n"
            "Start with 'attrbench run': about a minute, a table, a picture.\n\n"

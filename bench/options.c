@@ -138,13 +138,14 @@ static bool unknown(const struct ab_command *command, const char *text, struct a
                false;
     const char *names[64];
     int count = 0;
-    for (int i = 0; i < command->n_options && i < 64; i++) names[count++] = command->options[i].name;
+    for (int i = 0; i < command->n_options && i < 64; i++)
+        names[count++] = command->options[i].name;
     char word[64];
     snprintf(word, sizeof word, "%.*s", (int)strcspn(text + 2, "="), text + 2);
     const char *near = ab_nearest(word, names, count);
     ab_fail(err, AB_ERR_ARG, "%s: unknown option --%s%s%s%s; see attrbench %s --help",
-            command->name, word, near ? ": did you mean --" : "", near ? near : "",
-            near ? "?" : "", command->name);
+            command->name, word, near ? ": did you mean --" : "", near ? near : "", near ? "?" : "",
+            command->name);
     return false;
 }
 

@@ -36,6 +36,7 @@ enum { AB_MAX_BACKENDS = 8 };
 struct ab_joint {
     float **maps;                /* [methods] of [batch][c][h][w], or NULL */
     struct ab_agreement *agreed; /* [methods] */
+    bool ran;                    /* maps are filled, for the supported methods */
     char error[512];
 };
 

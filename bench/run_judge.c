@@ -92,6 +92,7 @@ static enum ab_status execute_joint(const struct ab_run *run, struct ab_setting 
     enum ab_status status =
         ab_plan_create(s->model->source.graph, set->methods, set->count, &options, plan, err);
     if (status == AB_OK) status = ab_plan_execute(*plan, s->input, s->targets, maps, NULL, err);
+    s->joint[b].ran = status == AB_OK;
     free(maps);
     return status;
 }

@@ -10,7 +10,9 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { MIN_ROUNDS = 3, MAX_ROUNDS = 1000 };
+/* Rounds at least; fewer where one takes longer than SLOW_SECONDS. */
+enum { MIN_ROUNDS = 3, MIN_SLOW_ROUNDS = 2, MAX_ROUNDS = 1000 };
+static const double SLOW_SECONDS = 2;
 
 /* ---- what a plan is ---- */
 
@@ -166,7 +168,9 @@ static void take_turns(struct ab_run *run, struct runner *runners, int count)
 {
     double start_ns = ab_now_ns(), budget = run->seconds * 1e9;
     for (int round = 0; round < MAX_ROUNDS && !ab_interrupted; round++) {
-        if (round >= MIN_ROUNDS && ab_now_ns() - start_ns >= budget) break;
+        double spent = ab_now_ns() - start_ns;
+        bool slow = round && spent / round > SLOW_SECONDS * 1e9;
+        if (round >= (slow ? MIN_SLOW_ROUNDS : MIN_ROUNDS) && spent >= budget) break;
         for (int i = 0; i < count; i++) {
             struct runner *r = &runners[round & 1 ? count - 1 - i : i];
             if (!is_reference(r->row)) sample(r);

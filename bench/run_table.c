@@ -82,7 +82,7 @@ static bool same_block(const struct ab_group *a, const struct ab_group *b)
 void ab_table_print(FILE *f, const struct ab_run *run)
 {
     const struct ab_group *last = NULL;
-    int flips = 0, rows = 0;
+    int flips = 0, rows = 0, above = 0;
     for (int g = 0; g < run->n_groups; g++) {
         const struct ab_group *group = &run->groups[g];
         bool first = true;
@@ -93,6 +93,7 @@ void ab_table_print(FILE *f, const struct ab_run *run)
             print_row(f, &group->rows[i].record, first);
             first = false;
             rows++;
+            above += ab_record_peak_share(&group->rows[i].record) > 1;
             flips += group->rows[i].record.agreement.flips > 0;
         }
     }
@@ -105,5 +106,9 @@ void ab_table_print(FILE *f, const struct ab_run *run)
                "reference");
     if (flips) fprintf(f, ", which followed the row's own roundings of ReLU and pooling ties");
     fprintf(f, ".\n");
+    if (above)
+        fprintf(
+            f, "above 100 %%: GFLOP/s counts the multiplications of the plain definition; Winograd "
+               "needs fewer.\n");
     print_reasons(f, run);
 }
