@@ -394,10 +394,10 @@ void ab_onednn_linear(struct ab_onednn *o, const struct ab_step *s)
         args[i] = (struct ab_onednn_arg){role[i].id, slot_of(o, s, &c, &role[i])};
         if (role[i].what == AB_ROLE_DST) dst = args[i].slot;
     }
-    if (c.sum) ab_onednn_reorder(o, o->step, o->values[s->add], dst);
-    ab_onednn_prim(o, o->step, c.pd, args, n);
     struct ab_onednn_stage stage[2];
     const int stages = ab_onednn_stages(s, stage);
+    if (c.sum) ab_onednn_reorder(o, o->step, o->values[stage[0].a], dst);
+    ab_onednn_prim(o, o->step, c.pd, args, n);
     for (int i = 0; i < stages; i++) {
         if (i < c.fused) {
             ab_onednn_name(o, "", ab_pointwise_name(stage[i].kind));

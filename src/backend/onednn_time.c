@@ -137,7 +137,9 @@ static bool build(struct ab_onednn *o, const struct ab_step *s, const struct ab_
             r->dst.data = data;
         }
     }
-    if (c->sum && !add_reorder(o, r, s->add, r->dst.md, r->dst.data)) return false;
+    struct ab_onednn_stage stage[2];
+    ab_onednn_stages(s, stage);
+    if (c->sum && !add_reorder(o, r, stage[0].a, r->dst.md, r->dst.data)) return false;
     return add_scratch(o, r, c->pd, r->args, &r->n_args) &&
            !dnnl_primitive_create(&r->prim, c->pd) && add_stages(o, s, c->fused, r);
 }
