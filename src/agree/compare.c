@@ -70,12 +70,15 @@ static void judge(const struct ab_limits *l, struct ab_agreement *r)
         r->err_over_bound = ratio;
         if (ratio <= 1) continue;
         r->verdict = AB_DISAGREE;
-        snprintf(r->why, sizeof r->why, "%s is %.3g, above the limit %.3g of class %s",
-                 rows[i].name, rows[i].distance, rows[i].limit, l->name);
+        if (isnan(rows[i].distance))
+            snprintf(r->why, sizeof r->why, "%s has no value: the map is constant", rows[i].name);
+        else
+            snprintf(r->why, sizeof r->why, "%s is %.3g, above the limit %.3g of class %s",
+                     rows[i].name, rows[i].distance, rows[i].limit, l->name);
     }
 }
 
-static bool finite(const double *v, size_t count)
+static bool all_finite(const double *v, size_t count)
 {
     for (size_t i = 0; i < count; i++)
         if (!isfinite(v[i])) return false;
@@ -101,11 +104,11 @@ static void compare_image(const double *ref, const double *got, struct ab_dims d
                           const struct ab_limits *limits, struct ab_agreement *r)
 {
     const size_t pixels = (size_t)dims.h * (size_t)dims.w, count = pixels * (size_t)dims.c;
-    if (!finite(got, count)) {
+    if (!all_finite(got, count)) {
         without_value(r, AB_DISAGREE, "the map holds a value that is not finite");
         return;
     }
-    if (!finite(ref, count)) {
+    if (!all_finite(ref, count)) {
         without_value(r, AB_MISTRUSTED, "the reference map holds a value that is not finite");
         return;
     }

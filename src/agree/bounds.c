@@ -1,0 +1,301 @@
+// SPDX-License-Identifier: Apache-2.0
+// How far a float execution can be from the double one at a single element: the rounding of the sum
+// that made it, times the number of such sums behind it. Derivation: docs/numerics.md, "decisions".
+#include "agree/referee.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "plan/builder.h"
+
+static const double u = 0x1p-24; /* half a unit in the last place of 1 */
+static const double lambda = 4;  /* of the probabilistic bound lambda * sqrt(n) * u */
+static const double smallest = 0x1p-149;
+
+/* ---- looking ---- */
+
+/* Operands whose errors reach the result: a gate's `a` only decides. */
+static bool carries(const struct ab_step *s, int operand)
+{
+    const bool gate = s->op == AB_OP_POINTWISE &&
+                      (s->kind == AB_PW_GATE || s->kind == AB_PW_GUIDED || s->kind == AB_PW_RECT);
+    if (operand < 0 || operand == s->switches || operand == s->tau) return false;
+    if (s->op == AB_OP_SEED && s->seed == AB_SEED_ONE) return false;
+    return !gate || operand == s->x;
+}
+
+static void count_depths(struct ab_look *look)
+{
+    const struct ab_program *p = &look->plan->program;
+    for (int i = 0; i < p->n_steps; i++) {
+        const struct ab_step *s = &p->steps[i];
+        int depth = 0;
+        for (int k = 0; k < ab_step_operand_count(s); k++) {
+            const int id = ab_step_operand(s, k);
+            if (carries(s, id) && look->depth[id] > depth) depth = look->depth[id];
+        }
+        if (s->op == AB_OP_CONV || s->op == AB_OP_DENSE) depth++;
+        if (s->dst >= 0) look->depth[s->dst] = depth;
+    }
+}
+
+bool ab_look_open(struct ab_look *look, const struct ab_plan *plan)
+{
+    const size_t count = (size_t)plan->program.n_values;
+    *look = (struct ab_look){.plan = plan};
+    look->data = calloc(count, sizeof *look->data);
+    look->depth = calloc(count, sizeof *look->depth);
+    if (look->data && look->depth) {
+        count_depths(look);
+        return true;
+    }
+    ab_look_close(look);
+    return false;
+}
+
+void ab_look_drop(struct ab_look *look)
+{
+    for (int id = 0; look->data && id < look->plan->program.n_values; id++) {
+        free(look->data[id]);
+        look->data[id] = NULL;
+    }
+}
+
+void ab_look_close(struct ab_look *look)
+{
+    ab_look_drop(look);
+    free(look->data);
+    free(look->depth);
+    *look = (struct ab_look){0};
+}
+
+static const struct ab_value *value_of(const struct ab_look *look, int id)
+{
+    return &look->plan->program.values[id];
+}
+
+double ab_look_at(struct ab_look *look, int id, struct ab_unit at)
+{
+    const struct ab_value *v = value_of(look, id);
+    if (!look->data[id]) {
+        look->data[id] = malloc(sizeof(double) * ab_plan_value_count(look->plan, id));
+        look->failed = look->failed || !look->data[id];
+        if (look->failed) return 0;
+        ab_plan_peek(look->plan, id, look->data[id]);
+    }
+    const size_t c = (size_t)v->dims.c, h = (size_t)v->dims.h, w = (size_t)v->dims.w;
+    return look
+        ->data[id][(((size_t)at.n * c + (size_t)at.c) * h + (size_t)at.y) * w + (size_t)at.x];
+}
+
+/* ---- sums ---- */
+
+/* The terms of one element of a linear layer's output. */
+struct terms {
+    double squares, count;
+};
+
+static void add_term(struct terms *t, double term)
+{
+    t->squares += term * term;
+    t->count++;
+}
+
+static double modified(enum ab_wmod wmod, double w)
+{
+    switch (wmod) {
+    case AB_W_POS: return fmax(w, 0);
+    case AB_W_NEG: return fmin(w, 0);
+    case AB_W_ABS: return fabs(w);
+    case AB_W_SQUARE: return w * w;
+    case AB_W_ONE: return 1;
+    default: return w;
+    }
+}
+
+/* The index along one axis of src that kernel index k joins with dst index i, or -1. */
+static int source(enum ab_pass pass, int i, int pad, int step, int stride, int size)
+{
+    int at = i * stride - pad + step;
+    if (pass == AB_BWD) {
+        at = i + pad - step;
+        if (at % stride != 0) return -1;
+        at /= stride;
+    }
+    return at >= 0 && at < size ? at : -1;
+}
+
+static void conv_terms(struct ab_look *look, const struct ab_step *s, struct ab_unit to,
+                       struct terms *t)
+{
+    const struct ab_node *node = &look->plan->exec.graph->nodes[s->node];
+    const struct ab_conv2d_shape *c = &node->conv;
+    const bool fwd = s->pass == AB_FWD;
+    const int icg = c->ic / c->g, ocg = c->oc / c->g, area = c->kh * c->kw;
+    const int from = fwd ? icg : ocg, group = fwd ? to.c / ocg : to.c / icg;
+    for (int k = 0; k < area; k++) {
+        const int y = source(s->pass, to.y, c->pt, k / c->kw * c->dh, c->sh, fwd ? c->ih : c->oh);
+        const int x = source(s->pass, to.x, c->pl, k % c->kw * c->dw, c->sw, fwd ? c->iw : c->ow);
+        for (int i = 0; i < from && y >= 0 && x >= 0; i++) {
+            const int sc = group * from + i;
+            const size_t row = fwd ? (size_t)to.c * (size_t)icg + (size_t)i
+                                   : (size_t)sc * (size_t)icg + (size_t)(to.c % icg);
+            const double w = (double)node->wei[row * (size_t)area + (size_t)k];
+            add_term(t, modified(s->wmod, w) *
+                            ab_look_at(look, s->x, (struct ab_unit){to.n, sc, y, x}));
+        }
+    }
+}
+
+static void dense_terms(struct ab_look *look, const struct ab_step *s, struct ab_unit to,
+                        struct terms *t)
+{
+    const struct ab_node *node = &look->plan->exec.graph->nodes[s->node];
+    const int in = look->plan->exec.graph->nodes[node->in[0]].dims.c, out = node->dims.c;
+    const bool fwd = s->pass == AB_FWD;
+    for (int i = 0; i < (fwd ? in : out); i++) {
+        const size_t at =
+            fwd ? (size_t)to.c * (size_t)in + (size_t)i : (size_t)i * (size_t)in + (size_t)to.c;
+        add_term(t, modified(s->wmod, (double)node->wei[at]) *
+                        ab_look_at(look, s->x, (struct ab_unit){to.n, i, 0, 0}));
+    }
+}
+
+static double linear_error(struct ab_look *look, const struct ab_step *s, struct ab_unit to)
+{
+    const struct ab_node *node = &look->plan->exec.graph->nodes[s->node];
+    const double z = fabs(ab_look_at(look, s->dst, to));
+    struct terms t = {0};
+    if (s->op == AB_OP_CONV)
+        conv_terms(look, s, to, &t);
+    else
+        dense_terms(look, s, to, &t);
+    if (s->pass == AB_FWD && node->bias) add_term(&t, (double)node->bias[to.c]);
+    if (s->add >= 0) add_term(&t, ab_look_at(look, s->add, to));
+    const double local =
+        u * (lambda * sqrt(t.count) * (z + sqrt(t.squares)) + z) + t.count * smallest;
+    return look->depth[s->dst] * local;
+}
+
+/* ---- everything else hands errors on ---- */
+
+static double pointwise_error(struct ab_look *look, const struct ab_step *s, struct ab_unit at)
+{
+    const double v = fabs(ab_look_at(look, s->dst, at)), ex = ab_look_error(look, s->x, at);
+    double st;
+    switch (s->kind) {
+    case AB_PW_MUL:
+        return fabs(ab_look_at(look, s->a, at)) * ex +
+               fabs(ab_look_at(look, s->x, at)) * ab_look_error(look, s->a, at) + u * v;
+    case AB_PW_ADD:
+    case AB_PW_SUB: return ex + ab_look_error(look, s->a, at) + u * v;
+    case AB_PW_SCALE: return fabs((double)s->scale) * ex + u * v;
+    case AB_PW_DIV:
+        st = fabs(ab_look_at(look, s->z, at)) + (double)s->eps;
+        return st > 0 ? (fabs((double)s->scale) * ex + v * ab_look_error(look, s->z, at)) / st +
+                            2 * u * v
+                      : 0;
+    case AB_PW_AFFINE:
+        return fabs((double)look->plan->exec.graph->nodes[s->node].wei[at.c]) * ex + 2 * u * v;
+    default: return ex;
+    }
+}
+
+static bool inside(struct ab_dims d, struct ab_unit at)
+{
+    return at.y >= 0 && at.y < d.h && at.x >= 0 && at.x < d.w;
+}
+
+/* The pixel of the image under tap k of a window. */
+static struct ab_unit under_tap(const struct ab_pool_shape *p, struct ab_unit window, int k)
+{
+    return (struct ab_unit){window.n, window.c, window.y * p->sh - p->pt + k / p->kw * p->dh,
+                            window.x * p->sw - p->pl + k % p->kw * p->dw};
+}
+
+/* An average errs by no more than the worst of its window, nor does a maximum. */
+static double pool_forward_error(struct ab_look *look, const struct ab_step *s, struct ab_unit at)
+{
+    const struct ab_pool_shape *p = &look->plan->exec.graph->nodes[s->node].pool;
+    double worst = 0;
+    for (int k = 0; k < p->kh * p->kw; k++) {
+        const struct ab_unit from = under_tap(p, at, k);
+        if (inside(value_of(look, s->x)->dims, from))
+            worst = fmax(worst, ab_look_error(look, s->x, from));
+    }
+    return worst + u * p->kh * p->kw * fabs(ab_look_at(look, s->dst, at));
+}
+
+/* The sum over the windows that reach the pixel: with max-pooling those that chose it. */
+static double pool_backward_error(struct ab_look *look, const struct ab_step *s, struct ab_unit at)
+{
+    const struct ab_pool_shape *p = &look->plan->exec.graph->nodes[s->node].pool;
+    double sum = 0;
+    for (int k = 0; k < p->kh * p->kw; k++) {
+        const int y = source(AB_BWD, at.y, p->pt, k / p->kw * p->dh, p->sh, p->oh);
+        const int x = source(AB_BWD, at.x, p->pl, k % p->kw * p->dw, p->sw, p->ow);
+        const struct ab_unit window = {at.n, at.c, y, x};
+        if (y < 0 || x < 0) continue;
+        if (s->op == AB_OP_AVGPOOL)
+            sum += ab_look_error(look, s->x, window) / (p->kh * p->kw);
+        else if (ab_look_at(look, s->switches, window) == k)
+            sum += ab_look_error(look, s->x, window);
+    }
+    return sum + u * fabs(ab_look_at(look, s->dst, at));
+}
+
+/* FLATTEN, CONCAT, SLICE, PAD: the operand and element that `at` is a copy of; id -1: a zero. */
+static int moved_from(const struct ab_look *look, const struct ab_step *s, struct ab_unit *at)
+{
+    const struct ab_dims d = value_of(look, s->dst)->dims;
+    const int *pad = s->op == AB_OP_PAD ? look->plan->exec.graph->nodes[s->node].pad : NULL;
+    const int sign = s->pass == AB_FWD ? -1 : 1;
+    int i = 0;
+    switch (s->op) {
+    case AB_OP_FLATTEN:
+        if (s->pass == AB_FWD) {
+            const struct ab_dims from = value_of(look, s->x)->dims;
+            const int area = from.h * from.w, rest = at->c % area;
+            *at = (struct ab_unit){at->n, at->c / area, rest / from.w, rest % from.w};
+        } else {
+            *at = (struct ab_unit){at->n, (at->c * d.h + at->y) * d.w + at->x, 0, 0};
+        }
+        return s->x;
+    case AB_OP_CONCAT:
+        while (at->c >= value_of(look, s->list[i])->dims.c)
+            at->c -= value_of(look, s->list[i++])->dims.c;
+        return s->list[i];
+    case AB_OP_SLICE: at->c += s->channel; return s->x;
+    default:
+        at->y += sign * pad[0];
+        at->x += sign * pad[1];
+        return inside(value_of(look, s->x)->dims, *at) ? s->x : -1;
+    }
+}
+
+double ab_look_error(struct ab_look *look, int id, struct ab_unit at)
+{
+    const struct ab_program *p = &look->plan->program;
+    const struct ab_step *s = &p->steps[p->values[id].def];
+    int from = -1;
+    switch (s->op) {
+    case AB_OP_CONV:
+    case AB_OP_DENSE: return linear_error(look, s, at);
+    case AB_OP_POINTWISE: return pointwise_error(look, s, at);
+    case AB_OP_MAXPOOL:
+    case AB_OP_AVGPOOL:
+        return s->pass == AB_FWD ? pool_forward_error(look, s, at)
+                                 : pool_backward_error(look, s, at);
+    case AB_OP_FLATTEN:
+    case AB_OP_CONCAT:
+    case AB_OP_SLICE:
+    case AB_OP_PAD:
+        from = moved_from(look, s, &at);
+        return from < 0 ? 0 : ab_look_error(look, from, at);
+    case AB_OP_SEED:
+        return s->seed == AB_SEED_ONE || ab_look_at(look, id, at) == 0
+                   ? 0
+                   : ab_look_error(look, s->x, at);
+    default: return 0; /* images and constants are the same in float */
+    }
+}

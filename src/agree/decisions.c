@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+// Reading and comparing the discrete decisions of an execution.
+#include "agree/referee.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+size_t ab_decision_size(const struct ab_value *value)
+{
+    return value->decision == AB_DECIDE_SWITCH ? sizeof(uint16_t) : 1;
+}
+
+void ab_decisions_free(struct ab_decisions *d)
+{
+    for (int id = 0; d->of && id < d->n_values; id++) free(d->of[id]);
+    free(d->of);
+    free(d->target);
+    *d = (struct ab_decisions){0};
+}
+
+static bool decides(const struct ab_value *v)
+{
+    return v->decision != AB_DECIDE_NOTHING && v->def >= 0 && v->bytes > 0;
+}
+
+static size_t count_of(const struct ab_value *v, int batch)
+{
+    return (size_t)batch * (size_t)v->dims.c * (size_t)v->dims.h * (size_t)v->dims.w;
+}
+
+bool ab_decisions_alloc(const struct ab_program *program, int batch, struct ab_decisions *d)
+{
+    d->n_values = program->n_values;
+    d->of = calloc((size_t)program->n_values, sizeof *d->of);
+    d->target = calloc((size_t)batch, sizeof *d->target);
+    bool whole = d->of && d->target;
+    for (int id = 0; whole && id < program->n_values; id++) {
+        const struct ab_value *v = &program->values[id];
+        if (!decides(v)) continue;
+        d->of[id] = malloc(count_of(v, batch) * ab_decision_size(v));
+        whole = d->of[id];
+    }
+    if (!whole) ab_decisions_free(d);
+    return whole;
+}
+
+static void convert(enum ab_decision decision, const double *from, size_t count, void *to)
+{
+    uint8_t *bytes = to;
+    uint16_t *switches = to;
+    for (size_t i = 0; i < count; i++) {
+        if (decision == AB_DECIDE_SWITCH)
+            switches[i] = (uint16_t)from[i];
+        else
+            bytes[i] = decision == AB_DECIDE_RELU ? from[i] > 0 : from[i] != 0;
+    }
+}
+
+static int first_maximum(const double *v, int count)
+{
+    int best = 0;
+    for (int i = 1; i < count; i++)
+        if (v[i] > v[best]) best = i;
+    return best;
+}
+
+enum ab_status ab_decisions_read(const struct ab_plan *plan, const int *targets,
+                                 struct ab_decisions *d, struct ab_error *err)
+{
+    const struct ab_program *p = &plan->program;
+    const int batch = plan->exec.batch, classes = p->values[p->logits].dims.c;
+    size_t most = ab_plan_value_count(plan, p->logits);
+    for (int id = 0; id < p->n_values; id++)
+        if (decides(&p->values[id]) && ab_plan_value_count(plan, id) > most)
+            most = ab_plan_value_count(plan, id);
+    double *values = malloc(most * sizeof *values);
+    *d = (struct ab_decisions){0};
+    if (!values || !ab_decisions_alloc(p, batch, d)) {
+        free(values);
+        return ab_fail(err, AB_ERR_MEMORY, "out of memory for the decisions of an execution");
+    }
+    for (int id = 0; id < p->n_values; id++) {
+        if (!d->of[id]) continue;
+        ab_plan_peek(plan, id, values);
+        convert(p->values[id].decision, values, ab_plan_value_count(plan, id), d->of[id]);
+    }
+    ab_plan_peek(plan, p->logits, values);
+    for (int n = 0; n < batch; n++)
+        d->target[n] = targets[n] == AB_TARGET_TOP
+                           ? first_maximum(values + (size_t)n * (size_t)classes, classes)
+                           : targets[n];
+    free(values);
+    return AB_OK;
+}
+
+bool ab_decisions_differ(const struct ab_plan *plan, const struct ab_decisions *a,
+                         const struct ab_decisions *b)
+{
+    for (int id = 0; id < a->n_values; id++) {
+        if (!a->of[id] || !b->of[id]) continue;
+        const struct ab_value *v = &plan->program.values[id];
+        const size_t bytes = count_of(v, plan->exec.batch) * ab_decision_size(v);
+        if (memcmp(a->of[id], b->of[id], bytes) != 0) return true;
+    }
+    return memcmp(a->target, b->target, sizeof *a->target * (size_t)plan->exec.batch) != 0;
+}

@@ -1,0 +1,268 @@
+// SPDX-License-Identifier: Apache-2.0
+// Flips: decisions of a backend that the replayed reference would have made otherwise, and whether
+// rounding explains them.
+//
+// The replay has followed all decisions, so what an earlier flip did to later values is in it
+// already: each decision is held against its own operands as the backend had them, but for
+// rounding.
+#include "agree/referee.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* Bounds are computed for at most this many flips of a value, evenly spread, at about 10 us each:
+ * more come from bugs, which the spread finds as surely. */
+enum { MOST_CHECKED = 20000 };
+
+struct flip {
+    struct ab_unit unit;
+    uint16_t theirs; /* SWITCH: the tap that the backend chose */
+};
+
+struct flip_list {
+    struct flip *items;
+    size_t count, capacity;
+};
+
+struct finder {
+    struct ab_look look;
+    const struct ab_referee *referee;
+    const struct ab_program *program;
+    struct flip_list list;
+};
+
+static bool push(struct flip_list *l, struct flip f)
+{
+    if (l->count == l->capacity) {
+        const size_t wanted = l->capacity ? 2 * l->capacity : 256;
+        struct flip *more = realloc(l->items, wanted * sizeof *more);
+        if (!more) return false;
+        l->items = more;
+        l->capacity = wanted;
+    }
+    l->items[l->count++] = f;
+    return true;
+}
+
+static const struct ab_step *step_of(const struct finder *f, int id)
+{
+    return &f->program->steps[f->program->values[id].def];
+}
+
+/* ---- what the operands call for ---- */
+
+/* The pixel under tap k, and whether it is inside. */
+static bool tap(const struct ab_pool_shape *p, struct ab_unit window, int k, struct ab_unit *at)
+{
+    *at = (struct ab_unit){window.n, window.c, window.y * p->sh - p->pt + k / p->kw * p->dh,
+                           window.x * p->sw - p->pl + k % p->kw * p->dw};
+    return k < p->kh * p->kw && at->y >= 0 && at->y < p->ih && at->x >= 0 && at->x < p->iw;
+}
+
+static int winner(struct finder *f, const struct ab_step *s, struct ab_unit window)
+{
+    const struct ab_pool_shape *p = &f->referee->plan->exec.graph->nodes[s->node].pool;
+    int best = -1;
+    double top = 0;
+    for (int k = 0; k < p->kh * p->kw; k++) {
+        struct ab_unit at;
+        if (!tap(p, window, k, &at)) continue;
+        const double v = ab_look_at(&f->look, s->x, at);
+        if (best >= 0 && !(v > top)) continue;
+        best = k;
+        top = v;
+    }
+    return best < 0 ? 0 : best;
+}
+
+static double product(struct finder *f, const struct ab_step *s, struct ab_unit at)
+{
+    return ab_look_at(&f->look, s->a, at) * ab_look_at(&f->look, s->x, at);
+}
+
+static double threshold(struct finder *f, const struct ab_step *s, int n)
+{
+    return ab_look_at(&f->look, s->tau, (struct ab_unit){n, 0, 0, 0});
+}
+
+static int called_for(struct finder *f, int id, struct ab_unit at)
+{
+    const struct ab_step *s = step_of(f, id);
+    switch (f->program->values[id].decision) {
+    case AB_DECIDE_RELU: return ab_look_at(&f->look, s->x, at) > 0;
+    case AB_DECIDE_RECT:
+        return product(f, s, at) > threshold(f, s, at.n) && ab_look_at(&f->look, s->x, at) != 0;
+    default: return winner(f, s, at);
+    }
+}
+
+/* ---- finding and measuring ---- */
+
+static bool list_flips(struct finder *f, int id, const void *theirs)
+{
+    const struct ab_value *v = &f->program->values[id];
+    const uint8_t *bytes = theirs;
+    const uint16_t *switches = theirs;
+    size_t i = 0;
+    f->list.count = 0;
+    for (int n = 0; n < f->referee->batch; n++)
+        for (int c = 0; c < v->dims.c; c++)
+            for (int y = 0; y < v->dims.h; y++)
+                for (int x = 0; x < v->dims.w; x++, i++) {
+                    const struct ab_unit at = {n, c, y, x};
+                    const bool is_switch = v->decision == AB_DECIDE_SWITCH;
+                    const uint16_t chosen = is_switch ? switches[i] : bytes[i];
+                    if (called_for(f, id, at) == chosen) continue;
+                    if (!push(&f->list, (struct flip){at, chosen})) return false;
+                }
+    return true;
+}
+
+/* How far the decision was from the other side, and how far rounding reaches. */
+static void measure_relu(struct finder *f, const struct ab_step *s, struct ab_unit at,
+                         double *margin, double *bound)
+{
+    *margin = fabs(ab_look_at(&f->look, s->x, at));
+    *bound = ab_look_error(&f->look, s->x, at);
+}
+
+static void measure_rect(struct finder *f, const struct ab_step *s, struct ab_unit at,
+                         double *margin, double *bound)
+{
+    const double x = ab_look_at(&f->look, s->x, at), a = ab_look_at(&f->look, s->a, at);
+    const double ex = ab_look_error(&f->look, s->x, at), ea = ab_look_error(&f->look, s->a, at);
+    *margin = fabs(a * x - threshold(f, s, at.n));
+    *bound = fabs(a) * ex + fabs(x) * ea + 0x1p-24 * fabs(a * x);
+    if (fabs(x) <= ex) *margin = 0; /* kept or dropped, it is 0 but for rounding */
+}
+
+static void measure_switch(struct finder *f, const struct ab_step *s, const struct flip *flip,
+                           double *margin, double *bound)
+{
+    const struct ab_pool_shape *p = &f->referee->plan->exec.graph->nodes[s->node].pool;
+    struct ab_unit first, chosen;
+    *margin = INFINITY;
+    *bound = 0;
+    if (!tap(p, flip->unit, flip->theirs, &chosen)) return;
+    if (!tap(p, flip->unit, winner(f, s, flip->unit), &first)) return;
+    *margin = ab_look_at(&f->look, s->x, first) - ab_look_at(&f->look, s->x, chosen);
+    *bound = ab_look_error(&f->look, s->x, first) + ab_look_error(&f->look, s->x, chosen);
+}
+
+static void measure(struct finder *f, int id, const struct flip *flip, double *margin,
+                    double *bound)
+{
+    const struct ab_step *s = step_of(f, id);
+    switch (f->program->values[id].decision) {
+    case AB_DECIDE_RELU: measure_relu(f, s, flip->unit, margin, bound); break;
+    case AB_DECIDE_RECT: measure_rect(f, s, flip->unit, margin, bound); break;
+    default: measure_switch(f, s, flip, margin, bound); break;
+    }
+}
+
+static void note_illegal(struct ab_flips *flips, struct ab_unit unit, double margin, double bound)
+{
+    if (flips->illegal++ && margin - bound <= flips->margin - flips->bound) return;
+    flips->unit = unit;
+    flips->margin = margin;
+    flips->bound = bound;
+}
+
+/* RectGrad's threshold is an element of the image itself and errs as those near it do: the widest
+ * bound of the image's flips, each of which is near it, is added to each. */
+static double threshold_error(struct finder *f, int id, int n, size_t step)
+{
+    double widest = 0;
+    if (f->program->values[id].decision != AB_DECIDE_RECT) return 0;
+    for (size_t i = 0; i < f->list.count; i += step) {
+        double margin, bound;
+        if (f->list.items[i].unit.n != n) continue;
+        measure(f, id, &f->list.items[i], &margin, &bound);
+        widest = fmax(widest, bound);
+    }
+    return widest;
+}
+
+static void check_value(struct finder *f, int id, struct ab_flips *flips)
+{
+    const size_t step = 1 + f->list.count / MOST_CHECKED;
+    double widest = 0;
+    int image = -1;
+    flips->count = (long)f->list.count;
+    for (size_t i = 0; i < f->list.count; i += step) {
+        const struct flip *flip = &f->list.items[i];
+        double margin, bound;
+        if (flip->unit.n != image) {
+            image = flip->unit.n;
+            widest = threshold_error(f, id, image, step);
+        }
+        measure(f, id, flip, &margin, &bound);
+        if (!(margin <= bound + widest)) note_illegal(flips, flip->unit, margin, bound + widest);
+    }
+}
+
+static void check_targets(struct finder *f, const struct ab_decisions *theirs,
+                          struct ab_flips *flips)
+{
+    const int logits = f->program->logits, classes = f->program->values[logits].dims.c;
+    for (int n = 0; n < f->referee->batch; n++) {
+        struct ab_unit best = {n, 0, 0, 0};
+        const struct ab_unit chosen = {n, theirs->target[n], 0, 0};
+        if (f->referee->targets[n] != AB_TARGET_TOP) continue;
+        for (int c = 1; c < classes; c++) {
+            const struct ab_unit at = {n, c, 0, 0};
+            if (ab_look_at(&f->look, logits, at) > ab_look_at(&f->look, logits, best)) best = at;
+        }
+        if (best.c == chosen.c) continue;
+        const double margin =
+            ab_look_at(&f->look, logits, best) - ab_look_at(&f->look, logits, chosen);
+        const double bound =
+            ab_look_error(&f->look, logits, best) + ab_look_error(&f->look, logits, chosen);
+        flips->count++;
+        if (!(margin <= bound)) note_illegal(flips, chosen, margin, bound);
+    }
+}
+
+enum ab_status ab_flips_find(const struct ab_referee *referee, const struct ab_decisions *theirs,
+                             struct ab_flips *flips, struct ab_error *err)
+{
+    const struct ab_program *p = &referee->plan->program;
+    struct finder f = {.referee = referee, .program = p};
+    bool whole = ab_look_open(&f.look, referee->plan);
+    for (int id = 0; id <= p->n_values; id++) flips[id] = (struct ab_flips){0};
+    for (int id = 0; whole && id < p->n_values; id++) {
+        if (!theirs->of[id] || p->values[id].decision == AB_DECIDE_NOTHING) continue;
+        whole = list_flips(&f, id, theirs->of[id]);
+        if (whole) check_value(&f, id, &flips[id]);
+        ab_look_drop(&f.look);
+    }
+    if (whole) check_targets(&f, theirs, &flips[p->n_values]);
+    whole = whole && !f.look.failed;
+    ab_look_close(&f.look);
+    free(f.list.items);
+    return whole ? AB_OK
+                 : ab_fail(err, AB_ERR_MEMORY, "out of memory for comparing decisions of layers");
+}
+
+void ab_flips_describe(const struct ab_referee *referee, int id, const struct ab_flips *flips,
+                       char *text, size_t size)
+{
+    const struct ab_plan *plan = referee->plan;
+    const struct ab_program *p = &plan->program;
+    if (id == p->n_values) {
+        snprintf(text, size,
+                 "class %d taken as top of image %d: %.3g below the top, rounding explains %.3g",
+                 flips->unit.c, flips->unit.n, flips->margin, flips->bound);
+        return;
+    }
+    static const char *const kinds[] = {"", "ReLU", "RectGrad threshold", "max-pool winner"};
+    const struct ab_value *v = &p->values[id];
+    const struct ab_step *s = &p->steps[v->def];
+    const int node = v->node >= 0 ? v->node : s->a >= 0 ? p->values[s->a].node : -1;
+    snprintf(text, size,
+             "%s flipped at '%.40s' n=%d c=%d y=%d x=%d: off by %.3g, rounding explains %.3g",
+             kinds[v->decision], node >= 0 ? plan->exec.graph->nodes[node].name : "?",
+             flips->unit.n, flips->unit.c, flips->unit.y, flips->unit.x, flips->margin,
+             flips->bound);
+}

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+// Inside the referee: decisions of an execution, the rounding error that a unit can have, flips.
+#ifndef AB_REFEREE_H
+#define AB_REFEREE_H
+
+#include "agree/agree.h"
+
+/* The decisions of one execution: per value id, as ab_plan_force takes them, or NULL where the
+ * value is no decision or does not exist in that backend; and the class that each image's seed
+ * was put at. */
+struct ab_decisions {
+    int n_values;
+    void **of;
+    int *target; /* [batch] */
+};
+
+struct ab_referee {
+    struct ab_method *methods;
+    int n_methods, batch;
+    struct ab_dims dims;
+    float *input;
+    int *targets; /* [batch], AB_TARGET_TOP where the caller asked for that */
+    struct ab_plan *plan;
+    struct ab_decisions own;
+    double *maps;  /* [method][batch][c][h][w] */
+    bool *depends; /* [method][value id]: the method's map is computed from it */
+};
+
+size_t ab_referee_map_count(const struct ab_referee *referee); /* doubles of one method's maps */
+
+/* ---- decisions.c ---- */
+
+bool ab_decisions_alloc(const struct ab_program *program, int batch, struct ab_decisions *d);
+void ab_decisions_free(struct ab_decisions *d);
+/* Bytes of one decision: 1, or 2 for switches. */
+size_t ab_decision_size(const struct ab_value *value);
+/* Reads what `plan` decided in its last execution, for which `targets` were asked. On failure d is
+ * empty. */
+enum ab_status ab_decisions_read(const struct ab_plan *plan, const int *targets,
+                                 struct ab_decisions *d, struct ab_error *err);
+/* Whether any decision that both have differs. */
+bool ab_decisions_differ(const struct ab_plan *plan, const struct ab_decisions *a,
+                         const struct ab_decisions *b);
+
+/* ---- bounds.c ---- */
+
+struct ab_unit {
+    int n, c, y, x;
+};
+
+/* Looks at the values of a reference plan's last execution; each is exported when first asked for.
+ */
+struct ab_look {
+    const struct ab_plan *plan;
+    double **data; /* by value id */
+    int *depth;    /* by value id: linear layers in a row that rounding has passed through */
+    bool failed;   /* out of memory: everything reads as 0 */
+};
+bool ab_look_open(struct ab_look *look, const struct ab_plan *plan);
+void ab_look_close(struct ab_look *look);
+/* Forgets the exported values: they are as large as the plan. */
+void ab_look_drop(struct ab_look *look);
+double ab_look_at(struct ab_look *look, int id, struct ab_unit u);
+/* What rounding to float, all the way from the image, can do to one element: docs/numerics.md. */
+double ab_look_error(struct ab_look *look, int id, struct ab_unit u);
+
+/* ---- flips.c ---- */
+
+/* How the decisions of one value differ from those its operands in the replayed execution call for.
+ */
+struct ab_flips {
+    long count, illegal;
+    struct ab_unit unit; /* the worst illegal one */
+    double margin, bound;
+};
+/* flips: [n_values + 1], the last for the choice of the target; `theirs` were forced upon the last
+ * execution of referee->plan. */
+enum ab_status ab_flips_find(const struct ab_referee *referee, const struct ab_decisions *theirs,
+                             struct ab_flips *flips, struct ab_error *err);
+/* One line on the worst illegal flip of value id (n_values: of the target). */
+void ab_flips_describe(const struct ab_referee *referee, int id, const struct ab_flips *flips,
+                       char *text, size_t size);
+
+/* ---- cache.c ---- */
+
+/* Fills referee->maps and ->own from the entry for these methods, images and targets; false if
+ * there is none, or none that is whole. */
+bool ab_cache_load(struct ab_referee *referee, const char *dir, uint64_t hash);
+/* Writes the entry; a cache that cannot be written costs time only, so nothing is reported. */
+void ab_cache_save(const struct ab_referee *referee, const char *dir, uint64_t hash);
+
+#endif
