@@ -316,13 +316,17 @@ TEST(signs)
     int some = ab_build_concat(&b, "some", mixed, 2), all = ab_build_concat(&b, "all", same, 2);
     int sum = ab_build_add(&b, "sum", some, all);
     int positive = ab_build_add(&b, "positive", all, all);
-    int join[] = {sum, positive};
+    CHECK(ab_graph_add(b.graph, AB_NODE_PAD, "pad", &positive, 1), "memory");
+    int pad = b.graph->n_nodes - 1; /* by nothing */
+    CHECK(ab_infer_node(b.graph, pad, &err) == AB_OK, "%s", err.text);
+    int again = ab_build_conv(&b, "again", pad, 6, 1, 1, 0, 1, true);
+    int join[] = {sum, again};
     int out = ab_build_flatten(&b, "out", ab_build_concat(&b, "join", join, 2));
     CHECK(ab_graph_finish(b.graph, out, &err) == AB_OK, "%s", err.text);
-    static const char *const nonneg[] = {"relu", "avg", "all", "positive"};
-    static const char *const any[] = {"input", "conv", "some", "sum", "join", "out"};
-    for (int i = 0; i < 4; i++) CHECK(named(b.graph, nonneg[i])->nonneg, "%s", nonneg[i]);
-    for (int i = 0; i < 6; i++) CHECK(!named(b.graph, any[i])->nonneg, "%s", any[i]);
+    static const char *const nonneg[] = {"relu", "avg", "all", "positive", "pad"};
+    static const char *const any[] = {"input", "conv", "some", "sum", "again", "join", "out"};
+    for (int i = 0; i < 5; i++) CHECK(named(b.graph, nonneg[i])->nonneg, "%s", nonneg[i]);
+    for (int i = 0; i < 7; i++) CHECK(!named(b.graph, any[i])->nonneg, "%s", any[i]);
     ab_graph_destroy(&b.graph);
 }
 

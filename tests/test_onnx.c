@@ -210,6 +210,15 @@ TEST(pools)
     CHECK(b->oh == 4 && b->pb == 1 && b->pt == 0 && b->include_pad && b->sh == 1, "same");
     CHECK(node(g, "MaxPool.f")->dims.h == 2, "dilated");
     ab_graph_destroy(&g);
+    m = model_new(2, 7, 7);
+    attr_ints(&m, "kernel_shape", 2, 3, 3);
+    attr_ints(&m, "pads", 4, 1, 1, 1, 1);
+    add_node(&m, "AveragePool", "x", "f");
+    flatten_end(&m);
+    g = loaded(&m);
+    const struct ab_pool_shape *f = &node(g, "AveragePool.f")->pool;
+    CHECK(!f->include_pad && f->oh == 7, "padding does not count by default");
+    ab_graph_destroy(&g);
 }
 
 TEST(global_means)
@@ -321,6 +330,12 @@ TEST(run_time_shapes)
             refused(&m, AB_ERR_UNSUPPORTED, "does not fit 3x4x4");
         }
     }
+    m = (struct model){.opset = 13}; /* a fixed batch of 4: {1, -1} would join the images */
+    add_input(&m, "x", 4, 3, 4, 4);
+    add_output(&m, "y", 2);
+    add_ints(&m, "to", 2, (const int64_t[]){1, -1});
+    add_node(&m, "Reshape", "x to", "y");
+    refused(&m, AB_ERR_UNSUPPORTED, "does not fit 3x4x4");
     m = model_new(3, 4, 4);
     add_ints(&m, "to", 4, (const int64_t[]){-1, 0, 4, 4});
     add_node(&m, "Reshape", "x to", "f");

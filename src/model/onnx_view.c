@@ -102,7 +102,8 @@ enum ab_status ab_onnx_flatten_op(struct ab_onnx_reader *r)
 }
 
 /* Resolves 0 (as in the input) and -1 (what remains) in the target shape, per sample: dims[1..n). A
- * first dimension of 0, -1, 1 or the batch size stands for the batch. */
+ * first dimension of 0, -1 or the batch size (any number where that is symbolic: exporters freeze
+ * it) stands for the batch. */
 static bool resolve(const struct ab_onnx_reader *r, const struct ab_onnx_value *in, int64_t *t,
                     int n)
 {
@@ -110,7 +111,7 @@ static bool resolve(const struct ab_onnx_reader *r, const struct ab_onnx_value *
     const int64_t have[4] = {0, d.c, d.h, d.w};
     int64_t total = (int64_t)d.c * d.h * d.w, product = 1;
     bool batch = t[0] == AB_ONNX_BATCH || (t[0] == 0 && ab_onnx_int(r, "allowzero", 0) == 0) ||
-                 (t[0] > 0 && (r->batch == 0 || t[0] == r->batch || t[0] == 1));
+                 (t[0] > 0 && (r->batch == 0 || t[0] == r->batch));
     if (n < 2 || n > 4 || (!batch && t[0] != -1)) return false;
     int open = t[0] == -1 ? 0 : -1;
     for (int i = 1; i < n; i++) {
