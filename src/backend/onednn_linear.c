@@ -336,12 +336,31 @@ static double work_of(const struct ab_onednn *o, const struct ab_step *s)
     return (double)node->wei_count * pixels * o->exec->batch;
 }
 
+static struct ab_onednn_work describe(const struct ab_onednn *o, const struct ab_step *s)
+{
+    const struct ab_node *node = &o->exec->graph->nodes[s->node];
+    return (struct ab_onednn_work){.op = s->op,
+                                   .pass = s->pass,
+                                   .kind = s->kind,
+                                   .add = s->add >= 0,
+                                   .bias = s->bias != AB_B_NONE,
+                                   .batch = o->exec->batch,
+                                   .threads = o->exec->threads,
+                                   .channels = node->dims.c,
+                                   .wei_count = node->wei_count,
+                                   .conv = node->conv,
+                                   .x = o->values[s->x]->md};
+}
+
 /* The fastest candidate, made; false if there is none. */
 static bool choose(struct ab_onednn *o, const struct ab_step *s, struct ab_onednn_candidate *best)
 {
     const int before = chosen_before(o, s);
     if (before >= 0 && make_candidate(o, s, before, best)) return true;
     const bool measure = work_of(o, s) >= tiny;
+    const struct ab_onednn_work work = describe(o, s);
+    const int known = measure ? ab_onednn_recall(&work) : -1;
+    if (known >= 0 && make_candidate(o, s, known, best)) return true;
     double best_ns = INFINITY;
     for (int i = 0; i < CHOICES && !o->status; i++) {
         struct ab_onednn_candidate c;
@@ -360,6 +379,7 @@ static bool choose(struct ab_onednn *o, const struct ab_step *s, struct ab_onedn
             best_ns = ns;
         }
     }
+    if (best->pd && measure && !o->status) ab_onednn_remember(&work, best->variant);
     return best->pd && !o->status;
 }
 

@@ -42,4 +42,19 @@ int ab_onednn_roles(const struct ab_step *s, const struct ab_onednn_candidate *c
 double ab_onednn_time(struct ab_onednn *o, const struct ab_step *s,
                       const struct ab_onednn_candidate *c, double best);
 
+/* onednn_memo.c: the winners of measurements, by what decides them, for the life of the process and
+ * for all threads. x: the format of the operand, borrowed. */
+struct ab_onednn_work {
+    enum ab_op op;
+    enum ab_pass pass;
+    enum ab_pointwise_kind kind;
+    bool add, bias;
+    int batch, threads, channels;
+    size_t wei_count;
+    struct ab_conv2d_shape conv;
+    const ab_md *x;
+};
+int ab_onednn_recall(const struct ab_onednn_work *work); /* the variant, or -1 */
+void ab_onednn_remember(const struct ab_onednn_work *work, int variant);
+
 #endif
