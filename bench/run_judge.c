@@ -82,9 +82,14 @@ static enum ab_status execute_joint(const struct ab_run *run, struct ab_setting 
                                     const struct subset *set, int b, struct ab_plan **plan,
                                     struct ab_error *err)
 {
+    /* oneDNN's choice of algorithms, and so its bits, depend on the number of threads: the one that
+     * is timed first. Elsewhere they do not, and all cores help. */
+    bool fixed = !strcmp(run->backends[b], "onednn");
+    const struct ab_counts *threads = &run->settings->threads;
+    int timed = threads->count ? threads->items[0] : 1;
     struct ab_plan_options options = {.backend = run->backends[b],
                                       .batch = s->batch,
-                                      .threads = run->machine.cores,
+                                      .threads = fixed ? timed : run->machine.cores,
                                       .retain = true};
     float **maps = calloc((size_t)set->count, sizeof *maps);
     if (!maps) return ab_fail(err, AB_ERR_MEMORY, "out of memory for maps");
