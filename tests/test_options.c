@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+// Option tables: every kind of value, both ways of writing it, and what is told about bad ones.
+#include "../bench/command.h"
+#include "support.h"
+
+#include <string.h>
+
+struct settings {
+    bool flag;
+    const char *text;
+    struct ab_words list, specs;
+    struct ab_counts counts;
+    long count;
+    double time;
+};
+#define FIELD(name) offsetof(struct settings, name)
+static const struct ab_option options[] = {
+    {"flag", NULL, "", AB_OPTION_FLAG, FIELD(flag)},
+    {"text", "T", "", AB_OPTION_TEXT, FIELD(text)},
+    {"list", "L", "", AB_OPTION_LIST, FIELD(list)},
+    {"method", "S", "", AB_OPTION_METHODS, FIELD(specs)},
+    {"threads", "N", "", AB_OPTION_COUNTS, FIELD(counts)},
+    {"count", "N", "", AB_OPTION_COUNT, FIELD(count)},
+    {"time", "T", "", AB_OPTION_SECONDS, FIELD(time)},
+};
+static const struct ab_command command = {.name = "test",
+                                          .options = options,
+                                          .n_options = sizeof options / sizeof *options,
+                                          .benchmark_flags = true};
+
+static bool parse(struct settings *s, struct ab_error *err, int count, const char *const *words)
+{
+    char *argv[16] = {(char *)"test"};
+    for (int i = 0; i < count; i++) argv[i + 1] = (char *)words[i];
+    int argc = count + 1;
+    *s = (struct settings){0};
+    return ab_options_parse(&command, &argc, argv, s, err);
+}
+#define PARSE(s, err, ...)                                                                         \
+    parse(s, err, (int)(sizeof((const char *[]){__VA_ARGS__}) / sizeof(char *)),                   \
+          (const char *[]){__VA_ARGS__})
+
+TEST(all_kinds)
+{
+    struct settings s;
+    struct ab_error err;
+    CHECK(PARSE(&s, &err, "--flag", "--text", "a b", "--list=x,y", "--list", "z", "--threads",
+                "1,2,4", "--count=0", "--time", "500ms"),
+          "%s", err.text);
+    CHECK(s.flag && !strcmp(s.text, "a b") && s.list.count == 3 && s.counts.count == 3 &&
+              s.counts.items[2] == 4 && s.time == 0.5,
+          "values");
+    CHECK(!strcmp(s.list.items[2], "z"), "%s", s.list.items[2]);
+    ab_options_free(&command, &s);
+}
+
+TEST(method_specs_keep_their_commas)
+{
+    struct settings s;
+    struct ab_error err;
+    CHECK(PARSE(&s, &err, "--method", "gradient,lrp-alpha-beta:alpha=2,beta=1,dtd:low=0,rectgrad"),
+          "%s", err.text);
+    static const char *const specs[] = {"gradient", "lrp-alpha-beta:alpha=2,beta=1", "dtd:low=0",
+                                        "rectgrad"};
+    CHECK(s.specs.count == 4, "%d", s.specs.count);
+    for (int i = 0; i < 4; i++) CHECK(!strcmp(s.specs.items[i], specs[i]), "%s", s.specs.items[i]);
+    ab_options_free(&command, &s);
+}
+
+TEST(bad_ones)
+{
+    static const char *const bad[][3] = {
+        {"--txet", "x", "--text"},        {"--text", NULL, "no value"},
+        {"--text=", NULL, "--text"},      {"--threads", "0", "counts"},
+        {"--threads", "1,,2", "counts"},  {"--threads", "-1", "counts"},
+        {"--threads", "2x", "counts"},    {"--count", "1.5", "whole"},
+        {"--time", "soon", "duration"},   {"--time", "-1", "duration"},
+        {"--time", "nan", "duration"},    {"--flag=yes", NULL, "no value"},
+        {"stray", NULL, "not an option"}, {"--list", ",", "commas"},
+        {"--", NULL, "unknown"},          {"-x", NULL, "not an option"},
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        struct settings s;
+        struct ab_error err = {""};
+        context("%s %s", bad[i][0], bad[i][1] ? bad[i][1] : "");
+        CHECK(!parse(&s, &err, bad[i][1] ? 2 : 1, bad[i]), "accepted");
+        CHECK(strstr(err.text, bad[i][2]) && !strchr(err.text, '\n'), "said: %s", err.text);
+        ab_options_free(&command, &s);
+    }
+}
+
+TEST(benchmark_flags_stay)
+{
+    char *argv[] = {(char *)"test", (char *)"--benchmark_filter=x", (char *)"--flag", NULL};
+    int argc = 3;
+    struct settings s = {0};
+    struct ab_error err;
+    CHECK(ab_options_parse(&command, &argc, argv, &s, &err), "%s", err.text);
+    CHECK(argc == 2 && s.flag && strstr(argv[1], "filter"), "argc %d", argc);
+}
+
+TEST(durations)
+{
+    double t;
+    CHECK(ab_parse_seconds("2", &t) && t == 2, "2");
+    CHECK(ab_parse_seconds("1.5s", &t) && t == 1.5, "1.5s");
+    CHECK(ab_parse_seconds("2m", &t) && t == 120, "2m");
+    CHECK(!ab_parse_seconds("2 s", &t) && !ab_parse_seconds("", &t) && !ab_parse_seconds("inf", &t),
+          "nonsense");
+}
+
+static const struct test_case cases[] = {CASE(all_kinds), CASE(method_specs_keep_their_commas),
+                                         CASE(bad_ones), CASE(benchmark_flags_stay),
+                                         CASE(durations)};
+TEST_MAIN("options", cases)
