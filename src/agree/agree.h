@@ -4,7 +4,9 @@
 // Rounding can flip a discrete decision (a ReLU gate at z ~ 0, a max-pool tie, RectGrad's
 // threshold); one flip changes a map by far more than rounding does, and either branch is right. So
 // the referee compares decisions first; where they differ, each flip must be within rounding of its
-// threshold, and the reference is run again with the backend's own decisions. What remains is
+// threshold, and the reference is run again with the backend's own decisions. Quotients are no
+// better where the denominator is as small as its own rounding error: there the replay adopts the
+// backend's denominators, each of which must be within rounding of the reference's. What remains is
 // arithmetic error, judged against the limits of the method's class (docs/numerics.md).
 #ifndef AB_AGREE_H
 #define AB_AGREE_H
@@ -35,7 +37,8 @@ struct ab_agreement {
     double pearson, spearman, iou1, iou5, ssim; /* over the sums of all channels */
     double err_over_bound; /* the worst metric as a multiple of its limit: <= 1 agrees */
     long flips;            /* decisions that differ from the reference's own and were replayed */
-    long illegal_flips;    /* of these, those that rounding cannot explain */
+    long adopted;          /* denominators near zero that the replay took from the backend */
+    long illegal_flips;    /* of both, those that rounding cannot explain */
 };
 
 /* Compares maps [n][c][h][w]; a reference that is constant or zero gives mistrusted, a non-finite

@@ -12,8 +12,9 @@
 
 #include "base/outfile.h"
 
-#define MAGIC UINT64_C(0x3146455242413031) /* "10ABREF1": the last digit is the format's version   \
-                                            */
+#define MAGIC                                                                                      \
+    UINT64_C(0x3146455242413031) /* "10ABREF1": the last digit is the format's version             \
+                                  */
 
 struct header {
     uint64_t magic, hash, bytes, checksum;

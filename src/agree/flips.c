@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Flips: decisions of a backend that the replayed reference would have made otherwise, and whether
-// rounding explains them.
+// rounding explains them and the denominators that were adopted.
 //
 // The replay has followed all decisions, so what an earlier flip did to later values is in it
 // already: each decision is held against its own operands as the backend had them, but for
@@ -161,9 +161,11 @@ static void measure(struct finder *f, int id, const struct flip *flip, double *m
     }
 }
 
-static void note_illegal(struct ab_flips *flips, struct ab_unit unit, double margin, double bound)
+static void note_illegal(struct ab_flips *flips, const char *what, struct ab_unit unit,
+                         double margin, double bound)
 {
     if (flips->illegal++ && margin - bound <= flips->margin - flips->bound) return;
+    flips->what = what;
     flips->unit = unit;
     flips->margin = margin;
     flips->bound = bound;
@@ -184,6 +186,11 @@ static double threshold_error(struct finder *f, int id, int n, size_t step)
     return widest;
 }
 
+static const char *const kinds[] = {[AB_DECIDE_NOTHING] = "value",
+                                    [AB_DECIDE_RELU] = "ReLU gate",
+                                    [AB_DECIDE_RECT] = "RectGrad threshold",
+                                    [AB_DECIDE_SWITCH] = "max-pool winner"};
+
 static void check_value(struct finder *f, int id, struct ab_flips *flips)
 {
     const size_t step = 1 + f->list.count / MOST_CHECKED;
@@ -198,7 +205,26 @@ static void check_value(struct finder *f, int id, struct ab_flips *flips)
             widest = threshold_error(f, id, image, step);
         }
         measure(f, id, flip, &margin, &bound);
-        if (!(margin <= bound + widest)) note_illegal(flips, flip->unit, margin, bound + widest);
+        if (!(margin <= bound + widest))
+            note_illegal(flips, kinds[f->program->values[id].decision], flip->unit, margin,
+                         bound + widest);
+    }
+}
+
+static void check_adopted(struct finder *f, int id, const struct ab_adoption *adoption,
+                          struct ab_flips *flips)
+{
+    const struct ab_dims d = f->program->values[id].dims;
+    const size_t w = (size_t)d.w, h = (size_t)d.h, c = (size_t)d.c;
+    const size_t step = 1 + adoption->count[id] / MOST_CHECKED;
+    flips->adopted = (long)adoption->count[id];
+    for (size_t i = 0; i < adoption->count[id]; i += step) {
+        const struct ab_adopted *a = &adoption->of[id][i];
+        const size_t row = a->index / w, plane = row / h;
+        const struct ab_unit at = {(int)(plane / c), (int)(plane % c), (int)(row % h),
+                                   (int)(a->index % w)};
+        const double margin = fabs(a->value - a->own), bound = ab_look_error(&f->look, id, at);
+        if (!(margin <= bound)) note_illegal(flips, "denominator", at, margin, bound);
     }
 }
 
@@ -220,21 +246,24 @@ static void check_targets(struct finder *f, const struct ab_decisions *theirs,
         const double bound =
             ab_look_error(&f->look, logits, best) + ab_look_error(&f->look, logits, chosen);
         flips->count++;
-        if (!(margin <= bound)) note_illegal(flips, chosen, margin, bound);
+        if (!(margin <= bound)) note_illegal(flips, "top class", chosen, margin, bound);
     }
 }
 
 enum ab_status ab_flips_find(const struct ab_referee *referee, const struct ab_decisions *theirs,
-                             struct ab_flips *flips, struct ab_error *err)
+                             const struct ab_adoption *adoption, struct ab_flips *flips,
+                             struct ab_error *err)
 {
     const struct ab_program *p = &referee->plan->program;
     struct finder f = {.referee = referee, .program = p};
     bool whole = ab_look_open(&f.look, referee->plan);
     for (int id = 0; id <= p->n_values; id++) flips[id] = (struct ab_flips){0};
     for (int id = 0; whole && id < p->n_values; id++) {
-        if (!theirs->of[id] || p->values[id].decision == AB_DECIDE_NOTHING) continue;
-        whole = list_flips(&f, id, theirs->of[id]);
-        if (whole) check_value(&f, id, &flips[id]);
+        if (theirs->of[id]) {
+            whole = list_flips(&f, id, theirs->of[id]);
+            if (whole) check_value(&f, id, &flips[id]);
+        }
+        if (whole && adoption->count[id]) check_adopted(&f, id, adoption, &flips[id]);
         ab_look_drop(&f.look);
     }
     if (whole) check_targets(&f, theirs, &flips[p->n_values]);
@@ -250,19 +279,10 @@ void ab_flips_describe(const struct ab_referee *referee, int id, const struct ab
 {
     const struct ab_plan *plan = referee->plan;
     const struct ab_program *p = &plan->program;
-    if (id == p->n_values) {
-        snprintf(text, size,
-                 "class %d taken as top of image %d: %.3g below the top, rounding explains %.3g",
-                 flips->unit.c, flips->unit.n, flips->margin, flips->bound);
-        return;
-    }
-    static const char *const kinds[] = {"", "ReLU", "RectGrad threshold", "max-pool winner"};
-    const struct ab_value *v = &p->values[id];
+    const struct ab_value *v = &p->values[id == p->n_values ? p->logits : id];
     const struct ab_step *s = &p->steps[v->def];
-    const int node = v->node >= 0 ? v->node : s->a >= 0 ? p->values[s->a].node : -1;
-    snprintf(text, size,
-             "%s flipped at '%.40s' n=%d c=%d y=%d x=%d: off by %.3g, rounding explains %.3g",
-             kinds[v->decision], node >= 0 ? plan->exec.graph->nodes[node].name : "?",
-             flips->unit.n, flips->unit.c, flips->unit.y, flips->unit.x, flips->margin,
-             flips->bound);
+    const int node = v->node >= 0 ? v->node : s->a >= 0 ? p->values[s->a].node : s->node;
+    snprintf(text, size, "%s at '%.40s' n=%d c=%d y=%d x=%d: off by %.3g, rounding explains %.3g",
+             flips->what, node >= 0 ? plan->exec.graph->nodes[node].name : "?", flips->unit.n,
+             flips->unit.c, flips->unit.y, flips->unit.x, flips->margin, flips->bound);
 }

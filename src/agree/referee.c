@@ -138,6 +138,7 @@ void ab_referee_destroy(struct ab_referee **referee)
 struct trial {
     const struct ab_plan *plan;
     struct ab_decisions theirs;
+    struct ab_adoption adoption;
     struct ab_flips *flips; /* [n_values + 1] */
     double *maps;           /* of the replay, as referee->maps; NULL: nothing to replay */
 };
@@ -155,19 +156,24 @@ static bool same_program(const struct ab_referee *r, const struct ab_plan *plan)
     return true;
 }
 
-/* Runs the reference again with the decisions of the plan under judgement. */
+/* Runs the reference again with the decisions, and the denominators near zero, of the plan under
+ * judgement. */
 static enum ab_status replay(const struct ab_referee *r, struct trial *t, struct ab_error *err)
 {
     const size_t count = ab_referee_map_count(r) * (size_t)r->n_methods;
     t->maps = malloc(sizeof *t->maps * count);
     if (!t->maps) return ab_fail(err, AB_ERR_MEMORY, "out of memory for replayed maps");
     ab_plan_force(r->plan, (const void *const *)t->theirs.of);
+    r->plan->exec.adopted = t->adoption.of;
+    r->plan->exec.n_adopted = t->adoption.count;
     const enum ab_status status =
         ab_plan_execute(r->plan, r->input, t->theirs.target, NULL, NULL, err);
     ab_plan_force(r->plan, NULL);
+    r->plan->exec.adopted = NULL;
+    r->plan->exec.n_adopted = NULL;
     if (status) return status;
     peek_maps(r, t->maps);
-    return ab_flips_find(r, &t->theirs, t->flips, err);
+    return ab_flips_find(r, &t->theirs, &t->adoption, t->flips, err);
 }
 
 /* Adds up the flips that method m depends on; an illegal one settles the verdict. */
@@ -180,6 +186,7 @@ static void count_flips(const struct ab_referee *r, const struct trial *t, int m
         const struct ab_flips *f = &t->flips[id];
         if (id < n_values ? !depends[id] : !depends[r->plan->program.logits]) continue;
         result->flips += f->count;
+        result->adopted += f->adopted;
         if (f->illegal && !result->illegal_flips)
             ab_flips_describe(r, id, f, result->why, sizeof result->why);
         result->illegal_flips += f->illegal;
@@ -205,6 +212,26 @@ static enum ab_status compare(const struct ab_referee *r, const struct trial *t,
     return AB_OK;
 }
 
+static bool all_agree(const struct ab_referee *r, const struct ab_agreement *results)
+{
+    for (int m = 0; m < r->n_methods; m++)
+        if (results[m].verdict == AB_DISAGREE) return false;
+    return true;
+}
+
+/* Without a differing decision the reference's own maps are the first to compare with; should a
+ * method disagree with them for its denominators' sake, a replay can tell. */
+static enum ab_status try_plan(const struct ab_referee *r, struct trial *t,
+                               struct ab_agreement *results, struct ab_error *err)
+{
+    const bool differ = ab_decisions_differ(r->plan, &r->own, &t->theirs);
+    enum ab_status status = differ ? AB_OK : compare(r, t, results, err);
+    if (status || (!differ && all_agree(r, results))) return status;
+    status = ab_adoption_find(t->plan, &r->plan->program, &t->adoption, err);
+    if (!status) status = replay(r, t, err);
+    return status ? status : compare(r, t, results, err);
+}
+
 enum ab_status ab_referee_judge(struct ab_referee *referee, const struct ab_plan *plan,
                                 struct ab_agreement *results, struct ab_error *err)
 {
@@ -216,11 +243,10 @@ enum ab_status ab_referee_judge(struct ab_referee *referee, const struct ab_plan
     enum ab_status status = ab_decisions_read(plan, referee->targets, &t.theirs, err);
     if (status) return status;
     t.flips = calloc((size_t)n_values + 1, sizeof *t.flips);
-    if (!t.flips) status = ab_fail(err, AB_ERR_MEMORY, "out of memory for comparing decisions");
-    if (!status && ab_decisions_differ(referee->plan, &referee->own, &t.theirs))
-        status = replay(referee, &t, err);
-    if (!status) status = compare(referee, &t, results, err);
+    status = t.flips ? try_plan(referee, &t, results, err)
+                     : ab_fail(err, AB_ERR_MEMORY, "out of memory for comparing decisions");
     ab_decisions_free(&t.theirs);
+    ab_adoption_free(&t.adoption);
     free(t.flips);
     free(t.maps);
     return status;

@@ -42,6 +42,21 @@ enum ab_status ab_decisions_read(const struct ab_plan *plan, const int *targets,
 bool ab_decisions_differ(const struct ab_plan *plan, const struct ab_decisions *a,
                          const struct ab_decisions *b);
 
+/* ---- adopt.c ---- */
+
+/* Elements of denominators that are too near zero for rounding to leave a quotient, by value id. */
+struct ab_adoption {
+    int n_values;
+    struct ab_adopted **of;
+    size_t *count;
+};
+
+/* Lists those of the last execution of `plan`, under judgement, for the divisions of `program`, the
+ * reference's. On failure `a` is empty. */
+enum ab_status ab_adoption_find(const struct ab_plan *plan, const struct ab_program *program,
+                                struct ab_adoption *a, struct ab_error *err);
+void ab_adoption_free(struct ab_adoption *a);
+
 /* ---- bounds.c ---- */
 
 struct ab_unit {
@@ -66,17 +81,19 @@ double ab_look_error(struct ab_look *look, int id, struct ab_unit u);
 
 /* ---- flips.c ---- */
 
-/* How the decisions of one value differ from those its operands in the replayed execution call for.
- */
+/* How the decisions of one value differ from those its operands in the replayed execution call for,
+ * and what was adopted of it. */
 struct ab_flips {
-    long count, illegal;
-    struct ab_unit unit; /* the worst illegal one */
+    long count, adopted, illegal;
+    const char *what; /* the worst illegal one: a decision or an adopted element */
+    struct ab_unit unit;
     double margin, bound;
 };
-/* flips: [n_values + 1], the last for the choice of the target; `theirs` were forced upon the last
- * execution of referee->plan. */
+/* flips: [n_values + 1], the last for the choice of the target; `theirs` and `adoption` were forced
+ * upon the last execution of referee->plan. */
 enum ab_status ab_flips_find(const struct ab_referee *referee, const struct ab_decisions *theirs,
-                             struct ab_flips *flips, struct ab_error *err);
+                             const struct ab_adoption *adoption, struct ab_flips *flips,
+                             struct ab_error *err);
 /* One line on the worst illegal flip of value id (n_values: of the target). */
 void ab_flips_describe(const struct ab_referee *referee, int id, const struct ab_flips *flips,
                        char *text, size_t size);

@@ -6,6 +6,13 @@
 
 #include "plan/program.h"
 
+/* Reference only: one element of a value, taken over instead of computed. `own` is what the
+ * reference had there. */
+struct ab_adopted {
+    size_t index; /* in [n][c][h][w] */
+    double value, own;
+};
+
 /* What a backend sees of a plan. Value v of the program lies at arena + values[v].offset. */
 struct ab_exec {
     const struct ab_graph *graph;
@@ -26,6 +33,9 @@ struct ab_exec {
      * its own. RELU and RECT: uint8 [n][c][h][w], 1 = kept. SWITCH: uint16 [n][c][oh][ow]. Set by
      * ab_plan_force. */
     const void *const *forced;
+    /* Reference only: elements to take over, by value id and in the order of index; NULL: none. */
+    struct ab_adopted *const *adopted;
+    const size_t *n_adopted; /* by value id */
 };
 
 struct ab_backend {

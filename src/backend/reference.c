@@ -183,6 +183,20 @@ void ab_reference_clear_halo(const struct ab_exec *exec, int id)
     }
 }
 
+static void adopt(const struct ab_exec *exec, int id)
+{
+    const struct ab_reference_map *m = ab_reference_map(exec, id);
+    const size_t w = (size_t)m->w, h = (size_t)m->h, c = (size_t)m->c;
+    for (size_t i = 0; i < exec->n_adopted[id]; i++) {
+        struct ab_adopted *a = &exec->adopted[id][i];
+        const size_t row = a->index / w, plane = row / h;
+        double *at = m->view.data + ab_reference_offset(m, (int)(plane / c), (int)(plane % c),
+                                                        (int)(row % h), (int)(a->index % w));
+        a->own = *at;
+        *at = a->value;
+    }
+}
+
 static enum ab_status reference_run(struct ab_exec *exec, const struct ab_step *step,
                                     struct ab_error *err)
 {
@@ -206,6 +220,7 @@ static enum ab_status reference_run(struct ab_exec *exec, const struct ab_step *
     }
     if (step->dst >= 0 && step->op != AB_OP_TAU && step->op != AB_OP_OUTPUT)
         ab_reference_clear_halo(exec, step->dst);
+    if (step->dst >= 0 && exec->adopted) adopt(exec, step->dst);
     return AB_OK;
 }
 
@@ -226,15 +241,18 @@ static void reference_peek(const struct ab_exec *exec, int id, double *out)
         return;
     }
     const uint16_t *switches = ab_reference_switches(m);
-    for (int n = 0; n < exec->batch; n++)
-        for (int c = 0; c < m->c; c++)
-            for (int y = 0; y < m->h; y++) {
-                const ptrdiff_t row = ab_reference_offset(m, n, c, y, 0);
-                for (int x = 0; x < m->w; x++) {
-                    const ptrdiff_t at = row + (ptrdiff_t)x * AB_LANES;
-                    *out++ = v->dtype == AB_SWITCH ? switches[at] : m->view.data[at];
-                }
+    const int planes = exec->batch * m->c;
+#pragma omp parallel for num_threads(exec->threads) schedule(static) if (planes > 1)
+    for (int i = 0; i < planes; i++) {
+        double *to = out + (size_t)i * (size_t)m->h * (size_t)m->w;
+        for (int y = 0; y < m->h; y++) {
+            const ptrdiff_t row = ab_reference_offset(m, i / m->c, i % m->c, y, 0);
+            for (int x = 0; x < m->w; x++) {
+                const ptrdiff_t at = row + (ptrdiff_t)x * AB_LANES;
+                *to++ = v->dtype == AB_SWITCH ? switches[at] : m->view.data[at];
             }
+        }
+    }
 }
 
 static const char *reference_kernel(const struct ab_exec *exec, const struct ab_step *step)
