@@ -58,6 +58,11 @@ static enum ab_status choose_output(struct job *j, struct ab_error *err)
     if (special && j->folder)
         return ab_fail(err, AB_ERR_ARG, "--out %s: is a device; write F.npy, F.png or a folder",
                        out);
+    char parent[2048] = ".";
+    if (slash) snprintf(parent, sizeof parent, "%.*s", (int)(slash - out + 1), out);
+    if (!j->folder && !special && access(parent, W_OK | X_OK) != 0)
+        return ab_fail(err, AB_ERR_IO, "--out %s: cannot be written: %s; choose another place", out,
+                       strerror(errno));
     if (j->folder && !ab_is_folder(out) && mkdir(out, 0777) != 0)
         return ab_fail(err, AB_ERR_IO, "--out %s: cannot be made: %s; choose another place", out,
                        strerror(errno));
@@ -166,8 +171,8 @@ static enum ab_status explain_images(struct job *j, struct ab_error *err)
     for (int i = 0; i < j->images.count && status == AB_OK; i++) {
         status = ab_plan_execute(j->plan, j->images.data + (size_t)i * image, &j->target, j->maps,
                                  j->logits, err);
-        if (status == AB_OK) tell_class(j, i);
         if (status == AB_OK) status = write_image(j, i, err);
+        if (status == AB_OK) tell_class(j, i);
     }
     return status;
 }

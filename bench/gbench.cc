@@ -10,6 +10,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <memory>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -52,6 +53,8 @@ struct settings {
     int64_t iterations = 0;
 };
 settings chosen;
+// The library keeps pointers into its arguments.
+std::vector<std::string> flags;
 
 bool refuse(char *why, size_t size, const std::string &text)
 {
@@ -206,6 +209,8 @@ class forwarder : public benchmark::BenchmarkReporter
   public:
     forwarder(ab_gbench_report_fn report, void *user) : report_(report), user_(user)
     {
+        // What the library would say there, the caller sees in what ab_gbench_run returns.
+        SetErrorStream(&ignored_);
         if (chosen.format == "json") printer_.reset(new benchmark::JSONReporter);
         if (chosen.format == "console")
             printer_.reset(new benchmark::ConsoleReporter(benchmark::ConsoleReporter::OO_None));
@@ -244,6 +249,7 @@ class forwarder : public benchmark::BenchmarkReporter
     }
     ab_gbench_report_fn report_;
     void *user_;
+    std::ostringstream ignored_;
     std::unique_ptr<benchmark::BenchmarkReporter> printer_;
 };
 
@@ -253,7 +259,7 @@ extern "C" bool ab_gbench_initialize(int *argc, char **argv, char *why, size_t w
 {
     try {
         chosen = settings();
-        std::vector<std::string> flags = {argv[0]};
+        flags = {argv[0]};
         int kept = 1;
         for (int i = 1; i < *argc; i++) {
             if (strncmp(argv[i], "--benchmark_", 12) != 0) {

@@ -1,0 +1,203 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# The command as users meet it: good use, bad use, exit codes, one line on stderr, whole files.
+# AB_COMMAND: the binary; AB_SOURCE_DIR: the tree.
+set -uo pipefail
+attrbench=${AB_COMMAND:?}
+data=${AB_SOURCE_DIR:?}/data
+digit=$data/digits/sample-3.png
+tmp=$(mktemp -d)
+trap 'rm -rf "$tmp"' EXIT
+cd "$tmp" || exit 1
+export XDG_CACHE_HOME=$tmp/cache
+failures=0
+
+fail() { echo "FAILED: $*"; sed 's/^/    | /' err out 2>/dev/null | head -20; failures=$((failures + 1)); }
+
+# code EXPECTED ARGS...: runs the command, stdout and stderr in out and err.
+code() {
+    local expected=$1 got
+    shift
+    timeout 200 "$attrbench" "$@" >out 2>err
+    got=$?
+    [[ $got == "$expected" ]] || fail "exit code $got, not $expected: attrbench $*"
+}
+# says WORD: the one line on stderr contains it.
+says() {
+    [[ $(wc -l <err) == 1 ]] || fail "not one line on stderr"
+    grep -qF -- "$1" err || fail "stderr does not say '$1'"
+}
+json() { [[ -z $(command -v python3) ]] || python3 -m json.tool "$1" >/dev/null || fail "$1 is no JSON"; }
+absent() { [[ ! -e $1 ]] || fail "$1 was left behind"; }
+nothing_temporary() { ! ls -d "$1"/*.tmp >/dev/null 2>&1 || fail "temporary files left in $1"; }
+run_digits() { code "$1" run --model digits --method lrp-zplus --time 0.02 --out o "${@:2}"; }
+
+# ---- help, lists ----
+code 0 --help && grep -q '^  run ' out || fail "help names no commands"
+code 0 --version && grep -q 'instruction sets' out || fail "version"
+for c in run explain methods models kernels backends; do
+    code 0 $c --help
+    grep -q "usage: attrbench $c" out || fail "$c --help"
+done
+for c in methods models kernels backends; do
+    code 0 $c
+    [[ -s out && ! -s err ]] || fail "$c prints nothing"
+    code 0 $c --json
+    json out
+done
+code 2
+says "no command"
+code 2 rnu
+says "did you mean 'run'"
+code 2 run --modle x
+says "did you mean --model"
+code 2 methods --jsno
+says "did you mean --json"
+
+# ---- run: wrong usage ----
+code 2 run --method gradiant
+says "did you mean 'gradient'"
+code 2 run --model vgg61
+says "vgg16"
+code 2 run --backend naitve
+says "native"
+code 2 run --backend native:avx3
+says "avx"
+code 2 run --batch 0
+says "batch"
+code 2 run --threads 1,x
+says "threads"
+code 2 run --time soon
+says "duration"
+code 2 run --benchmark_fliter=x
+says "--benchmark_filter"
+code 2 run --benchmark_min_time=never
+says "seconds"
+code 2 run --kernels 'conv2d*'
+says "--shapes"
+code 2 run --model digits --target 10 --out o
+says "0 to 9"
+code 2 run --model digits --preprocess imagenet --out o
+says "channels"
+run_digits 2 --benchmark_filter=nothing_has_this_name
+says "benchmark_list_tests"
+
+# ---- run: files that are not what they should be ----
+head -c 3000 "$data/digits/digits.onnx" >cut.onnx
+head -c 3000 /dev/urandom >noise.onnx
+: >empty.onnx
+for m in cut.onnx noise.onnx empty.onnx ./missing.onnx "$digit"; do
+    code 1 run --model "$m" --out o
+    says "$(basename "$m")"
+done
+code 1 run --model digits --input missing.png --out o
+says "missing.png"
+code 1 run --model digits --out /dev/null/x
+says "/dev/null"
+absent attrbench-out
+
+# ---- run: good use ----
+run_digits 0 --backend native,reference
+grep -q 'agree' out || fail "no verdict"
+[[ -s o/maps.png && -s o/results.jsonl ]] || fail "files of a run"
+json o/results.json
+nothing_temporary o
+run_digits 0 --backend native --json
+json out
+run_digits 0 --backend native --batch 2 --threads 1,2 --no-agree --profile
+grep -q 'steps of one execution' out || fail "no profile"
+run_digits 0 --backend native --benchmark_out=gb.json --benchmark_out_format=json \
+    --benchmark_min_time=0.02s --benchmark_repetitions=2
+json gb.json
+grep -q '"repetitions": 2' gb.json || fail "Google Benchmark's file"
+run_digits 0 --benchmark_list_tests
+grep -q '^digits/lrp-zplus/native/threads:1/batch:1' out || fail "no list of rows"
+run_digits 0 --benchmark_filter=/native/
+! grep -q ' onednn' out || fail "the filter let oneDNN's row pass"
+echo 'n1c16h12w12o16k3s1p1 small' >shapes.txt
+code 0 run --kernels 'conv2d_plain' --shapes shapes.txt --time 0.02 --out k
+json k/results.json
+echo 'n1c16h12w12o16' >bad.txt
+code 1 run --kernels 'conv2d*' --shapes bad.txt --out k
+says "bad.txt:1"
+code 2 run --kernels 'nothing*' --shapes shapes.txt --out k
+says "attrbench kernels"
+
+# ---- an interruption keeps what is finished ----
+timeout 200 "$attrbench" run --model digits --time 0.5 --backend native --out i >out 2>err &
+pid=$!
+for _ in $(seq 200); do
+    [[ $(cat i/results.jsonl 2>/dev/null | wc -l) -ge 2 ]] && break
+    sleep 0.1
+done
+kill -INT $pid # timeout passes it on
+wait $pid
+[[ $? == 130 ]] || fail "exit code after an interruption"
+json i/results.json
+grep -q '"interrupted": true' i/results.json || fail "not labelled as interrupted"
+grep -q '"kind": *"method"' i/results.json || fail "finished rows are lost"
+nothing_temporary i
+
+# ---- output that cannot be written ----
+[[ -c /dev/full ]] && for c in methods "run --model digits --method lrp-zplus --time 0.02 --out o --json"; do
+    # shellcheck disable=SC2086
+    timeout 200 "$attrbench" $c >/dev/full 2>err
+    [[ $? == 1 ]] || fail "a full disk goes unnoticed: $c"
+    grep -q 'standard output' err || fail "a full disk is not told: $c"
+done
+
+# ---- explain ----
+explain() { code "$1" explain --model digits "${@:2}"; }
+explain 0 --input "$digit" --out a.npy
+[[ $(head -c 6 a.npy | tail -c 5) == NUMPY && $(stat -c %s a.npy) == $((128 + 28 * 28 * 4)) ]] ||
+    fail "a.npy is no array of 28 x 28 floats"
+grep -q 'class 3' err || fail "the class is not told"
+explain 0 --input a.npy --out b.npy
+explain 0 --input "$digit" --target 5 --method lrp-zplus,gradient --out two.png
+[[ -s two.lrp-zplus.png && -s two.gradient.png ]] || fail "a file for each method"
+explain 0 --input "$data/digits" --method all --out folder
+[[ $(ls folder/*.npy | wc -l) -ge 100 && -s folder/sample-3.rectgrad.png ]] || fail "a folder"
+explain 0 --input "$digit" --backend reference --out r.npy
+explain 2 --input "$digit" --out x.jpg
+says "ending"
+explain 2 --input "$digit" --out /dev/full
+says "/dev/full"
+explain 2 --input "$digit" --target 11 --out x.npy
+says "0 to 9"
+explain 2 --input "$digit" --target three --out x.npy
+says "three"
+explain 2 --input "$digit" --method 'rectgrad:p=3' --out x.npy
+says "p"
+explain 2 --input "$digit" --method 'rectgrad:q=200' --out x.npy
+says "q"
+explain 2 --input "$digit"
+says "--out"
+explain 1 --input missing.png --out x.npy
+says "missing.png"
+explain 1 --input "$digit" --out /nonexistent/x.npy
+says "/nonexistent"
+explain 1 --input "$data/digits/labels.txt" --out x.npy
+says "labels.txt"
+head -c 200 "$digit" >cut.png
+explain 1 --input cut.png --out x.png
+says "cut.png"
+head -c 500 a.npy >cut.npy
+explain 1 --input cut.npy --out x.npy
+says "cut.npy"
+if [[ -n $(command -v python3) ]]; then
+    python3 - <<'PYTHON'
+header = "{'descr': '<f4', 'fortran_order': False, 'shape': (1, 1, 27, 28), }"
+header += ' ' * (117 - len(header)) + '\n'
+with open('shape.npy', 'wb') as f:
+    f.write(b'\x93NUMPY\x01\x00' + len(header).to_bytes(2, 'little') + header.encode())
+    f.write(bytes(27 * 28 * 4))
+PYTHON
+    code 1 explain --model digits --input shape.npy --out x.npy
+    says "shape.npy"
+fi
+absent x.npy
+absent x.png
+nothing_temporary .
+
+[[ $failures == 0 ]] && echo "all passed"
+exit $((failures > 0))
