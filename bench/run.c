@@ -253,6 +253,9 @@ static void tear_down(struct ab_run *run)
 
 /* ---- running ---- */
 
+/* Seconds that a method may take on the reference before it is timed only if --backend says so. */
+static const double REFERENCE_SECONDS = 0.5;
+
 /* Rough seconds: the size of the network decides, the clock corrects. */
 static double macs(const struct ab_graph *graph)
 {
@@ -273,6 +276,7 @@ static double weigh(struct ab_run *run)
         double each = s->batch * macs(s->model->source.graph) / 5e9;
         s->weight = run->settings->no_agree ? 0 : run->n_methods * each;
         s->group_weight = run->seconds + 2 * each;
+        s->reference_untimed = !run->settings->backends.count && each > REFERENCE_SECONDS;
         total += s->weight;
     }
     for (int g = 0; g < run->n_groups; g++) total += run->groups[g].setting->group_weight;
@@ -320,6 +324,7 @@ static void register_rows(struct ab_run *run)
     for (int g = 0; g < run->n_groups; g++)
         for (int i = 0; i < run->groups[g].n_rows; i++) {
             struct ab_row *row = &run->groups[g].rows[i];
+            if (ab_row_untimed(row)) continue;
             const struct ab_record *r = &row->record;
             char name[700];
             snprintf(name, sizeof name, "%s/%s/%s/threads:%d/batch:%d", r->model, r->method,
@@ -405,8 +410,14 @@ static int finish(struct ab_run *run)
     return run->failed ? AB_EXIT_ERROR : AB_EXIT_OK;
 }
 
+bool ab_row_untimed(const struct ab_row *row)
+{
+    return row->group->setting->reference_untimed && !strcmp(row->record.backend, "reference");
+}
+
 static int run_jobs(struct ab_run *run)
 {
+    double total = weigh(run);
     register_rows(run);
     if (ab_gbench_lists()) return ab_gbench_run(NULL, NULL), AB_EXIT_OK;
     const char *folder = run->settings->out ? run->settings->out : "./attrbench-out";
@@ -419,7 +430,7 @@ static int run_jobs(struct ab_run *run)
     tell_notes(run);
     put_context(run);
     ab_interrupt_catch();
-    ab_progress_start(weigh(run), false);
+    ab_progress_start(total, false);
     int matched = ab_gbench_run(NULL, NULL);
     if (matched <= 0) {
         ab_progress_end();
@@ -443,7 +454,7 @@ static int run_command(void *user, int argc, char **argv)
                            "which shapes, e.g. --kernels 'conv2d*' --shapes data/shapes/vgg16.txt");
     run.seconds = settings->time > 0         ? settings->time
                   : ab_gbench_min_time() > 0 ? ab_gbench_min_time()
-                                             : 1.0;
+                                             : 0.5;
     enum ab_status status = set_up(&run, &err);
     int code = status == AB_OK ? AB_EXIT_OK : ab_complain_status(status, &err);
     if (status == AB_OK) code = settings->kernels ? ab_run_kernels(&run) : run_jobs(&run);
@@ -473,7 +484,7 @@ static const struct ab_option options[] = {
      "imagenet, unit, none or mean=a/b/c,std=a/b/c; default: imagenet for "
      "three\nchannels, unit for others",
      AB_OPTION_TEXT, FIELD(preprocess)},
-    {"time", "T", "seconds of sampling for each method (its backends share it); default 1",
+    {"time", "T", "seconds of sampling for each method (its backends share it); default 0.5",
      AB_OPTION_SECONDS, FIELD(time)},
     {"no-agree", NULL, "do not compare with the reference", AB_OPTION_FLAG, FIELD(no_agree)},
     {"profile", NULL, "the steps of each plan too: kernel, time, GFLOP/s", AB_OPTION_FLAG,

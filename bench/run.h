@@ -52,6 +52,8 @@ struct ab_setting {
     double **reference;   /* [methods]: maps of the reference, or NULL */
     struct ab_joint joint[AB_MAX_BACKENDS];
     char referee_error[512];
+    bool reference_untimed;   /* too slow to be timed unasked */
+    double reference_seconds; /* of all methods together, 0: not run */
 };
 
 struct ab_row;
@@ -87,7 +89,7 @@ struct ab_run {
     struct ab_pin *pin;
     json_t *context;
     struct ab_store store;
-    bool default_job, disagreed, failed, shown;
+    bool disagreed, failed;
     double seconds; /* of sampling per group */
     char cache[1024];
     struct ab_error error; /* of the files of the run */
@@ -104,6 +106,9 @@ void ab_setting_free(struct ab_setting *setting, int n_methods);
  * they are equal bit by bit, on its own otherwise. */
 void ab_setting_judge(struct ab_run *run, struct ab_setting *setting, int b, int method,
                       int threads, const float *map, struct ab_agreement *result);
+
+/* Whether the row is left out: the reference of a large model, not asked for. */
+bool ab_row_untimed(const struct ab_row *row);
 
 /* Times a group by turns; appends to its rows' samples and stores their records. */
 void ab_group_measure(struct ab_group *group);

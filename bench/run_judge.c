@@ -144,14 +144,17 @@ static void judge_all(struct ab_run *run, struct ab_setting *s, const struct sub
     struct ab_error err;
     const char *name = s->model->source.name;
     ab_progress_step(0, "%s: reference of %d methods in double precision", name, set->count);
+    double start = ab_now_ns();
     enum ab_status status = ab_referee_create(s->model->source.graph, set->methods, set->count,
                                               s->batch, run->machine.cores, s->input, s->targets,
                                               *run->cache ? run->cache : NULL, &referee, &err);
     if (status != AB_OK) {
         snprintf(s->referee_error, sizeof s->referee_error, "%s", err.text);
         ab_complain(AB_EXIT_ERROR, "%s: no reference: %s", name, err.text);
-    } else
+    } else {
+        s->reference_seconds = (ab_now_ns() - start) / 1e9;
         keep_reference(s, set, referee);
+    }
     for (int b = 0; b < run->n_backends; b++) {
         if (is_reference(run->backends[b]) || status != AB_OK || ab_interrupted) continue;
         ab_progress_step(weight / (run->n_backends + 1), "%s: judging %s", name, run->backends[b]);

@@ -74,6 +74,19 @@ static void print_reasons(FILE *f, const struct ab_run *run)
         }
 }
 
+/* What stands for rows of the reference that were too slow to be timed one by one. */
+static void print_untimed(FILE *f, const struct ab_run *run)
+{
+    for (int i = 0; i < run->n_settings; i++) {
+        const struct ab_setting *s = &run->all_settings[i];
+        if (!s->reference_untimed || s->reference_seconds <= 0) continue;
+        fprintf(f,
+                "%s: the reference took %.1f s for all methods together, on %d threads or from its "
+                "cache; --backend\nreference,... times it method by method.\n",
+                s->model->source.name, s->reference_seconds, run->machine.cores);
+    }
+}
+
 static bool same_block(const struct ab_group *a, const struct ab_group *b)
 {
     return a && a->setting == b->setting && a->threads == b->threads;
@@ -110,5 +123,6 @@ void ab_table_print(FILE *f, const struct ab_run *run)
         fprintf(
             f, "above 100 %%: GFLOP/s counts the multiplications of the plain definition; Winograd "
                "needs fewer.\n");
+    print_untimed(f, run);
     print_reasons(f, run);
 }
