@@ -26,7 +26,7 @@ struct pass {
     float *src, *dst, *wei;
     struct {
         const struct ab_kernel *kernel;
-        void *pack;
+        void *pack, *scratch;
         double ns[MAX_ROUNDS];
         int count;
     } runs[MAX_KERNELS];
@@ -104,17 +104,24 @@ static enum ab_status open_pass(struct pass *p, const struct ab_shape *shape, en
         if (!(ab_cpu_isas() >> k->isa & 1) || !k->applies(&p->args)) continue;
         size_t bytes = ab_conv2d_pack_size(k, &p->args);
         void *pack = ab_buffer_alloc(bytes);
-        if (bytes && !pack) return ab_fail(err, AB_ERR_MEMORY, "out of memory for packed weights");
-        if (bytes) ab_conv2d_pack(k, &p->args, pack);
+        size_t work = ab_conv2d_scratch_size(k, &p->args);
+        void *scratch = ab_buffer_alloc(work);
         p->runs[p->n_runs].kernel = k;
+        p->runs[p->n_runs].scratch = scratch;
         p->runs[p->n_runs++].pack = pack;
+        if ((bytes && !pack) || (work && !scratch))
+            return ab_fail(err, AB_ERR_MEMORY, "out of memory for packed weights");
+        if (bytes) ab_conv2d_pack(k, &p->args, pack);
     }
     return AB_OK;
 }
 
 static void close_pass(struct pass *p)
 {
-    for (int i = 0; i < p->n_runs; i++) ab_buffer_free(p->runs[i].pack);
+    for (int i = 0; i < p->n_runs; i++) {
+        ab_buffer_free(p->runs[i].pack);
+        ab_buffer_free(p->runs[i].scratch);
+    }
     ab_buffer_free(p->src);
     ab_buffer_free(p->dst);
     ab_buffer_free(p->wei);
@@ -189,6 +196,7 @@ static enum ab_status open_peer(struct peer *peer, struct pass *passes, struct a
 static void time_kernel(struct pass *p, int i, bool keep)
 {
     p->args.pack = p->runs[i].pack;
+    p->args.scratch = p->runs[i].scratch;
     double start = ab_now_ns();
     p->runs[i].kernel->run(&p->args);
     if (keep) p->runs[i].ns[p->runs[i].count++] = ab_now_ns() - start;
@@ -311,7 +319,8 @@ static enum ab_status report(struct ab_run *run, struct pass *p, const struct pe
         r.peak = own ? ab_peak_gflops(isa) : ab_peak_best(ab_cpu_isas(), &isa);
         snprintf(r.isa, sizeof r.isa, "%s", own ? ab_isa_name(isa) : "");
         if (own) spot_check(p, i, &r.agreement);
-        if (own && have && r.stats.samples) r.ratio = theirs.median / r.stats.median;
+        if (own && have && r.stats.samples)
+            r.ratio = ab_paired_ratio(p->peer_ns, p->peer_count, r.ns, r.stats.samples);
         if (!own) r.ratio_why = "this row is oneDNN";
         if (!own) snprintf(r.agreement.why, sizeof r.agreement.why, "timed only");
         run->disagreed = run->disagreed || r.agreement.verdict == AB_DISAGREE;

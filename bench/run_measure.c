@@ -191,12 +191,6 @@ static void time_reference(struct ab_run *run, struct runner *r)
     }
 }
 
-static double median(const double *values, int count)
-{
-    struct ab_stats stats;
-    return ab_stats_of(values, count, &stats) ? stats.median : (double)NAN;
-}
-
 /* The median over rounds of oneDNN's time over this row's; rows out of the round: of medians. */
 static void set_ratio(const struct runner *runners, int count, const struct runner *r)
 {
@@ -212,14 +206,8 @@ static void set_ratio(const struct runner *runners, int count, const struct runn
         record->ratio_why = "oneDNN was not timed in this run";
     else if (!r->count)
         record->ratio_why = "not timed";
-    else if (is_reference(r->row) || peer->count != r->count)
-        record->ratio = median(peer->ns, peer->count) / median(r->ns, r->count);
-    else {
-        double *ratios = malloc((size_t)r->count * sizeof *ratios);
-        for (int i = 0; ratios && i < r->count; i++) ratios[i] = peer->ns[i] / r->ns[i];
-        if (ratios) record->ratio = median(ratios, r->count);
-        free(ratios);
-    }
+    else
+        record->ratio = ab_paired_ratio(peer->ns, peer->count, r->ns, r->count);
 }
 
 /* Samples of an earlier repetition give way. */

@@ -43,6 +43,23 @@ bool ab_stats_of(const double *values, int count, struct ab_stats *stats)
     return true;
 }
 
+static double median_of(const double *values, int count)
+{
+    struct ab_stats stats;
+    return ab_stats_of(values, count, &stats) ? stats.median : (double)NAN;
+}
+
+double ab_paired_ratio(const double *over, int n_over, const double *under, int n_under)
+{
+    if (n_over != n_under) return median_of(over, n_over) / median_of(under, n_under);
+    double *ratios = n_over ? malloc((size_t)n_over * sizeof *ratios) : NULL;
+    if (!ratios) return (double)NAN;
+    for (int i = 0; i < n_over; i++) ratios[i] = over[i] / under[i];
+    double ratio = median_of(ratios, n_over);
+    free(ratios);
+    return ratio;
+}
+
 double ab_now_ns(void)
 {
     struct timespec t;

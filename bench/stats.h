@@ -21,6 +21,10 @@ bool ab_stats_of(const double *values, int count, struct ab_stats *stats);
 /* The q-quantile (0 to 1) of sorted values. */
 double ab_quantile(const double *sorted, int count, double q);
 
+/* The median of over[i] / under[i], samples taken by turns; of different counts: the ratio of the
+ * medians. NaN without samples. */
+double ab_paired_ratio(const double *over, int n_over, const double *under, int n_under);
+
 /* Sorts ascending. */
 void ab_sort(double *values, size_t count);
 
