@@ -8,12 +8,12 @@
 #include <sys/mman.h>
 #include <time.h>
 
-/* Runs are repeated until one of these is reached; the fastest counts. Two runs of a layer of tens
- * of milliseconds suffice: alternatives that differ by less than noise are equally good. */
+/* Runs are repeated until one of these is reached; the fastest counts. */
 enum { MAX_RUNS = 4 };
 static const double enough_ns = 30e6;
-/* The first run also warms up, so it condemns only what is far slower. */
-static const double hopeless = 1.5;
+/* The first run also warms up, so it condemns only what is far slower; but a run too long for that
+ * to matter is the last if it is no better than the best so far: between equals any may win. */
+static const double hopeless = 1.5, long_ns = 4e6;
 
 enum { BUFFERS = 32, REORDERS = 4, HUGE_PAGE = 1 << 21 };
 
@@ -185,7 +185,7 @@ double ab_onednn_time(struct ab_onednn *o, const struct ab_step *s,
         const double ns = now_ns(o->exec) - start;
         if (ns < fastest) fastest = ns;
         total += ns;
-        if (ns > hopeless * best) break;
+        if (ns > hopeless * best || (ns > long_ns && ns > best)) break;
     }
     dismantle(&r);
     return fastest;
