@@ -5,6 +5,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "plan/builder.h"
 
@@ -39,14 +40,42 @@ static void count_depths(struct ab_look *look)
     }
 }
 
-bool ab_look_open(struct ab_look *look, const struct ab_plan *plan)
+static double amplification_of(const char *kernel)
+{
+    int count;
+    const struct ab_kernel *k = ab_kernels(&count);
+    for (int i = 0; i < count; i++)
+        if (strcmp(k[i].name, kernel) == 0) return ab_kernel_amplification(&k[i]);
+    return 0;
+}
+
+/* What the judged plan ran for each convolution of the reference's program. */
+static void find_amplifications(struct ab_look *look, const struct ab_plan *judged)
+{
+    const struct ab_program *p = &look->plan->program, *q = &judged->program;
+    for (int i = 0; i < p->n_steps; i++) {
+        const struct ab_step *s = &p->steps[i];
+        if (s->op != AB_OP_CONV) continue;
+        for (int k = 0; k < q->n_steps; k++) {
+            const struct ab_step *t = &q->steps[k];
+            if (t->op != s->op || t->node != s->node || t->pass != s->pass || t->wmod != s->wmod)
+                continue;
+            look->amplification[s->dst] =
+                fmax(look->amplification[s->dst], amplification_of(ab_plan_kernel(judged, k)));
+        }
+    }
+}
+
+bool ab_look_open(struct ab_look *look, const struct ab_plan *plan, const struct ab_plan *judged)
 {
     const size_t count = (size_t)plan->program.n_values;
     *look = (struct ab_look){.plan = plan};
     look->data = calloc(count, sizeof *look->data);
     look->depth = calloc(count, sizeof *look->depth);
-    if (look->data && look->depth) {
+    look->amplification = calloc(count, sizeof *look->amplification);
+    if (look->data && look->depth && look->amplification) {
         count_depths(look);
+        find_amplifications(look, judged);
         return true;
     }
     ab_look_close(look);
@@ -66,6 +95,7 @@ void ab_look_close(struct ab_look *look)
     ab_look_drop(look);
     free(look->data);
     free(look->depth);
+    free(look->amplification);
     *look = (struct ab_look){0};
 }
 
@@ -92,12 +122,13 @@ double ab_look_at(struct ab_look *look, int id, struct ab_unit at)
 
 /* The terms of one element of a linear layer's output. */
 struct terms {
-    double squares, count;
+    double squares, count, magnitude;
 };
 
 static void add_term(struct terms *t, double term)
 {
     t->squares += term * term;
+    t->magnitude += fabs(term);
     t->count++;
 }
 
@@ -161,6 +192,27 @@ static void dense_terms(struct ab_look *look, const struct ab_step *s, struct ab
     }
 }
 
+static bool inside(struct ab_dims d, struct ab_unit at)
+{
+    return at.y >= 0 && at.y < d.h && at.x >= 0 && at.x < d.w;
+}
+
+/* See ab_kernel_amplification: the largest sum of magnitudes within five pixels decides. */
+static double transform_error(struct ab_look *look, const struct ab_step *s, struct ab_unit to)
+{
+    const struct ab_dims d = value_of(look, s->dst)->dims;
+    double most = 0;
+    for (int dy = -5; dy <= 5; dy++)
+        for (int dx = -5; dx <= 5; dx++) {
+            const struct ab_unit near = {to.n, to.c, to.y + dy, to.x + dx};
+            struct terms t = {0};
+            if (!inside(d, near)) continue;
+            conv_terms(look, s, near, &t);
+            most = fmax(most, t.magnitude);
+        }
+    return look->amplification[s->dst] * sqrt(value_of(look, s->x)->dims.c) * u * most;
+}
+
 static double linear_error(struct ab_look *look, const struct ab_step *s, struct ab_unit to)
 {
     const struct ab_node *node = &look->plan->exec.graph->nodes[s->node];
@@ -172,8 +224,9 @@ static double linear_error(struct ab_look *look, const struct ab_step *s, struct
         dense_terms(look, s, to, &t);
     if (s->pass == AB_FWD && node->bias) add_term(&t, (double)node->bias[to.c]);
     if (s->add >= 0) add_term(&t, ab_look_at(look, s->add, to));
-    const double local =
-        u * (lambda * sqrt(t.count) * (z + sqrt(t.squares)) + z) + t.count * smallest;
+    double local = u * (lambda * sqrt(t.count) * (z + sqrt(t.squares)) + z) + t.count * smallest;
+    if (look->transformed && look->amplification[s->dst] > 0)
+        local = fmax(local, transform_error(look, s, to));
     return look->depth[s->dst] * local;
 }
 
@@ -199,11 +252,6 @@ static double pointwise_error(struct ab_look *look, const struct ab_step *s, str
         return fabs((double)look->plan->exec.graph->nodes[s->node].wei[at.c]) * ex + 2 * u * v;
     default: return ex;
     }
-}
-
-static bool inside(struct ab_dims d, struct ab_unit at)
-{
-    return at.y >= 0 && at.y < d.h && at.x >= 0 && at.x < d.w;
 }
 
 /* The pixel of the image under tap k of a window. */

@@ -194,6 +194,7 @@ static const char *const kinds[] = {[AB_DECIDE_NOTHING] = "value",
 static void check_value(struct finder *f, int id, struct ab_flips *flips)
 {
     const size_t step = 1 + f->list.count / MOST_CHECKED;
+    const bool is_rect = f->program->values[id].decision == AB_DECIDE_RECT;
     double widest = 0;
     int image = -1;
     flips->count = (long)f->list.count;
@@ -205,7 +206,12 @@ static void check_value(struct finder *f, int id, struct ab_flips *flips)
             widest = threshold_error(f, id, image, step);
         }
         measure(f, id, flip, &margin, &bound);
-        if (!(margin <= bound + widest))
+        if (!(margin <= bound + widest)) {
+            f->look.transformed = true; /* dear, so only where the plain bound does not do */
+            measure(f, id, flip, &margin, &bound);
+            f->look.transformed = false;
+        }
+        if (!(margin <= bound + fmax(widest, is_rect ? bound : 0)))
             note_illegal(flips, kinds[f->program->values[id].decision], flip->unit, margin,
                          bound + widest);
     }
@@ -223,7 +229,13 @@ static void check_adopted(struct finder *f, int id, const struct ab_adoption *ad
         const size_t row = a->index / w, plane = row / h;
         const struct ab_unit at = {(int)(plane / c), (int)(plane % c), (int)(row % h),
                                    (int)(a->index % w)};
-        const double margin = fabs(a->value - a->own), bound = ab_look_error(&f->look, id, at);
+        const double margin = fabs(a->value - a->own);
+        double bound = ab_look_error(&f->look, id, at);
+        if (!(margin <= bound)) {
+            f->look.transformed = true;
+            bound = ab_look_error(&f->look, id, at);
+            f->look.transformed = false;
+        }
         if (!(margin <= bound)) note_illegal(flips, "denominator", at, margin, bound);
     }
 }
@@ -250,13 +262,13 @@ static void check_targets(struct finder *f, const struct ab_decisions *theirs,
     }
 }
 
-enum ab_status ab_flips_find(const struct ab_referee *referee, const struct ab_decisions *theirs,
-                             const struct ab_adoption *adoption, struct ab_flips *flips,
-                             struct ab_error *err)
+enum ab_status ab_flips_find(const struct ab_referee *referee, const struct ab_plan *judged,
+                             const struct ab_decisions *theirs, const struct ab_adoption *adoption,
+                             struct ab_flips *flips, struct ab_error *err)
 {
     const struct ab_program *p = &referee->plan->program;
     struct finder f = {.referee = referee, .program = p};
-    bool whole = ab_look_open(&f.look, referee->plan);
+    bool whole = ab_look_open(&f.look, referee->plan, judged);
     for (int id = 0; id <= p->n_values; id++) flips[id] = (struct ab_flips){0};
     for (int id = 0; whole && id < p->n_values; id++) {
         if (theirs->of[id]) {

@@ -173,7 +173,7 @@ static enum ab_status replay(const struct ab_referee *r, struct trial *t, struct
     r->plan->exec.n_adopted = NULL;
     if (status) return status;
     peek_maps(r, t->maps);
-    return ab_flips_find(r, &t->theirs, &t->adoption, t->flips, err);
+    return ab_flips_find(r, t->plan, &t->theirs, &t->adoption, t->flips, err);
 }
 
 /* Adds up the flips that method m depends on; an illegal one settles the verdict. */

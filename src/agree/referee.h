@@ -69,9 +69,11 @@ struct ab_look {
     const struct ab_plan *plan;
     double **data; /* by value id */
     int *depth;    /* by value id: linear layers in a row that rounding has passed through */
-    bool failed;   /* out of memory: everything reads as 0 */
+    double *amplification; /* by value id: ab_kernel_amplification of the judged plan's kernel */
+    bool transformed;      /* grant errors that a transforming kernel spreads over its tiles */
+    bool failed;           /* out of memory: everything reads as 0 */
 };
-bool ab_look_open(struct ab_look *look, const struct ab_plan *plan);
+bool ab_look_open(struct ab_look *look, const struct ab_plan *plan, const struct ab_plan *judged);
 void ab_look_close(struct ab_look *look);
 /* Forgets the exported values: they are as large as the plan. */
 void ab_look_drop(struct ab_look *look);
@@ -91,9 +93,9 @@ struct ab_flips {
 };
 /* flips: [n_values + 1], the last for the choice of the target; `theirs` and `adoption` were forced
  * upon the last execution of referee->plan. */
-enum ab_status ab_flips_find(const struct ab_referee *referee, const struct ab_decisions *theirs,
-                             const struct ab_adoption *adoption, struct ab_flips *flips,
-                             struct ab_error *err);
+enum ab_status ab_flips_find(const struct ab_referee *referee, const struct ab_plan *judged,
+                             const struct ab_decisions *theirs, const struct ab_adoption *adoption,
+                             struct ab_flips *flips, struct ab_error *err);
 /* One line on the worst illegal flip of value id (n_values: of the target). */
 void ab_flips_describe(const struct ab_referee *referee, int id, const struct ab_flips *flips,
                        char *text, size_t size);
