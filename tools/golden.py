@@ -54,11 +54,11 @@ MAIN = [
     ("lrp-alpha-beta:alpha=1.5,beta=0.5", "top"),
     ("dtd", "top low"),
     ("dtd:{bounds}", "top"),
+    ("epsilon-plus", "top"),
 ]
 EXTRA = [
     ("lrp-gamma", "top"),
     ("excitation-backprop", "top"),
-    ("epsilon-plus", "top"),
     ("epsilon-plus-flat", "top"),
     ("epsilon-alpha2-beta1", "top"),
     ("epsilon-alpha2-beta1-flat", "top"),

@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0
+// The composite EpsilonPlus: z+ on convolutions, epsilon on dense layers.
+#include "method/params.h"
+
+static const struct ab_param params[] = {AB_PARAM_EPS,           AB_PARAM_NORM_EPS,
+                                         AB_PARAM_BIAS,          AB_PARAM_SIGNED_INPUT,
+                                         AB_PARAM_SEED("logit"), AB_PARAM_UNKNOWN};
+
+const struct ab_method_desc ab_method_epsilon_plus = {
+    .name = "epsilon-plus",
+    .summary = "LRP composite: z+ on convolutions, epsilon on dense layers",
+    .source = "Kohlbrenner et al. 2020, arXiv 1910.09840; as zennit's EpsilonPlus",
+    .composite = {.seed = AB_SEED_LOGIT,
+                  .relu = AB_RELU_PASS,
+                  .rule = {[AB_POS_CONV] = {AB_RULE_ZPLUS, .eps = 1e-6f},
+                           [AB_POS_DENSE] = {AB_RULE_EPSILON, .eps = 1e-6f}},
+                  .relevance = true,
+                  .norm_eps = 1e-6f},
+    .params = params,
+    .n_params = AB_COUNT(params),
+};
