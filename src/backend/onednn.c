@@ -6,11 +6,10 @@
 // it is set to the plan's around every call and restored.
 #include "backend/onednn.h"
 
-#include <math.h>
 #include <omp.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 /* Everything a step does is prepared by one of these, while the plan is opened. */
 static void (*const prepare[AB_OP_COUNT])(struct ab_onednn *, const struct ab_step *) = {
@@ -30,19 +29,25 @@ static void (*const prepare[AB_OP_COUNT])(struct ab_onednn *, const struct ab_st
     [AB_OP_OUTPUT] = ab_onednn_output,
 };
 
+static char version_text[32];
+
+static void write_version(void)
+{
+    const dnnl_version_t *v = dnnl_version();
+    snprintf(version_text, sizeof version_text, "%d.%d.%d", v->major, v->minor, v->patch);
+}
+
 static const char *onednn_version(void)
 {
-    static char text[32];
-    if (!*text) {
-        const dnnl_version_t *v = dnnl_version();
-        snprintf(text, sizeof text, "%d.%d.%d", v->major, v->minor, v->patch);
-    }
-    return text;
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, write_version);
+    return version_text;
 }
 
 /* ---- opening ---- */
 
-/* oneDNN's instruction sets are capped for the whole process, and only before its first use. */
+/* oneDNN's instruction sets are capped for the whole process, before anything else of it is used:
+ * even asking for them fixes them. A plan made later without a cap keeps it; kernel names tell. */
 static enum ab_status cap_isa(unsigned isas, struct ab_error *err)
 {
 #if defined(__x86_64__)
@@ -50,9 +55,9 @@ static enum ab_status cap_isa(unsigned isas, struct ab_error *err)
     const bool avx2 = isas >> AB_ISA_avx2 & 1;
     if (!(missing >> AB_ISA_avx512 & 1) && !(missing >> AB_ISA_avx2 & 1)) return AB_OK;
     const dnnl_cpu_isa_t cap = avx2 ? dnnl_cpu_isa_avx2 : dnnl_cpu_isa_sse41;
+    if (!dnnl_set_max_cpu_isa(cap)) return AB_OK;
     const dnnl_cpu_isa_t now = dnnl_get_effective_cpu_isa();
-    if (now == cap || (now & cap) == now) return AB_OK;
-    if (!dnnl_set_max_cpu_isa(cap) && dnnl_get_effective_cpu_isa() == cap) return AB_OK;
+    if ((now & cap) == now) return AB_OK;
     return ab_fail(
         err, AB_ERR_UNSUPPORTED,
         "oneDNN's instruction sets are fixed at its first use in a process and have been "
@@ -117,10 +122,7 @@ static bool make_tables(struct ab_onednn *o)
     o->pools = calloc((size_t)p->n_values, sizeof *o->pools);
     o->steps = calloc((size_t)p->n_steps, sizeof *o->steps);
     if (!o->values || !o->pools || !o->steps) return false;
-    for (int i = 0; i < p->n_steps; i++) {
-        o->steps[i].last = &o->steps[i].first;
-        o->steps[i].variant = -1;
-    }
+    for (int i = 0; i < p->n_steps; i++) o->steps[i].last = &o->steps[i].first;
     return true;
 }
 

@@ -46,7 +46,6 @@ struct ab_onednn_action {
 struct ab_onednn_step {
     struct ab_onednn_action *first, **last;
     char kernel[128];
-    int variant; /* CONV, DENSE: the alternative that won; -1 before */
 };
 
 /* What is computed from a layer's parameters when the plan is made. FLIPPED: rotated by 180 degrees

@@ -47,6 +47,8 @@ enum { FEW_CHANNELS = 4 };
 /* Layers with fewer multiply-adds are not worth a measurement: calling a primitive costs as much.
  */
 static const double tiny = 2e4;
+/* oneDNN's reference implementations take seconds a run and are never the fastest. */
+static const double last_resort = 1e18;
 /* A copy of the weights must gain more than noise. */
 static const double worth_a_copy = 0.97;
 
@@ -308,27 +310,6 @@ int ab_onednn_roles(const struct ab_step *s, const struct ab_onednn_candidate *c
 
 /* ---- the choice ---- */
 
-static bool same_work(const struct ab_onednn *o, const struct ab_step *s, const struct ab_step *t)
-{
-    const struct ab_node *m = &o->exec->graph->nodes[s->node], *n = &o->exec->graph->nodes[t->node];
-    return s->op == t->op && s->pass == t->pass && s->kind == t->kind &&
-           (s->add < 0) == (t->add < 0) && (s->bias == AB_B_NONE) == (t->bias == AB_B_NONE) &&
-           m->dims.c == n->dims.c && m->wei_count == n->wei_count &&
-           (s->op == AB_OP_DENSE || !memcmp(&m->conv, &n->conv, sizeof m->conv)) &&
-           dnnl_memory_desc_equal(o->values[s->x]->md, o->values[t->x]->md);
-}
-
-/* The winner among earlier steps that do the same, or -1. */
-static int chosen_before(const struct ab_onednn *o, const struct ab_step *s)
-{
-    for (int i = 0; i < o->step; i++) {
-        if (o->steps[i].variant >= 0 && same_work(o, s, &o->exec->program->steps[i])) {
-            return o->steps[i].variant;
-        }
-    }
-    return -1;
-}
-
 static double work_of(const struct ab_onednn *o, const struct ab_step *s)
 {
     const struct ab_node *node = &o->exec->graph->nodes[s->node];
@@ -355,8 +336,6 @@ static struct ab_onednn_work describe(const struct ab_onednn *o, const struct ab
 /* The fastest candidate, made; false if there is none. */
 static bool choose(struct ab_onednn *o, const struct ab_step *s, struct ab_onednn_candidate *best)
 {
-    const int before = chosen_before(o, s);
-    if (before >= 0 && make_candidate(o, s, before, best)) return true;
     const bool measure = work_of(o, s) >= tiny;
     const struct ab_onednn_work work = describe(o, s);
     const int known = measure ? ab_onednn_recall(&work) : -1;
@@ -368,6 +347,8 @@ static bool choose(struct ab_onednn *o, const struct ab_step *s, struct ab_onedn
         double ns = 0;
         if (repeats_any(o, s, &c)) {
             ns = INFINITY;
+        } else if (strstr(ab_onednn_impl(c.pd), "ref:")) {
+            ns = last_resort;
         } else if (measure) {
             ns = ab_onednn_time(o, s, &c, best_ns);
         }
@@ -404,7 +385,6 @@ void ab_onednn_linear(struct ab_onednn *o, const struct ab_step *s)
         ab_onednn_ok(o, dnnl_unimplemented, "convolution or inner product");
         return;
     }
-    o->steps[o->step].variant = c.variant;
     ab_onednn_name(o, variants[c.variant / FORMATS].name, ab_onednn_impl(c.pd));
     struct ab_onednn_role role[8];
     struct ab_onednn_arg args[8];
