@@ -113,6 +113,13 @@ static int band_count(const struct sheet *s)
     return (s->methods + MAX_COLUMNS - 2) / (MAX_COLUMNS - 1);
 }
 
+/* Methods per band: as even as the bands allow. */
+static int band_width(const struct sheet *s)
+{
+    const int bands = band_count(s);
+    return (s->methods + bands - 1) / bands;
+}
+
 static int sheet_height(const struct sheet *s)
 {
     return 30 + band_count(s) * (HEADING + s->images * (CELL + GAP) + FOOTING);
@@ -120,8 +127,7 @@ static int sheet_height(const struct sheet *s)
 
 static int sheet_width(const struct sheet *s)
 {
-    int columns = s->methods + 1 < MAX_COLUMNS ? s->methods + 1 : MAX_COLUMNS;
-    return columns * (CELL + GAP) - GAP;
+    return (band_width(s) + 1) * (CELL + GAP) - GAP;
 }
 
 /* Text in one or two lines that fit a cell, the second broken where a name may be broken. */
@@ -212,7 +218,7 @@ static bool draw_band(struct ab_canvas *canvas, const struct sheet *s, int first
     float *planes = malloc(3 * (size_t)d.h * (size_t)d.w * sizeof *planes);
     float *work = malloc(image_floats(s) * sizeof *work);
     bool good = planes && work;
-    int last = first + MAX_COLUMNS - 1 < s->methods ? first + MAX_COLUMNS - 1 : s->methods;
+    int last = first + band_width(s) < s->methods ? first + band_width(s) : s->methods;
     for (int column = 0; good && column <= last - first; column++) {
         int m = first + column - 1, x = MARGIN + column * (CELL + GAP);
         label(canvas, x, y + HEADING - 6, column ? ab_method_spec(s->run->methods[m]) : "input",
@@ -246,7 +252,7 @@ static bool draw_sheet(struct ab_canvas *canvas, const struct sheet *s, int y)
     ab_canvas_fill(canvas, MARGIN, y - 10, canvas->width - 2 * MARGIN, 1, rule);
     ab_canvas_text(canvas, MARGIN, y, 2, gray, title);
     y += 30;
-    for (int first = 1; first <= s->methods; first += MAX_COLUMNS - 1) {
+    for (int first = 1; first <= s->methods; first += band_width(s)) {
         if (!draw_band(canvas, s, first - 1, y)) return false;
         y += HEADING + s->images * (CELL + GAP) + FOOTING;
     }
