@@ -16,7 +16,7 @@ enum {
     MAX_COLUMNS = 11, /* more methods go into further bands */
     MAX_IMAGES = 4,   /* of a model */
     HEADING = 48,     /* lines of text above a band */
-    FOOTING = 58      /* and below */
+    FOOTING = 68      /* and below */
 };
 
 static const struct ab_colour ink = {33, 37, 41}, gray = {110, 117, 125}, rule = {222, 226, 230},
@@ -246,9 +246,10 @@ static bool draw_sheet(struct ab_canvas *canvas, const struct sheet *s, int y)
 {
     struct ab_dims d = s->setting->model->source.dims;
     char title[256];
-    snprintf(title, sizeof title, "%s  %dx%dx%d  %s  batch %d  %d thread%s",
-             s->setting->model->source.name, d.c, d.h, d.w, s->run->backends[0], s->setting->batch,
-             s->threads, s->threads == 1 ? "" : "s");
+    snprintf(title, sizeof title, "%s%s  %dx%dx%d  %s  batch %d  %d thread%s",
+             s->setting->model->source.name,
+             *s->setting->model->source.path ? "" : " (random weights)", d.c, d.h, d.w,
+             s->run->backends[0], s->setting->batch, s->threads, s->threads == 1 ? "" : "s");
     ab_canvas_fill(canvas, MARGIN, y - 10, canvas->width - 2 * MARGIN, 1, rule);
     ab_canvas_text(canvas, MARGIN, y, 2, gray, title);
     y += 30;

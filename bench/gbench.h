@@ -95,7 +95,8 @@ void ab_gbench_shutdown(void);
 bool ab_gbench_keep_running(struct ab_gbench_state *state);
 /* The same for `count` iterations at a time; how many one call stands for may differ from what the
  * library asked for. A case that brings its own samples says: with 1 registered iteration, `while
- * (ab_gbench_keep_running_batch(state, n)) ab_gbench_iteration_time(state, n * seconds);` */
+ * (ab_gbench_keep_running_batch(state, n)) ab_gbench_iteration_time(state, n * seconds);`. The
+ * library stops the program if repetitions of a case differ in their count. */
 bool ab_gbench_keep_running_batch(struct ab_gbench_state *state, int64_t count);
 /* Iterations that the library asks for. */
 int64_t ab_gbench_iterations(const struct ab_gbench_state *state);

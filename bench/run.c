@@ -7,15 +7,20 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 volatile sig_atomic_t ab_interrupted;
 
+/* A later one does not wait for a long execution; results.jsonl holds what is finished. Within a
+ * second it is the same one again, delivered to the process and to its group. */
 static void on_signal(int number)
 {
+    static time_t first;
     (void)number;
-    /* The second one does not wait for a long execution; results.jsonl holds what is finished. */
-    if (ab_interrupted) _exit(AB_EXIT_INTERRUPTED);
+    time_t now = time(NULL);
+    if (ab_interrupted && now - first > 1) _exit(AB_EXIT_INTERRUPTED);
+    if (!ab_interrupted) first = now;
     ab_interrupted = 1;
 }
 
@@ -285,6 +290,7 @@ static double weigh(struct ab_run *run)
 
 static void put_counters(struct ab_gbench_state *state, const struct ab_record *r)
 {
+    ab_gbench_counter(state, "samples", r->stats.samples);
     ab_gbench_counter(state, "ns_min", r->stats.min);
     ab_gbench_counter(state, "ns_p90", r->stats.p90);
     ab_gbench_counter(state, "gflops", ab_record_gflops(r));
@@ -295,7 +301,7 @@ static void put_counters(struct ab_gbench_state *state, const struct ab_record *
 }
 
 /* One row under Google Benchmark: the group is timed when its first row comes up; the time handed
- * over is the median sample, which neighbours on the machine disturb least. */
+ * over, as one iteration, is the median sample, which neighbours on the machine disturb least. */
 static void run_row(struct ab_gbench_state *state, void *user)
 {
     struct ab_row *row = user;
@@ -309,9 +315,7 @@ static void run_row(struct ab_gbench_state *state, void *user)
     }
     bool fresh = g->measured > row->reported++;
     if (!fresh || *r->error) ab_gbench_skip(state, fresh ? r->error : "interrupted");
-    int64_t n = r->stats.samples ? r->stats.samples : 1;
-    while (ab_gbench_keep_running_batch(state, n))
-        ab_gbench_iteration_time(state, r->stats.median * 1e-9 * (double)n);
+    while (ab_gbench_keep_running(state)) ab_gbench_iteration_time(state, r->stats.median * 1e-9);
     if (!fresh || (ab_interrupted && !r->stats.samples)) return;
     put_counters(state, r);
     ab_gbench_label(state, ab_verdict_name(r->agreement.verdict));

@@ -18,12 +18,13 @@ const char *ab_time_text(double ns, char *text, size_t size)
 
 static void print_header(FILE *f, const struct ab_group *g)
 {
-    const struct ab_run_model *m = &g->setting->model[0];
+    const struct ab_run_model *m = g->setting->model;
     struct ab_dims d = m->source.dims;
     char target[80] = "top class";
     if (m->target != AB_TARGET_TOP) snprintf(target, sizeof target, "class %d", m->target);
-    fprintf(f, "\n%s, %dx%dx%d, batch %d, %d thread%s (%s), %s%s, %s\n", m->source.name, d.c, d.h,
-            d.w, g->setting->batch, g->threads, g->threads == 1 ? "" : "s",
+    fprintf(f, "\n%s%s, %dx%dx%d, batch %d, %d thread%s (%s), %s%s, %s\n", m->source.name,
+            *m->source.path ? "" : " (random weights)", d.c, d.h, d.w, g->setting->batch,
+            g->threads, g->threads == 1 ? "" : "s",
             *g->rows[0].record.pinned ? g->rows[0].record.pinned : "not pinned",
             m->images.names.items[0], g->setting->batch > 1 ? ", ..." : "", target);
     fprintf(f, "%-24s %-13s %9s %9s %8s %5s %8s  %7s %7s %7s  %s\n", "method", "backend", "median",
