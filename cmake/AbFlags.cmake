@@ -38,4 +38,11 @@ if(AB_SANITIZE)
     target_compile_options(ab_flags INTERFACE
         -fsanitize=${AB_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
     target_link_options(ab_flags INTERFACE -fsanitize=${AB_SANITIZE})
+    # clang lacks gcc's macros that say so.
+    foreach(sanitizer ADDRESS THREAD)
+        string(TOLOWER "${sanitizer}" lower)
+        if(CMAKE_C_COMPILER_ID MATCHES Clang AND AB_SANITIZE MATCHES "${lower}")
+            target_compile_definitions(ab_flags INTERFACE __SANITIZE_${sanitizer}__=1)
+        endif()
+    endforeach()
 endif()
