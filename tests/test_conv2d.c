@@ -549,9 +549,11 @@ TEST(real_numbers_within_bound_and_split)
     struct rng r = rng_new(6);
     for (int i = 0; i < LAYERS; i++)
         for (int pass = AB_FWD; pass <= AB_BWD; pass++) {
-            struct problem p =
-                problem_new(&layers[i], (enum ab_pass)pass, (enum ab_wmod)(i >= 41 ? 0 : i % 6),
-                            fills[i % 3], i % 2 ? GUARD_LEFT : GUARD_RIGHT, &r);
+            struct problem p = problem_new(&layers[i], (enum ab_pass)pass,
+                                           (enum ab_wmod)(i < 41           ? i % 6
+                                                          : pass == AB_BWD ? i - 41
+                                                                           : AB_W_ALL),
+                                           fills[i % 3], i % 2 ? GUARD_LEFT : GUARD_RIGHT, &r);
             check_real(&p, &r);
             problem_free(&p);
         }
