@@ -53,7 +53,7 @@ static bool wanted(const struct ab_plan *plan, const struct ab_step *s, const st
 }
 
 enum ab_status ab_adoption_find(const struct ab_plan *plan, const struct ab_program *program,
-                                struct ab_adoption *a, struct ab_error *err)
+                                const bool *needed, struct ab_adoption *a, struct ab_error *err)
 {
     bool whole = true;
     *a = (struct ab_adoption){.n_values = program->n_values};
@@ -62,7 +62,7 @@ enum ab_status ab_adoption_find(const struct ab_plan *plan, const struct ab_prog
     whole = a->of && a->count;
     for (int i = 0; whole && i < program->n_steps; i++) {
         const struct ab_step *s = &program->steps[i];
-        if (!wanted(plan, s, a)) continue;
+        if (s->dst < 0 || !needed[s->dst] || !wanted(plan, s, a)) continue;
         const size_t count = ab_plan_value_count(plan, s->z);
         double *values = malloc(count * sizeof *values);
         whole = values;

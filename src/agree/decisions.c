@@ -93,14 +93,12 @@ enum ab_status ab_decisions_read(const struct ab_plan *plan, const int *targets,
     return AB_OK;
 }
 
-bool ab_decisions_differ(const struct ab_plan *plan, const struct ab_decisions *a,
+bool ab_decisions_differ(const struct ab_plan *plan, int id, const struct ab_decisions *a,
                          const struct ab_decisions *b)
 {
-    for (int id = 0; id < a->n_values; id++) {
-        if (!a->of[id] || !b->of[id]) continue;
-        const struct ab_value *v = &plan->program.values[id];
-        const size_t bytes = count_of(v, plan->exec.batch) * ab_decision_size(v);
-        if (memcmp(a->of[id], b->of[id], bytes) != 0) return true;
-    }
-    return memcmp(a->target, b->target, sizeof *a->target * (size_t)plan->exec.batch) != 0;
+    const int batch = plan->exec.batch;
+    if (id == a->n_values) return memcmp(a->target, b->target, sizeof(int) * (size_t)batch) != 0;
+    if (!a->of[id] || !b->of[id]) return false;
+    const struct ab_value *v = &plan->program.values[id];
+    return memcmp(a->of[id], b->of[id], count_of(v, batch) * ab_decision_size(v)) != 0;
 }

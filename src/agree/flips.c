@@ -268,13 +268,14 @@ static void check_targets(struct finder *f, const struct ab_decisions *theirs,
 
 enum ab_status ab_flips_find(const struct ab_referee *referee, const struct ab_plan *judged,
                              const struct ab_decisions *theirs, const struct ab_adoption *adoption,
-                             struct ab_flips *flips, struct ab_error *err)
+                             const bool *needed, struct ab_flips *flips, struct ab_error *err)
 {
     const struct ab_program *p = &referee->plan->program;
     struct finder f = {.referee = referee, .program = p};
     bool whole = ab_look_open(&f.look, referee->plan, judged);
     for (int id = 0; id <= p->n_values; id++) flips[id] = (struct ab_flips){0};
     for (int id = 0; whole && id < p->n_values; id++) {
+        if (!needed[id]) continue;
         if (theirs->of[id]) {
             whole = list_flips(&f, id, theirs->of[id]);
             if (whole) check_value(&f, id, &flips[id]);

@@ -38,8 +38,9 @@ size_t ab_decision_size(const struct ab_value *value);
  * empty. */
 enum ab_status ab_decisions_read(const struct ab_plan *plan, const int *targets,
                                  struct ab_decisions *d, struct ab_error *err);
-/* Whether any decision that both have differs. */
-bool ab_decisions_differ(const struct ab_plan *plan, const struct ab_decisions *a,
+/* Whether the decisions of value `id` (n_values: the choice of the targets) are in both and differ.
+ */
+bool ab_decisions_differ(const struct ab_plan *plan, int id, const struct ab_decisions *a,
                          const struct ab_decisions *b);
 
 /* ---- adopt.c ---- */
@@ -52,9 +53,9 @@ struct ab_adoption {
 };
 
 /* Lists those of the last execution of `plan`, under judgement, for the divisions of `program`, the
- * reference's. On failure `a` is empty. */
+ * reference's, whose results are in `needed` ([n_values]). On failure `a` is empty. */
 enum ab_status ab_adoption_find(const struct ab_plan *plan, const struct ab_program *program,
-                                struct ab_adoption *a, struct ab_error *err);
+                                const bool *needed, struct ab_adoption *a, struct ab_error *err);
 void ab_adoption_free(struct ab_adoption *a);
 
 /* ---- bounds.c ---- */
@@ -92,10 +93,10 @@ struct ab_flips {
     double margin, bound;
 };
 /* flips: [n_values + 1], the last for the choice of the target; `theirs` and `adoption` were forced
- * upon the last execution of referee->plan. */
+ * upon the last execution of referee->plan. Values not in `needed` ([n_values]) are passed over. */
 enum ab_status ab_flips_find(const struct ab_referee *referee, const struct ab_plan *judged,
                              const struct ab_decisions *theirs, const struct ab_adoption *adoption,
-                             struct ab_flips *flips, struct ab_error *err);
+                             const bool *needed, struct ab_flips *flips, struct ab_error *err);
 /* One line on the worst illegal flip of value id (n_values: of the target). */
 void ab_flips_describe(const struct ab_referee *referee, int id, const struct ab_flips *flips,
                        char *text, size_t size);

@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: Apache-2.0
+// Judging an execution: methods without a differing decision are compared with the reference's own
+// maps; for the rest, and for those that disagree, what they are computed from is computed again
+// with the backend's decisions and denominators near zero.
+#include "agree/referee.h"
+
+#include <stdlib.h>
+
+/* One plan under judgement. */
+struct trial {
+    const struct ab_plan *plan;
+    struct ab_decisions theirs;
+    struct ab_adoption adoption;
+    struct ab_flips *flips; /* [n_values + 1] */
+    bool *redo;             /* [method]: to be compared with a replay */
+    bool *needed;           /* [value id]: some such method's map is computed from it */
+};
+
+static bool same_program(const struct ab_referee *r, const struct ab_plan *plan)
+{
+    const struct ab_program *a = &r->plan->program, *b = &plan->program;
+    if (r->batch != plan->exec.batch || a->n_outputs != b->n_outputs || a->n_values != b->n_values)
+        return false;
+    for (int id = 0; id < a->n_values; id++) {
+        const struct ab_dims d = a->values[id].dims, e = b->values[id].dims;
+        if (d.c != e.c || d.h != e.h || d.w != e.w) return false;
+        if (a->values[id].decision != b->values[id].decision) return false;
+    }
+    return true;
+}
+
+static const bool *depends_of(const struct ab_referee *r, int m)
+{
+    return r->depends + (size_t)m * (size_t)r->plan->program.n_values;
+}
+
+/* Marks the methods for which the backend decided something else than the reference. */
+static void find_differing(const struct ab_referee *r, struct trial *t)
+{
+    const int n_values = r->plan->program.n_values;
+    for (int id = 0; id <= n_values; id++) {
+        if (!ab_decisions_differ(r->plan, id, &r->own, &t->theirs)) continue;
+        for (int m = 0; m < r->n_methods; m++)
+            if (id == n_values || depends_of(r, m)[id]) t->redo[m] = true;
+    }
+}
+
+static void compare(const struct ab_referee *r, const struct trial *t, int m, const double *ref,
+                    double *got, struct ab_agreement *result)
+{
+    const struct ab_limits *limits = ab_agree_limits(&r->methods[m].composite, r->plan->exec.graph);
+    ab_plan_peek(t->plan, t->plan->program.outputs[m], got);
+    ab_agree_maps(ref, got, r->batch, r->dims, limits, result);
+}
+
+/* Runs the steps of the reference that lead to needed values. */
+static enum ab_status replay(const struct ab_referee *r, const struct trial *t,
+                             struct ab_error *err)
+{
+    struct ab_exec *e = &r->plan->exec;
+    enum ab_status status = AB_OK;
+    e->input = r->input;
+    e->targets = t->theirs.target;
+    e->adopted = t->adoption.of;
+    e->n_adopted = t->adoption.count;
+    ab_plan_force(r->plan, (const void *const *)t->theirs.of);
+    for (int i = 0; i < r->plan->program.n_steps && !status; i++) {
+        const struct ab_step *s = &r->plan->program.steps[i];
+        const bool wanted =
+            (s->dst >= 0 && t->needed[s->dst]) || (s->dst2 >= 0 && t->needed[s->dst2]);
+        if (wanted && !s->constant && s->op != AB_OP_OUTPUT)
+            status = r->plan->backend->run(e, s, err);
+    }
+    ab_plan_force(r->plan, NULL);
+    e->input = NULL;
+    e->targets = NULL;
+    e->adopted = NULL;
+    e->n_adopted = NULL;
+    return status;
+}
+
+/* Adds up the flips that method m depends on; an illegal one settles the verdict. */
+static void count_flips(const struct ab_referee *r, const struct trial *t, int m,
+                        struct ab_agreement *result)
+{
+    const int n_values = r->plan->program.n_values;
+    const bool *depends = depends_of(r, m);
+    for (int id = 0; id <= n_values; id++) {
+        const struct ab_flips *f = &t->flips[id];
+        if (id < n_values ? !depends[id] : !depends[r->plan->program.logits]) continue;
+        result->flips += f->count;
+        result->adopted += f->adopted;
+        if (f->illegal && !result->illegal_flips)
+            ab_flips_describe(r, id, f, result->why, sizeof result->why);
+        result->illegal_flips += f->illegal;
+    }
+    if (result->illegal_flips) result->verdict = AB_DISAGREE;
+}
+
+static enum ab_status judge_replayed(const struct ab_referee *r, struct trial *t, double *maps,
+                                     struct ab_agreement *results, struct ab_error *err)
+{
+    const int n_values = r->plan->program.n_values;
+    const struct ab_program *p = &r->plan->program;
+    for (int m = 0; m < r->n_methods; m++)
+        for (int id = 0; t->redo[m] && id < n_values; id++)
+            if (depends_of(r, m)[id]) t->needed[id] = true;
+    enum ab_status status = ab_adoption_find(t->plan, p, t->needed, &t->adoption, err);
+    if (!status) status = replay(r, t, err);
+    if (!status)
+        status = ab_flips_find(r, t->plan, &t->theirs, &t->adoption, t->needed, t->flips, err);
+    for (int m = 0; m < r->n_methods && !status; m++) {
+        if (!t->redo[m]) continue;
+        ab_plan_peek(r->plan, p->outputs[m], maps);
+        compare(r, t, m, maps, maps + ab_referee_map_count(r), &results[m]);
+        count_flips(r, t, m, &results[m]);
+    }
+    return status;
+}
+
+static enum ab_status judge(const struct ab_referee *r, struct trial *t,
+                            struct ab_agreement *results, struct ab_error *err)
+{
+    const size_t n_values = (size_t)r->plan->program.n_values, count = ab_referee_map_count(r);
+    double *maps = malloc(2 * count * sizeof *maps);
+    bool any = false;
+    enum ab_status status = AB_OK;
+    t->flips = calloc(n_values + 1, sizeof *t->flips);
+    t->redo = calloc((size_t)r->n_methods, sizeof *t->redo);
+    t->needed = calloc(n_values, sizeof *t->needed);
+    if (maps && t->flips && t->redo && t->needed) {
+        find_differing(r, t);
+        for (int m = 0; m < r->n_methods; m++) {
+            if (!t->redo[m]) compare(r, t, m, ab_referee_map(r, m), maps, &results[m]);
+            if (!t->redo[m]) t->redo[m] = results[m].verdict == AB_DISAGREE;
+            any = any || t->redo[m];
+        }
+        if (any) status = judge_replayed(r, t, maps, results, err);
+    } else {
+        status = ab_fail(err, AB_ERR_MEMORY, "out of memory for judging");
+    }
+    free(maps);
+    return status;
+}
+
+enum ab_status ab_referee_judge(struct ab_referee *referee, const struct ab_plan *plan,
+                                struct ab_agreement *results, struct ab_error *err)
+{
+    struct trial t = {.plan = plan};
+    if (!same_program(referee, plan))
+        return ab_fail(err, AB_ERR_ARG,
+                       "the plan under judgement is not of the referee's model, methods and batch");
+    enum ab_status status = ab_decisions_read(plan, referee->targets, &t.theirs, err);
+    if (!status) status = judge(referee, &t, results, err);
+    ab_decisions_free(&t.theirs);
+    ab_adoption_free(&t.adoption);
+    free(t.flips);
+    free(t.redo);
+    free(t.needed);
+    return status;
+}
