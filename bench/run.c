@@ -399,6 +399,7 @@ static int finish(struct ab_run *run)
     ab_pin_release(run->pin);
     ab_table_print(talk, run);
     int code = write_results(run, talk);
+    fflush(talk);
     if (*run->error.text) return ab_complain(AB_EXIT_ERROR, "%s", run->error.text);
     if (code != AB_EXIT_OK) return code;
     if (ab_interrupted)
