@@ -81,8 +81,11 @@ static void open_conv(struct ab_exec *exec, int i)
     struct ab_native_step *t = &ab_native_of(exec)->steps[i];
     const struct ab_node *node = &exec->graph->nodes[s->node];
     struct ab_conv2d_args *args = &t->args.conv;
-    *args = (struct ab_conv2d_args){
-        .shape = node->conv, .pass = s->pass, .wmod = s->wmod, .wei = node->wei};
+    *args = (struct ab_conv2d_args){.shape = node->conv,
+                                    .pass = s->pass,
+                                    .wmod = s->wmod,
+                                    .wei = node->wei,
+                                    .direct_only = s->direct};
     args->shape.n = exec->batch;
     t->kernel = ab_pick(AB_KERNEL_conv2d, args, exec->isas);
     const struct ab_native_step *before = packed_before(exec, i, false);

@@ -58,6 +58,7 @@ struct ab_step {
     float tau_floor;
     float fill[AB_MAX_CHANNEL_BOUNDS];
     int n_fill, channel, map;
+    bool direct; /* CONV: x may have spikes, whose rounding must not spread over a Winograd tile */
     bool constant; /* depends on weights alone: run once, when the plan is made */
 };
 

@@ -56,6 +56,7 @@ int ab_linear(struct ab_lowering *l, int n, enum ab_pass pass, enum ab_wmod wmod
     s.bias = node->bias ? bias : AB_B_NONE;
     s.x = x;
     s.add = add;
+    s.direct = l->direct && pass == AB_BWD;
     return ab_emit(&l->w, s, to->dims, to->vector);
 }
 
@@ -176,12 +177,28 @@ static enum ab_status check_bounds(const struct ab_lowering *l, int n, const str
         l->method->desc->name, rule->n_low, node->name, channels);
 }
 
+/* Whether |s| = |R / st(denominator)| stays below the signal above: R is a' times that signal, and
+ * the denominator is a' itself, or z+ with its bias, which is at least a'. All other quotients can
+ * spike wherever their denominator happens to be small. */
+static bool bounded(const struct ab_lowering *l, int n, const struct ab_rule *rule)
+{
+    const bool through_relu = ab_denominator(l, n) != l->fwd[n];
+    switch (rule->kind) {
+    case AB_RULE_NONE:
+    case AB_RULE_GRADIENT: return true;
+    case AB_RULE_EPSILON: return through_relu;
+    case AB_RULE_ZPLUS: return through_relu && rule->bias == AB_BIAS_SPLIT && !rule->naive_sign;
+    default: return false;
+    }
+}
+
 enum ab_status ab_back_linear(struct ab_lowering *l, int n, int r, struct ab_error *err)
 {
     const struct ab_rule *rule = rule_of(l, n);
     const enum ab_status status = check_bounds(l, n, rule, err);
     if (status) return status;
     int to = -1;
+    l->direct = !bounded(l, n, rule);
     switch (rule->kind) {
     case AB_RULE_NONE:
     case AB_RULE_GRADIENT: to = adjoint(l, n, AB_W_ALL, r, -1); break;
@@ -191,6 +208,7 @@ enum ab_status ab_back_linear(struct ab_lowering *l, int n, int r, struct ab_err
     case AB_RULE_ZBOX: to = zbox(l, n, rule, r); break;
     case AB_RULE_WSQUARE: to = wsquare(l, n, rule, r); break;
     }
+    l->direct = false;
     const bool product = rule->kind == AB_RULE_EPSILON || rule->kind == AB_RULE_ZPLUS ||
                          rule->kind == AB_RULE_ALPHA_BETA;
     if (!l->w.failed) ab_send(l, l->w.graph->nodes[n].in[0], to, product);
