@@ -296,9 +296,10 @@ struct ab_kernel {
 
 const struct ab_kernel *ab_kernels(int *count);
 
-/* 0 for kernels that add up the plain products, for which sums of small integers are exact. Otherwise the
- * measured factor c of an algorithm that transforms its inputs: an error may reach c sqrt(src channels) u
- * times the largest sum of magnitudes |w||a| among the outputs of the same channel within five pixels. */
+/* 0 for kernels that add up the plain products, for which sums of small integers are exact.
+ * Otherwise the measured factor c of an algorithm that transforms its inputs: an error may reach c
+ * sqrt(src channels) u times the largest sum of magnitudes |w||a| among the outputs of the same
+ * channel within five pixels. */
 double ab_kernel_amplification(const struct ab_kernel *k);
 const char *ab_isa_name(enum ab_isa isa);
 const char *ab_kernel_op_name(enum ab_kernel_op op);

@@ -6,9 +6,10 @@
 
 #include <stdio.h>
 
-/* Counts calls of malloc and its kin while `counting`; not under sanitizers, which bring their own.
- */
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) && defined(__GLIBC__)
+/* Counts calls of malloc and its kin while `counting`; not under sanitizers, which bring their own,
+ * nor under clang, whose OpenMP runtime allocates in every parallel region. */
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) && !defined(__clang__) &&      \
+    defined(__GLIBC__)
 #define COUNTS_MALLOC 1
 extern void *__libc_malloc(size_t);
 extern void *__libc_calloc(size_t, size_t);

@@ -131,10 +131,10 @@ void ab_plan_memory(const struct ab_plan *plan, size_t *weights, size_t *arena);
 
 /* ---- images and arrays ---- */
 
-/* Reads a PNG or JPEG and prepares it for a model that takes `dims` (c = 3, or 1 for gray): an image
- * of exactly h x w stays as it is, any other one is resized on its short side to h * 256/224 (to h
- * where h < 64) and cropped in the middle; then scaled to [0,1], and (v - mean[c]) / std[c]. out:
- * [c][h][w]. mean, std: [c]; NULL: 0 and 1. */
+/* Reads a PNG or JPEG and prepares it for a model that takes `dims` (c = 3, or 1 for gray): an
+ * image of exactly h x w stays as it is, any other one is resized on its short side to h * 256/224
+ * (to h where h < 64) and cropped in the middle; then scaled to [0,1], and (v - mean[c]) / std[c].
+ * out: [c][h][w]. mean, std: [c]; NULL: 0 and 1. */
 enum ab_status ab_image_read(const char *path, struct ab_dims dims, const float *mean,
                              const float *std, float *out, struct ab_error *err);
 
