@@ -117,6 +117,7 @@ static void back_relu(struct ab_lowering *l, int n, int r)
     const int in = l->w.graph->nodes[n].in[0], a = l->fwd[n];
     const struct ab_composite *c = &l->method->composite;
     struct ab_step tau;
+    int threshold;
     switch (c->relu) {
     case AB_RELU_GRADIENT: r = ab_pointwise(l, AB_PW_GATE, r, a, -1); break;
     case AB_RELU_DECONV: r = ab_pointwise(l, AB_PW_RELU, r, -1, -1); break;
@@ -127,7 +128,9 @@ static void back_relu(struct ab_lowering *l, int n, int r)
         tau.a = a;
         tau.q = c->q;
         tau.tau_floor = c->tau_floor;
-        r = ab_rect(l, r, a, ab_emit(&l->w, tau, (struct ab_dims){1, 1, 1}, true));
+        threshold = ab_emit(&l->w, tau, (struct ab_dims){1, 1, 1}, true);
+        if (threshold >= 0) l->w.program->values[threshold].dtype = AB_TAU;
+        r = ab_rect(l, r, a, threshold);
         break;
     case AB_RELU_PASS: break;
     }
