@@ -23,5 +23,7 @@ if(TARGET ab_bench AND EXISTS "${bench_main}")
     target_link_libraries(attrbench_command PRIVATE ab_bench ab_flags)
     set_target_properties(attrbench_command PROPERTIES
         OUTPUT_NAME attrbench
+        INSTALL_RPATH "$ORIGIN/../${CMAKE_INSTALL_LIBDIR}"
+        INSTALL_RPATH_USE_LINK_PATH ON
         RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}")
 endif()
