@@ -143,6 +143,56 @@ TEST(fuses_epilogues)
     ab_graph_destroy(&g);
 }
 
+/* A conv-relu-conv-relu-fc net whose second convolution is one that Winograd serves. */
+static struct ab_graph *wide_net(void)
+{
+    struct ab_error err = {""};
+    struct ab_builder b = {.seed = 7, .err = &err};
+    CHECK(!ab_graph_create("wide", &b.graph, &err), "%s", err.text);
+    int x = ab_build_input(&b, 3, 12, 12);
+    x = ab_build_relu(&b, "relu1", ab_build_conv(&b, "conv1", x, 16, 3, 1, 1, 1, true));
+    x = ab_build_relu(&b, "relu2", ab_build_conv(&b, "conv2", x, 16, 3, 1, 1, 1, true));
+    x = ab_build_dense(&b, "fc", ab_build_flatten(&b, "flatten", x), 3, true);
+    if (!b.status) b.status = ab_graph_finish(b.graph, x, &err);
+    CHECK(!b.status, "%s", err.text);
+    return b.graph;
+}
+
+/* Quotients without a bound must not reach a kernel that spreads the rounding of a spike; bounded
+ * signals may. */
+TEST(spikes_stay_with_direct_kernels)
+{
+    static const struct {
+        const char *spec;
+        bool direct;
+    } rows[] = {{"gradient", false},           {"guided-backprop", false},
+                {"lrp-epsilon", false},        {"lrp-zplus", false},
+                {"lrp-zplus:bias=none", true}, {"lrp-zplus:bias=signed", true},
+                {"lrp-alpha-beta", true},      {"dtd", true}};
+    struct ab_graph *g = wide_net();
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct ab_method *m = parsed(rows[i].spec);
+        struct ab_plan *plan = NULL;
+        struct ab_error err = {""};
+        int seen = 0;
+        CHECK(!ab_plan_create(g, (const struct ab_method *const *)&m, 1, NULL, &plan, &err), "%s",
+              err.text);
+        for (int k = 0; k < plan->program.n_steps; k++) {
+            const struct ab_step *s = &plan->program.steps[k];
+            if (s->op != AB_OP_CONV || s->pass != AB_BWD || g->nodes[s->node].conv.ic != 16)
+                continue;
+            const char *kernel = ab_plan_kernel(plan, k);
+            CHECK(s->direct == rows[i].direct, "%s: direct is %d", rows[i].spec, s->direct);
+            CHECK(!s->direct || !strstr(kernel, "winograd"), "%s runs %s", rows[i].spec, kernel);
+            seen++;
+        }
+        CHECK(seen > 0, "%s: no adjoint was seen", rows[i].spec);
+        ab_plan_destroy(&plan);
+        ab_method_destroy(&m);
+    }
+    ab_graph_destroy(&g);
+}
+
 static void refuse_plan(const struct ab_graph *g, const char *spec, struct ab_plan_options options,
                         enum ab_status want, const char *says)
 {
@@ -274,11 +324,9 @@ TEST(parses_specs)
     }
 }
 
-static const struct test_case cases[] = {CASE(allocates_twice),
-                                         CASE(shares_steps),
-                                         CASE(fuses_epilogues),
-                                         CASE(refuses_options),
-                                         CASE(refuses_methods_without_meaning),
-                                         CASE(refuses_inputs),
-                                         CASE(parses_specs)};
+static const struct test_case cases[] = {
+    CASE(allocates_twice), CASE(shares_steps),
+    CASE(fuses_epilogues), CASE(spikes_stay_with_direct_kernels),
+    CASE(refuses_options), CASE(refuses_methods_without_meaning),
+    CASE(refuses_inputs),  CASE(parses_specs)};
 TEST_MAIN("plan", cases)
