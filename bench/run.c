@@ -508,10 +508,10 @@ const struct ab_command ab_command_run = {
     .name = "run",
     .summary = "measures methods on models: latency, agreement with the reference, heat maps",
     .usage = "[OPTION]... [--benchmark_*]...",
-    .more =
-        "Without options: the digits network and VGG-16, all methods, all backends, in about a\n"
-        "minute. Google Benchmark's flags (--benchmark_filter=REGEX, --benchmark_out=F,\n"
-        "--benchmark_repetitions=N, --benchmark_list_tests) do what they do everywhere.",
+    .more = "Without options: the digits network and VGG-16, all methods, all backends, in two to "
+            "three\n"
+            "minutes. Google Benchmark's flags (--benchmark_filter=REGEX, --benchmark_out=F,\n"
+            "--benchmark_repetitions=N, --benchmark_list_tests) do what they do everywhere.",
     .options = options,
     .n_options = sizeof options / sizeof *options,
     .settings_size = sizeof(struct ab_run_settings),
