@@ -92,5 +92,21 @@ static inline ptrdiff_t ab_conv2d_phase_start(const struct ab_conv2d_phase *p, i
 {
     return (ptrdiff_t)p->taps_before * inputs_max * AB_LANES * dst_blocks;
 }
+/* The dst blocks that a->pack holds. */
+static inline struct ab_conv2d_span ab_conv2d_packed(const struct ab_conv2d_args *a)
+{
+    const int all = ab_blocks(ab_conv2d_dst_channels(&a->shape, a->pass));
+    return a->panel ? (struct ab_conv2d_span){a->range.b0, a->range.b1}
+                    : (struct ab_conv2d_span){0, all};
+}
+/* Where the stream of `block` begins in a->pack. */
+static inline ptrdiff_t ab_conv2d_stream_at(const struct ab_conv2d_args *a,
+                                            const struct ab_conv2d_phase *p, int inputs_max,
+                                            int block)
+{
+    const struct ab_conv2d_span packed = ab_conv2d_packed(a);
+    return ab_conv2d_phase_start(p, inputs_max, packed.end - packed.begin) +
+           (block - packed.begin) * ab_conv2d_stream(p, inputs_max);
+}
 
 #endif

@@ -42,10 +42,10 @@ static float *pack_taps(const struct ab_conv2d_args *a, const struct ab_conv2d_p
 
 static void pack_direct(const struct ab_conv2d_args *a, const struct ab_conv2d_phase *p, float *out)
 {
-    const int blocks = ab_blocks(ab_conv2d_dst_channels(&a->shape, a->pass));
+    const struct ab_conv2d_span blocks = ab_conv2d_packed(a);
     const int widest = ab_conv2d_inputs_max(&a->shape, a->pass);
-    out += ab_conv2d_phase_start(p, widest, blocks);
-    for (int b = 0; b < blocks; b++, out += ab_conv2d_stream(p, widest)) {
+    out += ab_conv2d_stream_at(a, p, widest, blocks.begin);
+    for (int b = blocks.begin; b < blocks.end; b++, out += ab_conv2d_stream(p, widest)) {
         const struct ab_conv2d_span in = ab_conv2d_inputs(&a->shape, a->pass, b);
         float *w = out;
         for (int c = in.begin; c < in.end;) {
@@ -126,15 +126,22 @@ static void pack_winograd(const struct ab_conv2d_args *a, const struct ab_conv2d
         }
 }
 
+bool ab_conv2d_takes_panels(const struct ab_kernel *k)
+{
+    return layout_of(k) == LAYOUT_DIRECT;
+}
+
 size_t ab_conv2d_pack_size(const struct ab_kernel *k, const struct ab_conv2d_args *args)
 {
     const struct ab_conv2d_shape *s = &args->shape;
     const size_t tap = sizeof(float) * AB_LANES * (size_t)s->kh * (size_t)s->kw;
     const int dst_channels = ab_conv2d_dst_channels(s, args->pass);
+    const struct ab_conv2d_span packed = ab_conv2d_packed(args);
     const size_t src_blocks = (size_t)ab_blocks(ab_conv2d_src_channels(s, args->pass));
     switch (layout_of(k)) {
     case LAYOUT_DIRECT:
-        return tap * (size_t)ab_blocks(dst_channels) * (size_t)ab_conv2d_inputs_max(s, args->pass);
+        return tap * (size_t)(packed.end - packed.begin) *
+               (size_t)ab_conv2d_inputs_max(s, args->pass);
     case LAYOUT_DOT: return tap * (size_t)dst_channels * src_blocks;
     case LAYOUT_DEPTHWISE: return tap * src_blocks;
     case LAYOUT_WINOGRAD:

@@ -88,11 +88,9 @@ static void run_block(const struct ab_conv2d_args *a, const struct ab_conv2d_pha
                       int block)
 {
     const int widest = ab_conv2d_inputs_max(&a->shape, a->pass);
-    const int blocks = ab_blocks(ab_conv2d_dst_channels(&a->shape, a->pass));
     const struct ab_conv2d_span rows = ab_conv2d_positions(&phase->y, a->range.y0, a->range.y1);
     struct row r = {
-        .wei = (const float *)a->pack + ab_conv2d_phase_start(phase, widest, blocks) +
-               block * ab_conv2d_stream(phase, widest),
+        .wei = (const float *)a->pack + ab_conv2d_stream_at(a, phase, widest, block),
         .src_block = a->src.block,
         .src_row = phase->y.dstep * a->src.row,
         .src_col = (ptrdiff_t)phase->x.dstep * AB_LANES,

@@ -136,7 +136,7 @@ static bool is_flat(const struct ab_conv2d_args *a, const struct ab_conv2d_phase
            p->y.src_step == 1 && p->x.src_step == 1 && p->y.d0 == 0 && p->x.d0 == 0 &&
            ab_conv2d_src_h(&a->shape, a->pass) >= p->y.count && follows(&a->src, width) &&
            follows(&a->dst, width) && follows(&a->add, width) && follows(&a->f.a, width) &&
-           follows(&a->f.z, width);
+           follows(&a->f.z, width) && (!a->f.bits.data || a->f.bits.row == width);
 }
 
 static void init_job(struct job *j, const struct ab_conv2d_args *a, int n, int phase)
@@ -244,9 +244,8 @@ static void run_part(const struct job *j, const struct part *p, struct ab_conv2d
     const struct ab_conv2d_args *a = j->a;
     const struct ab_conv2d_axis *ay = &j->phase.y, *ax = &j->phase.x;
     const ptrdiff_t stream = ab_conv2d_stream(&j->phase, j->inputs_max);
-    const int blocks = ab_blocks(ab_conv2d_dst_channels(&a->shape, a->pass));
     const ptrdiff_t wei =
-        ab_conv2d_phase_start(&j->phase, j->inputs_max, blocks) + p->block * stream +
+        ab_conv2d_stream_at(a, &j->phase, j->inputs_max, p->block) +
         (ptrdiff_t)(p->chunk.begin - p->inputs.begin) * ay->taps * ax->taps * AB_LANES;
     struct tile t = {
         .wei = (const float *)a->pack + wei,

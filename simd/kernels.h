@@ -79,7 +79,19 @@ enum ab_pointwise_kind {
     AB_PW_SUB,    /* x - a */
     AB_PW_SCALE,  /* scale * x */
     AB_PW_AFFINE, /* x * mul[c] + add[c]: batch normalisation (add may be NULL: its backward) */
+    /* Of maps alone, with one bit an element in `bits`, a 32nd of the traffic of `a`: */
+    AB_PW_RELU_BITS,   /* max(x,0); bit = result > 0 */
+    AB_PW_GATE_BITS,   /* bit ? x : 0 */
+    AB_PW_GUIDED_BITS, /* bit ? max(x,0) : 0 */
+    AB_PW_GUARD_BITS,  /* x; bit = !(|a| <= scale*|x|): a is too large for x to divide it */
     AB_PW_COUNT
+};
+
+/* One bit an element: bit c%16 of word (n, c/16, y, x) = data[n*image + (c/16)*block + y*row + x].
+ * Padding lanes: 0. */
+struct ab_bits {
+    uint16_t *data;
+    ptrdiff_t image, block, row;
 };
 
 /* What a pointwise kind needs besides x. Views whose kind does not use them are ignored. */
@@ -89,6 +101,7 @@ struct ab_pointwise {
     struct ab_view a, z;
     const float *tau;       /* [n] */
     const float *mul, *add; /* [16*blocks], padding lanes 0 */
+    struct ab_bits bits;    /* read or written where dst is written */
 };
 
 /* dst may be x (in place), or a or z at equal strides; otherwise no overlap. Vectors of f features
@@ -126,6 +139,7 @@ struct ab_conv2d_args {
     struct ab_view add; /* data NULL: none */
     struct ab_pointwise f;
     struct ab_range range;
+    bool panel; /* pack holds the dst blocks of `range` alone: see ab_conv2d_takes_panels */
     bool
         direct_only; /* ab_pick leaves out algorithms with more rounding error than the plain sum */
     void *scratch;   /* ab_conv2d_scratch_size bytes, 64-byte aligned, one per concurrent call */
@@ -144,6 +158,9 @@ struct ab_kernel;
  * with wmod applied. */
 size_t ab_conv2d_pack_size(const struct ab_kernel *k, const struct ab_conv2d_args *args);
 void ab_conv2d_pack(const struct ab_kernel *k, const struct ab_conv2d_args *args, void *pack);
+/* Whether `k` works from panels too, the packed weights of the dst blocks of one range, which
+ * ab_conv2d_pack makes from the model's own just before the run: no second copy of the weights. */
+bool ab_conv2d_takes_panels(const struct ab_kernel *k);
 /* Bytes of work space that `k` needs at args->scratch, whatever the range (a multiple of 64; mostly
  * 0). */
 size_t ab_conv2d_scratch_size(const struct ab_kernel *k, const struct ab_conv2d_args *args);

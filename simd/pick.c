@@ -43,9 +43,7 @@ static bool ab_when_few_outputs(const void *args)
            ab_conv2d_src_channels(&a->shape, a->pass) >= AB_LANES;
 }
 
-/* 3x3, stride 1, wide enough that edge tiles and the streaming of 4 times the weights pay. Forward
- * sums of W+ and its kin stay with the direct kernels: they are exactly 0 where all their terms
- * are, and as denominators must be. */
+/* 3x3, stride 1, wide enough that edge tiles and the streaming of 4 times the weights pay. */
 static bool ab_when_winograd(const void *args)
 {
     const struct ab_conv2d_args *a = args;
@@ -53,7 +51,7 @@ static bool ab_when_winograd(const void *args)
     const bool is_3x3 =
         s->kh == 3 && s->kw == 3 && s->sh == 1 && s->sw == 1 && s->dh == 1 && s->dw == 1;
     const int h = a->pass == AB_FWD ? s->oh : s->ih, w = a->pass == AB_FWD ? s->ow : s->iw;
-    return is_3x3 && s->g == 1 && (a->wmod == AB_W_ALL || a->pass == AB_BWD) && !a->direct_only &&
+    return is_3x3 && s->g == 1 && !a->direct_only &&
            s->ic >= AB_LANES && s->oc >= AB_LANES && h >= 9 && w >= 9;
 }
 

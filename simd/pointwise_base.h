@@ -11,6 +11,25 @@ struct pw_at {
     int n, block, y, x0, xstep;
 };
 
+AB_INLINE bool pw_uses_bits(int kind)
+{
+    return kind == AB_PW_RELU_BITS || kind == AB_PW_GATE_BITS || kind == AB_PW_GUIDED_BITS ||
+           kind == AB_PW_GUARD_BITS;
+}
+
+/* Whether the kind makes bits, rather than read them. */
+AB_INLINE bool pw_makes_bits(int kind)
+{
+    return kind == AB_PW_RELU_BITS || kind == AB_PW_GUARD_BITS;
+}
+
+/* The word of the run's first pixel; NULL where there are no bits. */
+AB_INLINE uint16_t *pw_bits_at(const struct ab_bits *b, const struct pw_at *at)
+{
+    return b->data ? b->data + at->n * b->image + at->block * b->block + at->y * b->row + at->x0
+                   : NULL;
+}
+
 /* Calls run(kind, ...) with a constant kind. */
 #define PW_EACH_KIND(kind, run, ...)                                                               \
     switch (kind) {                                                                                \
@@ -28,6 +47,10 @@ struct pw_at {
     case AB_PW_SUB: run(AB_PW_SUB, __VA_ARGS__); break;                                            \
     case AB_PW_SCALE: run(AB_PW_SCALE, __VA_ARGS__); break;                                        \
     case AB_PW_AFFINE: run(AB_PW_AFFINE, __VA_ARGS__); break;                                      \
+    case AB_PW_RELU_BITS: run(AB_PW_RELU_BITS, __VA_ARGS__); break;                                \
+    case AB_PW_GATE_BITS: run(AB_PW_GATE_BITS, __VA_ARGS__); break;                                \
+    case AB_PW_GUIDED_BITS: run(AB_PW_GUIDED_BITS, __VA_ARGS__); break;                            \
+    case AB_PW_GUARD_BITS: run(AB_PW_GUARD_BITS, __VA_ARGS__); break;                              \
     case AB_PW_COUNT: break;                                                                       \
     }
 

@@ -31,15 +31,37 @@ static double rule(const struct ab_pointwise *f, int n, int c, double x, double 
     case AB_PW_SUB: return x - a;
     case AB_PW_SCALE: return scale * x + 0.0;
     case AB_PW_AFFINE: return x * (double)f->mul[c] + (f->add ? (double)f->add[c] : 0.0);
+    case AB_PW_RELU_BITS:
+    case AB_PW_GATE_BITS:
+    case AB_PW_GUIDED_BITS:
+    case AB_PW_GUARD_BITS:
     case AB_PW_COUNT: break;
     }
     return x;
 }
 
+static void put_bit(uint16_t *word, int lane, bool set)
+{
+    *word = (uint16_t)((*word & ~(1u << lane)) | (unsigned)set << lane);
+}
+
+/* The kinds with bits, exact in float. */
+static float rule_of_bit(const struct ab_pointwise *f, float x, float a, uint16_t *word, int lane)
+{
+    const bool set = *word >> lane & 1;
+    switch (f->kind) {
+    case AB_PW_RELU_BITS: put_bit(word, lane, x > 0.0f); return x <= 0.0f ? 0.0f : x;
+    case AB_PW_GATE_BITS: return set ? x : 0.0f;
+    case AB_PW_GUIDED_BITS: return set && !(x <= 0.0f) ? x : 0.0f;
+    default: put_bit(word, lane, !(fabsf(a) <= fabsf(f->scale * x))); return x;
+    }
+}
+
 static bool uses_a(enum ab_pointwise_kind kind)
 {
     return kind == AB_PW_GATE || kind == AB_PW_GUIDED || kind == AB_PW_RECT || kind == AB_PW_MUL ||
-           kind == AB_PW_MULDIV || kind == AB_PW_ADD || kind == AB_PW_SUB;
+           kind == AB_PW_MULDIV || kind == AB_PW_ADD || kind == AB_PW_SUB ||
+           kind == AB_PW_GUARD_BITS;
 }
 
 static bool uses_z(enum ab_pointwise_kind kind)
@@ -65,6 +87,12 @@ void ab_pointwise_ref(const void *args)
                     float z = uses_z(f->kind) ? *at(&f->z, n, b, y, e) : 0.0f;
                     double x = (double)*at(&p->x, n, b, y, e);
                     int c = b * AB_LANES + e % AB_LANES;
+                    if (f->kind >= AB_PW_RELU_BITS) {
+                        uint16_t *word = f->bits.data + n * f->bits.image + b * f->bits.block +
+                                         y * f->bits.row + e / AB_LANES;
+                        *at(&p->dst, n, b, y, e) = rule_of_bit(f, (float)x, a, word, e % AB_LANES);
+                        continue;
+                    }
                     *at(&p->dst, n, b, y, e) = (float)rule(f, n, c, x, (double)a, z);
                 }
 }

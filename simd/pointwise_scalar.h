@@ -38,6 +38,30 @@ AB_INLINE float pw_op(const struct ab_pointwise *f, int kind, float x, const flo
     }
 }
 
+/* One pixel of a kind with bits. */
+AB_INLINE void pw_word(const struct ab_pointwise *f, int kind, const float *src, const float *a,
+                       float *dst, uint16_t *word)
+{
+    unsigned bits = pw_makes_bits(kind) ? 0 : *word;
+    for (int l = 0; l < AB_LANES; l++) {
+        const float x = src[l];
+        const bool set = bits >> l & 1, positive = !(x <= 0.0f);
+        switch (kind) {
+        case AB_PW_RELU_BITS:
+            bits |= (unsigned)(x > 0.0f) << l;
+            dst[l] = positive ? x : 0.0f;
+            break;
+        case AB_PW_GATE_BITS: dst[l] = set ? x : 0.0f; break;
+        case AB_PW_GUIDED_BITS: dst[l] = set && positive ? x : 0.0f; break;
+        default:
+            bits |= (unsigned)!(fabsf(a[l]) <= fabsf(f->scale * x)) << l;
+            dst[l] = x;
+            break;
+        }
+    }
+    if (pw_makes_bits(kind)) *word = (uint16_t)bits;
+}
+
 AB_INLINE void pw_each_pixel(int kind, const struct ab_pointwise *f, const struct pw_at *at,
                              const float *src, ptrdiff_t spix, float *dst, ptrdiff_t dpix,
                              int pixels)
@@ -47,8 +71,13 @@ AB_INLINE void pw_each_pixel(int kind, const struct ab_pointwise *f, const struc
     if (a) a += at->n * f->a.image + at->block * f->a.block + at->y * f->a.row + col;
     if (z) z += at->n * f->z.image + at->block * f->z.block + at->y * f->z.row + col;
     float tau = kind == AB_PW_RECT ? f->tau[at->n] : 0.0f;
+    uint16_t *words = pw_bits_at(&f->bits, at);
     for (int i = 0; i < pixels; i++) {
         const float *ai = a ? a + i * step : src + i * spix;
+        if (pw_uses_bits(kind)) {
+            pw_word(f, kind, src + i * spix, ai, dst + i * dpix, words + i * at->xstep);
+            continue;
+        }
         const float *zi = z ? z + i * step : src + i * spix;
         for (int l = 0; l < AB_LANES; l++) {
             float x = src[i * spix + l];

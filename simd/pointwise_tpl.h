@@ -16,6 +16,7 @@
 struct pw_run {
     const float *a, *z, *mul, *add; /* of the first element; NULL where the kind uses none */
     ptrdiff_t step;                 /* from pixel to pixel in a and z */
+    uint16_t *bits;                 /* of the first pixel */
     vec eps, scale, tau;
 };
 
@@ -57,10 +58,45 @@ AB_INLINE vec pw_op(int kind, const struct pw_run *r, vec x, ptrdiff_t e, ptrdif
     }
 }
 
+/* One vector of a kind with bits: `bits` are its lanes' own, taken or given. */
+AB_INLINE vec pw_bits_op(int kind, const struct pw_run *r, vec x, ptrdiff_t e, unsigned *bits)
+{
+    const vec zero = v_zero();
+    switch (kind) {
+    case AB_PW_RELU_BITS: *bits = vm_bits(v_gt(x, zero)); return v_keep(v_nle(x, zero), x);
+    case AB_PW_GATE_BITS: return v_keep(vm_from_bits(*bits), x);
+    case AB_PW_GUIDED_BITS: return v_keep(vm_and(vm_from_bits(*bits), v_nle(x, zero)), x);
+    default: *bits = vm_bits(v_nle(v_abs(v_loadu(r->a + e)), v_abs(v_mul(r->scale, x)))); return x;
+    }
+}
+
+AB_INLINE void pw_each_word(int kind, const struct pw_run *run, const float *src, ptrdiff_t spix,
+                            float *dst, ptrdiff_t dpix, int pixels)
+{
+    const struct pw_run r = *run;
+    for (int i = 0; i < pixels; i++) {
+        uint16_t *const word = r.bits + i * (r.step / AB_LANES);
+        const unsigned taken = pw_makes_bits(kind) ? 0 : *word;
+        unsigned given = 0;
+        AB_UNROLL for (int v = 0; v < AB_LANES; v += VL)
+        {
+            unsigned bits = taken >> v;
+            const vec x = v_loadu(src + i * spix + v);
+            v_storeu(dst + i * dpix + v, pw_bits_op(kind, &r, x, i * r.step + v, &bits));
+            given |= bits << v;
+        }
+        if (pw_makes_bits(kind)) *word = (uint16_t)given;
+    }
+}
+
 AB_INLINE void pw_each_pixel(int kind, const struct pw_run *run, const float *src, ptrdiff_t spix,
                              float *dst, ptrdiff_t dpix, int pixels)
 {
     const struct pw_run r = *run;
+    if (pw_uses_bits(kind)) {
+        pw_each_word(kind, run, src, spix, dst, dpix, pixels);
+        return;
+    }
     for (int i = 0; i < pixels; i++) {
         AB_UNROLL for (int v = 0; v < AB_LANES; v += VL)
         {
@@ -92,6 +128,7 @@ AB_NOINLINE void pw_map(const struct ab_pointwise *f, const struct pw_at *at, co
                        .z = f->z.data ? f->z.data + ez : NULL,
                        .mul = affine ? f->mul + c : NULL,
                        .add = affine && f->add ? f->add + c : NULL,
+                       .bits = pw_bits_at(&f->bits, at),
                        .eps = v_set1(f->eps),
                        .scale = v_set1(f->scale),
                        .tau = v_set1(f->kind == AB_PW_RECT ? f->tau[at->n] : 0.0f)};

@@ -139,6 +139,12 @@ AB_INLINE unsigned vm_bits(vmask m)
 {
     return (unsigned)_mm256_movemask_ps(m);
 }
+AB_INLINE vmask vm_from_bits(unsigned bits)
+{
+    const __m256i bit = _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128);
+    const __m256i own = _mm256_and_si256(_mm256_set1_epi32((int)bits), bit);
+    return _mm256_castsi256_ps(_mm256_cmpeq_epi32(own, bit));
+}
 AB_INLINE vec v_keep(vmask m, vec a)
 {
     return _mm256_and_ps(m, a);

@@ -133,6 +133,10 @@ AB_INLINE unsigned vm_bits(vmask m)
 {
     return m;
 }
+AB_INLINE vmask vm_from_bits(unsigned bits)
+{
+    return (vmask)bits;
+}
 AB_INLINE vec v_keep(vmask m, vec a)
 {
     return _mm512_maskz_mov_ps(m, a);

@@ -14,7 +14,8 @@
 //   v_max, v_min       which operand a NaN or a pair of zeros yields depends on the ISA: for code
 //                      whose result must not, use compare and select
 //   v_gt v_lt v_eq     false on NaN; v_neq v_nle v_nge ("not less or equal", ...): true on NaN
-//   v_keep(m, a)       m ? a : +0;  v_select(m, a, b): m ? a : b;  vm_bits: lane i at bit i
+//   v_keep(m, a)       m ? a : +0;  v_select(m, a, b): m ? a : b;  vm_bits: lane i at bit i,
+//                      vm_from_bits: back
 //   v_hsum             sum of lanes by a fixed tree; v_hsum4 stores four of them at out[0..4)
 //   vu_sign            all bits copies of the sign bit; vu_shr: logical, the same count for all
 #ifndef AB_SIMD_VEC_H
@@ -154,6 +155,11 @@ AB_INLINE unsigned vm_bits(vmask m)
 {
     const uint32_t bit[4] = {1, 2, 4, 8};
     return vaddvq_u32(vandq_u32(m, vld1q_u32(bit)));
+}
+AB_INLINE vmask vm_from_bits(unsigned bits)
+{
+    const uint32_t bit[4] = {1, 2, 4, 8};
+    return vtstq_u32(vdupq_n_u32(bits), vld1q_u32(bit));
 }
 AB_INLINE vec v_keep(vmask m, vec a)
 {

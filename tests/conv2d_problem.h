@@ -90,6 +90,8 @@ struct problem {
     struct ab_conv2d_args args;
     struct guarded wei, bias, pack, scratch, mul, shift;
     struct blocked src, dst, add, a, z;
+    struct guarded words; /* of the epilogue's bits */
+    uint16_t *given;      /* what they are before a run */
     enum guard_side side;
     float tau[4];
 };
@@ -140,7 +142,9 @@ static struct problem problem_new(const struct layer *l, enum ab_pass pass, enum
 
 static void problem_free(struct problem *p)
 {
-    struct guarded *const memory[] = {&p->wei, &p->bias, &p->pack, &p->scratch, &p->mul, &p->shift};
+    struct guarded *const memory[] = {&p->wei,     &p->bias, &p->pack, &p->words,
+                                      &p->scratch, &p->mul,  &p->shift};
+    free(p->given);
     struct blocked *const tensors[] = {&p->src, &p->dst, &p->add, &p->a, &p->z};
     for (size_t i = 0; i < sizeof memory / sizeof *memory; i++) {
         if (memory[i]->map) guard_check(memory[i]);
@@ -184,12 +188,51 @@ static void pack_for(const struct ab_kernel *k, struct problem *p)
     p->args.scratch = p->scratch.data;
 }
 
+/* Words for the epilogue, tight so that rows follow each other where dst's do, or not. */
+static void give_bits(struct problem *p, struct rng *r)
+{
+    struct ab_bits *b = &p->args.f.bits;
+    b->row = p->dst.w + (p->side == GUARD_LEFT ? 0 : 3);
+    b->block = b->row * p->dst.h;
+    b->image = b->block * ab_blocks(p->dst.c);
+    const size_t count = (size_t)b->image * (size_t)p->dst.n;
+    p->words = guard_new(count * sizeof *p->given, sizeof *p->given, p->side);
+    p->given = malloc(count * sizeof *p->given);
+    CHECK(p->given != NULL, "out of memory");
+    b->data = p->words.data;
+    for (size_t i = 0; p->given && i < count; i++) p->given[i] = (uint16_t)rng_between(r, 0, 65535);
+}
+
+static size_t bits_size(const struct problem *p)
+{
+    return (size_t)p->args.f.bits.image * (size_t)p->dst.n * sizeof *p->given;
+}
+
+static void reset_bits(struct problem *p)
+{
+    if (p->given) memcpy(p->words.data, p->given, bits_size(p));
+}
+
+/* A copy of the words; free() it. */
+static uint16_t *take_bits(const struct problem *p)
+{
+    uint16_t *copy = p->given ? malloc(bits_size(p)) : NULL;
+    if (copy) memcpy(copy, p->words.data, bits_size(p));
+    return copy;
+}
+
+static void check_bits(const struct problem *p, const uint16_t *want)
+{
+    if (want) CHECK(memcmp(p->words.data, want, bits_size(p)) == 0, "other bits");
+}
+
 /* Packs, poisons dst and runs the whole range. `wei` is hidden from all but ref. */
 static void run_all(const struct ab_kernel *k, struct problem *p)
 {
     pack_for(k, p);
     describe(k, p, "run");
     blocked_poison(&p->dst);
+    reset_bits(p);
     struct ab_conv2d_args args = p->args;
     if (k->isa != AB_ISA_ref) args.wei = NULL;
     k->run(&args);
@@ -233,7 +276,8 @@ static void check_epilogue(const struct ab_kernel *k, struct problem *p)
     const struct ab_pointwise f = p->args.f;
     run_all(k, p);
     struct blocked got = take_dst(p);
-    p->args.f = (struct ab_pointwise){.kind = AB_PW_COPY};
+    uint16_t *bits = take_bits(p);
+    p->args.f.kind = AB_PW_COPY;
     run_all(k, p);
     p->args.f = f;
     const struct ab_pointwise_args after = {.f = f,
@@ -247,7 +291,9 @@ static void check_epilogue(const struct ab_kernel *k, struct problem *p)
     kernel_ref(AB_KERNEL_pointwise)->run(&after);
     describe(k, p, "epilogue");
     blocked_check_same(&got, &p->dst, &p->args.range);
+    check_bits(p, bits);
     blocked_free(&got);
+    free(bits);
 }
 
 /* All kernels but ref, against ref, bit for bit. */
@@ -257,6 +303,7 @@ static void check_against_ref(struct problem *p)
     const int count = kernels_of(AB_KERNEL_conv2d, kernels, MAX_KERNELS);
     run_all(kernel_ref(AB_KERNEL_conv2d), p);
     struct blocked want = take_dst(p);
+    uint16_t *bits = take_bits(p);
     for (int i = 0; i < count; i++) {
         if (kernels[i]->isa == AB_ISA_ref || !kernels[i]->applies(&p->args)) continue;
         if (ab_kernel_amplification(kernels[i]) > 0) {
@@ -265,8 +312,10 @@ static void check_against_ref(struct problem *p)
         }
         run_all(kernels[i], p);
         blocked_check_same(&p->dst, &want, &p->args.range);
+        check_bits(p, bits);
     }
     blocked_free(&want);
+    free(bits);
 }
 
 #endif

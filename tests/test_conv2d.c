@@ -96,6 +96,7 @@ static void give_epilogue(struct problem *p, enum ab_pointwise_kind kind, struct
                                       .tau = p->tau,
                                       .mul = p->mul.data,
                                       .add = p->shift.data};
+    give_bits(p, r);
 }
 
 static const int epilogue_layers[] = {2, 8, 10, 16, 17, 18, 23, 34, 37, 38, 4, 41, 43};

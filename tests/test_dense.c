@@ -231,7 +231,8 @@ TEST(epilogues_equal_a_pointwise_pass)
     int count = kernels_of(AB_KERNEL_dense, k, MAX_KERNELS);
     struct rng r = rng_new(4);
     const float tau[16] = {0.0f, 1.0f, -1.0f, 2.0f, 0.0f, 5.0f, 1.0f, 1.0f, 0.0f, 3.0f};
-    for (int i = 0; i < 4 * AB_PW_COUNT * count; i++) {
+    enum { KINDS = AB_PW_AFFINE + 1 }; /* those of vectors */
+    for (int i = 0; i < 4 * KINDS * count; i++) {
         const struct ab_kernel *kernel = k[i % count];
         struct problem p;
         problem_new_random(&p, i / count, FILL_INT, &r);
@@ -244,7 +245,7 @@ TEST(epilogues_equal_a_pointwise_pass)
         const size_t floats = p.dst.bytes / sizeof(float);
         kernel->run(&p.args);
 
-        const enum ab_pointwise_kind kind = (enum ab_pointwise_kind)(i / count % AB_PW_COUNT);
+        const enum ab_pointwise_kind kind = (enum ab_pointwise_kind)(i / count % KINDS);
         struct guarded g;
         float *want = guard_floats(&g, floats, 64, GUARD_LEFT);
         const int stride = (int)p.args.dst_stride, lanes = stride / AB_LANES;

@@ -367,6 +367,14 @@ TEST(finite_differences)
 
 /* ---- signals inside: Guided Backprop is non-negative and lives on active units ---- */
 
+/* The activation that gates step `s`: itself, or what its bits were made of. */
+static int gate_of(const struct ab_program *p, const struct ab_step *s)
+{
+    for (int i = 0; i < p->n_steps && s->a < 0; i++)
+        if (p->steps[i].dst2 == s->bits) return p->steps[i].dst;
+    return s->a;
+}
+
 static void guided_inside(const char *backend)
 {
     struct ab_error err = {""};
@@ -382,12 +390,12 @@ static void guided_inside(const char *backend)
     int rules = 0;
     for (int i = 0; i < plan->program.n_steps; i++) {
         const struct ab_step *s = &plan->program.steps[i];
-        if (s->kind != AB_PW_GUIDED) continue;
+        if (s->kind != AB_PW_GUIDED && s->kind != AB_PW_GUIDED_BITS) continue;
         const size_t count = ab_plan_value_count(plan, s->dst);
         double *r = malloc(sizeof *r * count), *a = malloc(sizeof *a * count);
         CHECK(r && a, "out of memory");
         ab_plan_peek(plan, s->dst, r);
-        ab_plan_peek(plan, s->a, a);
+        ab_plan_peek(plan, gate_of(&plan->program, s), a);
         for (size_t k = 0; k < count; k++)
             CHECK(r[k] >= 0 && (a[k] > 0 || r[k] == 0), "step %d", i);
         free(r), free(a);

@@ -158,38 +158,86 @@ static struct ab_graph *wide_net(void)
     return b.graph;
 }
 
-/* Quotients without a bound must not reach a kernel that spreads the rounding of a spike; bounded
- * signals may. */
-TEST(spikes_stay_with_direct_kernels)
+/* Quotients without a bound must not reach a kernel that spreads the rounding of a spike: they are
+ * guarded, or direct where no guard can tell. Signals that are no quotients, or bounded ones, are
+ * neither. */
+TEST(spikes_are_guarded)
 {
+    enum want { FREE, GUARDED, DIRECT };
     static const struct {
         const char *spec;
-        bool direct;
-    } rows[] = {{"gradient", false},           {"guided-backprop", false},
-                {"lrp-epsilon", false},        {"lrp-zplus", false},
-                {"lrp-zplus:bias=none", true}, {"lrp-zplus:bias=signed", true},
-                {"lrp-alpha-beta", true},      {"dtd", true}};
+        enum want want;
+    } rows[] = {{"gradient", FREE},         {"guided-backprop", FREE},
+                {"lrp-epsilon", FREE},      {"lrp-zplus", GUARDED},
+                {"dtd", GUARDED},           {"lrp-zplus:bias=none", GUARDED},
+                {"lrp-alpha-beta", GUARDED}};
     struct ab_graph *g = wide_net();
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        struct ab_method *m = parsed(rows[i].spec);
+    for (size_t i = 0; i < 2 * sizeof rows / sizeof *rows; i++) {
+        struct ab_method *m = parsed(rows[i / 2].spec);
+        const struct ab_plan_options options = {.algo = i % 2 ? AB_ALGO_DIRECT : AB_ALGO_AUTO};
+        const enum want want = i % 2 && rows[i / 2].want == GUARDED ? DIRECT : rows[i / 2].want;
         struct ab_plan *plan = NULL;
         struct ab_error err = {""};
         int seen = 0;
-        CHECK(!ab_plan_create(g, (const struct ab_method *const *)&m, 1, NULL, &plan, &err), "%s",
-              err.text);
+        CHECK(!ab_plan_create(g, (const struct ab_method *const *)&m, 1, &options, &plan, &err),
+              "%s", err.text);
         for (int k = 0; k < plan->program.n_steps; k++) {
             const struct ab_step *s = &plan->program.steps[k];
             if (s->op != AB_OP_CONV || s->pass != AB_BWD || g->nodes[s->node].conv.ic != 16)
                 continue;
             const char *kernel = ab_plan_kernel(plan, k);
-            CHECK(s->direct == rows[i].direct, "%s: direct is %d", rows[i].spec, s->direct);
-            CHECK(!s->direct || !strstr(kernel, "winograd"), "%s runs %s", rows[i].spec, kernel);
+            CHECK(s->direct == (want == DIRECT), "%s: direct is %d", rows[i / 2].spec, s->direct);
+            CHECK((s->guard >= 0) == (want == GUARDED), "%s: guard %d", rows[i / 2].spec, s->guard);
+            CHECK(i % 2 == 0 || !strstr(kernel, "winograd"), "%s runs %s", rows[i / 2].spec,
+                  kernel);
             seen++;
         }
-        CHECK(seen > 0, "%s: no adjoint was seen", rows[i].spec);
+        CHECK(seen > 0, "%s: no adjoint was seen", rows[i / 2].spec);
         ab_plan_destroy(&plan);
         ab_method_destroy(&m);
     }
+    ab_graph_destroy(&g);
+}
+
+/* The dtd maps of two images; the steps of conv2 that ran Winograd for the first of them. */
+static int run_dtd(const struct ab_graph *g, int batch, const float *x, float *maps)
+{
+    struct ab_method *m = parsed("dtd");
+    struct ab_plan *plan = NULL;
+    struct ab_error err = {""};
+    const struct ab_plan_options options = {.batch = batch};
+    int transformed = 0;
+    CHECK(!ab_plan_create(g, (const struct ab_method *const *)&m, 1, &options, &plan, &err), "%s",
+          err.text);
+    CHECK(!ab_plan_execute(plan, x, NULL, (float *const[]){maps}, NULL, &err), "%s", err.text);
+    for (int k = 0; k < plan->program.n_steps; k++) {
+        const struct ab_step *s = &plan->program.steps[k];
+        if (s->op == AB_OP_CONV && s->guard >= 0)
+            transformed += strstr(ab_plan_kernel(plan, k), "winograd") != NULL;
+    }
+    ab_plan_destroy(&plan);
+    ab_method_destroy(&m);
+    return transformed;
+}
+
+/* Where an activation is mostly bias, z+ without it is far too small for it: that image falls back
+ * to plain sums, forward and backward, and the other of the batch does not. */
+TEST(guards_judge_each_image)
+{
+    struct ab_graph *g = wide_net();
+    const bool winograd = ab_cpu_isas() >> AB_ISA_avx2 & 1;
+    for (int k = 0; k < g->n_nodes; k++)
+        for (int c = 0; g->nodes[k].kind == AB_NODE_CONV && c < 16; c++)
+            g->nodes[k].bias[c] = g->nodes[k].conv.ic == 16 ? 1.0f : 0.0f;
+    enum { PIXELS = 3 * 12 * 12 };
+    float *x = random_images(g, 2, 5), both[2 * PIXELS], alone[2 * PIXELS];
+    for (int i = 0; i < PIXELS; i++) x[i] *= 1e-4f;
+    run_dtd(g, 2, x, both);
+    const int faint = run_dtd(g, 1, x, alone), usual = run_dtd(g, 1, x + PIXELS, alone + PIXELS);
+    CHECK(faint == 0, "%d Winograd steps under a bias", faint);
+    CHECK(!winograd || usual == 2, "%d of 2 steps are Winograd's", usual);
+    CHECK(memcmp(both, alone, sizeof both) == 0, "images of a batch meddle with each other");
+    free(x);
     ab_graph_destroy(&g);
 }
 
@@ -324,9 +372,13 @@ TEST(parses_specs)
     }
 }
 
-static const struct test_case cases[] = {
-    CASE(allocates_twice), CASE(shares_steps),
-    CASE(fuses_epilogues), CASE(spikes_stay_with_direct_kernels),
-    CASE(refuses_options), CASE(refuses_methods_without_meaning),
-    CASE(refuses_inputs),  CASE(parses_specs)};
+static const struct test_case cases[] = {CASE(allocates_twice),
+                                         CASE(shares_steps),
+                                         CASE(fuses_epilogues),
+                                         CASE(spikes_are_guarded),
+                                         CASE(guards_judge_each_image),
+                                         CASE(refuses_options),
+                                         CASE(refuses_methods_without_meaning),
+                                         CASE(refuses_inputs),
+                                         CASE(parses_specs)};
 TEST_MAIN("plan", cases)

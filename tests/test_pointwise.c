@@ -12,15 +12,38 @@ struct shape {
 };
 static const struct shape shapes[] = {{1, 16, 1, 1}, {2, 3, 5, 7},   {1, 40, 3, 1},
                                       {3, 33, 2, 9}, {1, 16, 1, 33}, {2, 64, 7, 6}};
-enum { SHAPES = sizeof shapes / sizeof shapes[0], MAX_KERNELS = 32, MAX_C = 64, MAX_N = 4 };
-static const char *const kind_names[AB_PW_COUNT] = {"copy",   "relu", "neg",   "abs",   "gate",
-                                                    "guided", "rect", "mul",   "div",   "muldiv",
-                                                    "add",    "sub",  "scale", "affine"};
+enum {
+    SHAPES = sizeof shapes / sizeof shapes[0],
+    MAX_KERNELS = 32,
+    MAX_C = 64,
+    MAX_N = 4,
+    MAX_WORDS = 512
+};
+static const char *const kind_names[AB_PW_COUNT] = {"copy",
+                                                    "relu",
+                                                    "neg",
+                                                    "abs",
+                                                    "gate",
+                                                    "guided",
+                                                    "rect",
+                                                    "mul",
+                                                    "div",
+                                                    "muldiv",
+                                                    "add",
+                                                    "sub",
+                                                    "scale",
+                                                    "affine",
+                                                    "relu+bits",
+                                                    "gate by bits",
+                                                    "guided by bits",
+                                                    "guard"};
 
 /* Operands and result of one problem. */
 struct problem {
     struct blocked x, a, z, dst;
     float tau[MAX_N], mul[MAX_C], add[MAX_C];
+    struct guarded words;
+    uint16_t given[MAX_WORDS]; /* the words before the run */
     struct ab_pointwise_args args;
 };
 
@@ -28,6 +51,26 @@ static struct ab_halo odd_halo(struct rng *r)
 {
     return (struct ab_halo){rng_between(r, 0, 1), rng_between(r, 0, 2), rng_between(r, 0, 2),
                             rng_between(r, 0, 1)};
+}
+
+static bool has_bits(enum ab_pointwise_kind kind)
+{
+    return kind >= AB_PW_RELU_BITS && kind <= AB_PW_GUARD_BITS;
+}
+
+/* Random words, rows and blocks apart by more than they need. */
+static void bits_new(struct problem *p, struct shape s, enum guard_side side, struct rng *r)
+{
+    struct ab_bits *b = &p->args.f.bits;
+    b->row = s.w + rng_between(r, 0, 1);
+    b->block = b->row * s.h + rng_between(r, 0, 2);
+    b->image = b->block * ab_blocks(s.c);
+    const size_t count = (size_t)b->image * (size_t)s.n;
+    CHECK(count <= MAX_WORDS, "%zu words", count);
+    p->words = guard_new(count * sizeof *b->data, sizeof *b->data, side);
+    b->data = p->words.data;
+    for (size_t i = 0; i < count; i++)
+        p->given[i] = b->data[i] = (uint16_t)rng_between(r, 0, 65535);
 }
 
 /* Each tensor gets a halo, hence strides, of its own. */
@@ -59,6 +102,7 @@ static void problem_new(struct problem *p, struct shape s, enum fill fill, enum 
                                          .h = s.h,
                                          .w = s.w,
                                          .range = blocked_range(&p->dst)};
+    bits_new(p, s, side, r);
 }
 
 static void problem_free(struct problem *p)
@@ -67,10 +111,43 @@ static void problem_free(struct problem *p)
     blocked_free(&p->a);
     blocked_free(&p->z);
     blocked_free(&p->dst);
+    guard_check(&p->words);
+    guard_free(&p->words);
+}
+
+static bool bit_of(const struct ab_bits *b, const uint16_t *words, int n, int c, int y, int x)
+{
+    const ptrdiff_t at = n * b->image + c / AB_LANES * b->block + y * b->row + x;
+    return words[at] >> c % AB_LANES & 1;
+}
+
+/* Bits where the kind makes them, inside the range; untouched words elsewhere. */
+static void check_bits(const struct problem *p, const struct ab_range *r)
+{
+    const struct ab_pointwise *f = &p->args.f;
+    const bool makes = f->kind == AB_PW_RELU_BITS || f->kind == AB_PW_GUARD_BITS;
+    for (int n = 0; n < p->x.n; n++)
+        for (int c = 0; c < p->args.blocks * AB_LANES; c++)
+            for (int y = 0; y < p->x.h; y++)
+                for (int x = 0; x < p->x.w; x++) {
+                    const int b = c / AB_LANES;
+                    const bool in = n >= r->n0 && n < r->n1 && b >= r->b0 && b < r->b1 &&
+                                    y >= r->y0 && y < r->y1;
+                    const bool got = bit_of(&f->bits, f->bits.data, n, c, y, x);
+                    bool want = bit_of(&f->bits, p->given, n, c, y, x);
+                    if (makes && in) {
+                        const float v = *blocked_at(&p->x, n, c, y, x);
+                        const float a = *blocked_at(&p->a, n, c, y, x);
+                        want = f->kind == AB_PW_RELU_BITS ? v > 0.0f
+                                                          : !(fabsf(a) <= fabsf(f->scale * v));
+                    }
+                    CHECK(got == want, "bit of n %d c %d y %d x %d is %d", n, c, y, x, got);
+                }
 }
 
 /* The rule as kernels.h words it, written a second time. NaN: kinds that keep x keep it. */
-static double expect(const struct ab_pointwise *f, int n, int c, float x, float a, float z)
+static double expect(const struct ab_pointwise *f, int n, int c, float x, float a, float z,
+                     bool bit)
 {
     double num = (double)(f->scale * (f->kind == AB_PW_MULDIV ? x * a : x));
     float st = z + f->eps * (z >= 0.0f ? 1.0f : -1.0f);
@@ -89,6 +166,10 @@ static double expect(const struct ab_pointwise *f, int n, int c, float x, float 
     case AB_PW_SUB: return (double)x - (double)a;
     case AB_PW_SCALE: return num;
     case AB_PW_AFFINE: return (double)x * (double)f->mul[c] + (f->add ? (double)f->add[c] : 0.0);
+    case AB_PW_RELU_BITS: return isnan(x) || x > 0.0f ? (double)x : 0.0;
+    case AB_PW_GATE_BITS: return bit ? (double)x : 0.0;
+    case AB_PW_GUIDED_BITS: return bit && (isnan(x) || x > 0.0f) ? (double)x : 0.0;
+    case AB_PW_GUARD_BITS: return (double)x;
     case AB_PW_COUNT: break;
     }
     return 0.0;
@@ -106,7 +187,8 @@ static void check_values(const struct problem *p, const struct ab_range *r)
                     float v = *blocked_at(&p->x, n, c, y, x), a = *blocked_at(&p->a, n, c, y, x);
                     float z = *blocked_at(&p->z, n, c, y, x),
                           got = *blocked_at(&p->dst, n, c, y, x);
-                    double want = expect(f, n, c, v, a, z), ulps = ulp_error(got, want);
+                    bool bit = bit_of(&f->bits, p->given, n, c, y, x);
+                    double want = expect(f, n, c, v, a, z, bit), ulps = ulp_error(got, want);
                     double terms = fabs((double)v * (double)f->mul[c]) + fabs((double)f->add[c]);
                     if (f->kind == AB_PW_AFFINE && !isnan(want))
                         CHECK(fabs((double)got - want) <= 2.0 * 0x1p-24 * terms, "affine %g", want);
@@ -136,6 +218,7 @@ TEST(all_kinds_match_the_definition)
         struct ab_range all = blocked_range(&p.dst);
         blocked_check_frame(&p.dst, &all);
         check_values(&p, &all);
+        check_bits(&p, &all);
         problem_free(&p);
     }
 }
@@ -183,11 +266,12 @@ TEST(ranges_and_aliases)
         k[i % count]->run(&p.args);
         blocked_check_frame(&p.dst, &part);
         check_values(&p, &part);
+        check_bits(&p, &part);
 
         p.args.range = all;
         k[i % count]->run(&p.args);
         struct blocked *targets[] = {&p.x, &p.a, &p.z};
-        for (int t = 0; t < 3; t++) {
+        for (int t = 0; t < 3 && !has_bits(p.args.f.kind); t++) {
             struct blocked copy = blocked_new(3, 50, 5, 6, targets[t]->halo, GUARD_LEFT);
             memcpy(copy.mem.data, targets[t]->mem.data, copy.mem.bytes);
             struct ab_pointwise_args in_place = p.args;

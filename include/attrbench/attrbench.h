@@ -102,11 +102,23 @@ struct ab_backend_info {
 };
 const struct ab_backend_info *ab_backends(int *count);
 
+/* Which convolution algorithms the native backend may take. AUTO: the fastest measured for the
+ * shape; Winograd's larger rounding error is accounted for (docs/numerics.md). DIRECT: plain sums
+ * alone. */
+enum ab_algo { AB_ALGO_AUTO, AB_ALGO_DIRECT };
+
+/* What the native backend keeps. FAST: packed and transformed copies of all weights. LEAN: no
+ * second copy of large weights (they are packed piece by piece while they are used), so plain sums
+ * alone. */
+enum ab_memory { AB_MEMORY_FAST, AB_MEMORY_LEAN };
+
 struct ab_plan_options {
     const char *backend; /* "native", "native:avx2", ..., "onednn", "reference"; NULL: native */
     int batch;           /* images per execution; 0: 1 */
     int threads;         /* 0: 1 */
     bool retain;         /* keep every intermediate tensor, for inspection; no buffer is reused */
+    enum ab_algo algo;
+    enum ab_memory memory;
 };
 
 struct ab_plan;

@@ -59,7 +59,7 @@ static void find_amplifications(struct ab_look *look, const struct ab_plan *judg
         for (int k = 0; k < q->n_steps; k++) {
             const struct ab_step *t = &q->steps[k];
             if (t->op != s->op || t->node != s->node || t->pass != s->pass || t->wmod != s->wmod ||
-                t->direct != s->direct)
+                t->direct != s->direct || t->guard != s->guard)
                 continue;
             look->amplification[s->dst] =
                 fmax(look->amplification[s->dst], amplification_of(ab_plan_kernel(judged, k)));

@@ -19,7 +19,7 @@ struct trial {
 static bool same_program(const struct ab_referee *r, const struct ab_plan *plan)
 {
     const struct ab_program *a = &r->plan->program, *b = &plan->program;
-    if (r->batch != plan->exec.batch || a->n_outputs != b->n_outputs || a->n_values != b->n_values)
+    if (r->batch != plan->exec.batch || a->n_outputs != b->n_outputs || a->n_values > b->n_values)
         return false;
     for (int id = 0; id < a->n_values; id++) {
         const struct ab_dims d = a->values[id].dims, e = b->values[id].dims;

@@ -19,6 +19,8 @@ struct ab_exec {
     struct ab_program *program;
     int batch, threads;
     unsigned isas; /* instruction sets that kernels may use */
+    bool direct;   /* no algorithm with more rounding error than the plain sum */
+    bool lean;     /* no second copy of large weights */
     void *weights, *arena;
     size_t weight_bytes;  /* set by open: packed weights, biases, tables */
     size_t scratch_bytes; /* set by open: work space that any one step needs; at arena +
@@ -41,6 +43,7 @@ struct ab_exec {
 struct ab_backend {
     const char *name, *summary;
     bool fuse; /* wants pointwise steps folded into CONV and DENSE */
+    bool bits; /* has kernels for the one-bit forms: see ab_bits */
     const char *(*version)(void);
     /* Chooses kernels and formats; sets every value's bytes (multiples of 64; 0 for values not
      * materialised), weight_bytes and scratch_bytes. Allocates only bookkeeping. On failure undoes

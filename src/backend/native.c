@@ -31,6 +31,11 @@ static bool lay_out(const struct ab_exec *exec, struct ab_value *v, struct ab_vi
     } else if (v->vector) {
         view->image = ab_padded(v->dims.c);
         v->bytes = ab_mul_size(n * sizeof(float), (size_t)view->image, &over);
+    } else if (v->dtype == AB_BITS) {
+        view->row = v->dims.w;
+        view->block = view->row * v->dims.h;
+        view->image = view->block * ab_blocks(v->dims.c);
+        v->bytes = round64(ab_mul_size(n * sizeof(uint16_t), (size_t)view->image, &over));
     } else {
         const struct ab_halo b = v->dtype == AB_SWITCH ? (struct ab_halo){0} : v->halo;
         view->row = (ptrdiff_t)AB_LANES * (b.left + v->dims.w + b.right);
@@ -45,15 +50,14 @@ static bool lay_out(const struct ab_exec *exec, struct ab_value *v, struct ab_vi
     return !over;
 }
 
-static size_t take(struct ab_exec *exec, size_t bytes)
+size_t ab_native_take(struct ab_exec *exec, size_t bytes)
 {
     const size_t at = exec->weight_bytes;
     exec->weight_bytes += round64(bytes);
     return at;
 }
 
-/* The earlier step that packed the same weights or bias the same way, or NULL. */
-static const struct ab_native_step *packed_before(const struct ab_exec *exec, int i, bool bias)
+const struct ab_native_step *ab_native_packed_before(const struct ab_exec *exec, int i, bool bias)
 {
     const struct ab_native *native = ab_native_of(exec);
     const struct ab_step *steps = exec->program->steps, *s = &steps[i];
@@ -67,31 +71,11 @@ static const struct ab_native_step *packed_before(const struct ab_exec *exec, in
     return NULL;
 }
 
-/* Each thread gets `bytes` of the scratch space. */
-static void need_scratch(struct ab_exec *exec, size_t bytes)
+void ab_native_need_scratch(struct ab_exec *exec, size_t bytes)
 {
     struct ab_native *native = ab_native_of(exec);
     if (bytes > native->scratch) native->scratch = bytes;
     exec->scratch_bytes = native->scratch * (size_t)exec->threads;
-}
-
-static void open_conv(struct ab_exec *exec, int i)
-{
-    const struct ab_step *s = &exec->program->steps[i];
-    struct ab_native_step *t = &ab_native_of(exec)->steps[i];
-    const struct ab_node *node = &exec->graph->nodes[s->node];
-    struct ab_conv2d_args *args = &t->args.conv;
-    *args = (struct ab_conv2d_args){.shape = node->conv,
-                                    .pass = s->pass,
-                                    .wmod = s->wmod,
-                                    .wei = node->wei,
-                                    .direct_only = s->direct};
-    args->shape.n = exec->batch;
-    t->kernel = ab_pick(AB_KERNEL_conv2d, args, exec->isas);
-    const struct ab_native_step *before = packed_before(exec, i, false);
-    t->packs = !before;
-    t->pack = before ? before->pack : take(exec, ab_conv2d_pack_size(t->kernel, args));
-    need_scratch(exec, ab_conv2d_scratch_size(t->kernel, args));
 }
 
 static void open_dense(struct ab_exec *exec, int i)
@@ -140,8 +124,8 @@ static void open_pointwise(struct ab_exec *exec, int i)
     t->kernel = ab_pick(AB_KERNEL_pointwise, args, exec->isas);
     if (s->kind == AB_PW_AFFINE) {
         const size_t bytes = sizeof(float) * (size_t)ab_padded(v->dims.c);
-        t->mul = take(exec, bytes);
-        if (s->pass == AB_FWD) t->add = take(exec, bytes);
+        t->mul = ab_native_take(exec, bytes);
+        if (s->pass == AB_FWD) t->add = ab_native_take(exec, bytes);
     }
 }
 
@@ -150,9 +134,9 @@ static void open_bias(struct ab_exec *exec, int i)
     const struct ab_step *s = &exec->program->steps[i];
     struct ab_native_step *t = &ab_native_of(exec)->steps[i];
     if (s->pass == AB_BWD || s->bias == AB_B_NONE) return;
-    const struct ab_native_step *before = packed_before(exec, i, true);
+    const struct ab_native_step *before = ab_native_packed_before(exec, i, true);
     const int out = exec->graph->nodes[s->node].dims.c;
-    t->bias = before ? before->bias : take(exec, sizeof(float) * (size_t)ab_padded(out));
+    t->bias = before ? before->bias : ab_native_take(exec, sizeof(float) * (size_t)ab_padded(out));
 }
 
 static void open_step(struct ab_exec *exec, int i)
@@ -161,7 +145,7 @@ static void open_step(struct ab_exec *exec, int i)
     t->pack = t->bias = t->mul = t->add = SIZE_MAX;
     switch (exec->program->steps[i].op) {
     case AB_OP_CONV:
-        open_conv(exec, i);
+        ab_native_open_conv(exec, i);
         open_bias(exec, i);
         break;
     case AB_OP_DENSE:
@@ -173,7 +157,7 @@ static void open_step(struct ab_exec *exec, int i)
     case AB_OP_POINTWISE: open_pointwise(exec, i); break;
     case AB_OP_TAU:
         t->kernel = ab_pick(AB_KERNEL_select, NULL, exec->isas);
-        need_scratch(exec, AB_TAU_BINS * sizeof(uint32_t));
+        ab_native_need_scratch(exec, AB_TAU_BINS * sizeof(uint32_t));
         break;
     default: break;
     }
@@ -185,6 +169,7 @@ static void native_close(struct ab_exec *exec)
     if (!native) return;
     free(native->views);
     free(native->steps);
+    free(native->unsafe);
     free(native);
     exec->state = NULL;
 }
@@ -196,8 +181,9 @@ static enum ab_status native_open(struct ab_exec *exec, struct ab_error *err)
     if (native) {
         native->views = calloc((size_t)p->n_values, sizeof *native->views);
         native->steps = calloc((size_t)p->n_steps, sizeof *native->steps);
+        native->unsafe = calloc((size_t)p->n_values, (size_t)exec->batch);
     }
-    if (!native || !native->views || !native->steps) {
+    if (!native || !native->views || !native->steps || !native->unsafe) {
         native_close(exec);
         return ab_fail(err, AB_ERR_MEMORY, "out of memory for the plan's tables");
     }
@@ -214,7 +200,7 @@ static enum ab_status native_open(struct ab_exec *exec, struct ab_error *err)
 
 /* ---- packing ---- */
 
-static void *at_weights(const struct ab_exec *exec, size_t offset)
+void *ab_native_weights(const struct ab_exec *exec, size_t offset)
 {
     return offset == SIZE_MAX ? NULL : (char *)exec->weights + offset;
 }
@@ -241,8 +227,13 @@ static void pack_bias(const struct ab_node *node, enum ab_bias bias, float *to)
     }
 }
 
-/* The epilogue, or the function of a pointwise step. */
-static struct ab_pointwise function_of(const struct ab_exec *exec, const struct ab_step *s)
+static struct ab_bits bits_of(const struct ab_exec *exec, int id)
+{
+    const struct ab_view v = ab_native_view(exec, id);
+    return (struct ab_bits){(uint16_t *)(void *)v.data, v.image, v.block, v.row};
+}
+
+struct ab_pointwise ab_native_function(const struct ab_exec *exec, const struct ab_step *s)
 {
     const struct ab_native_step *t = &ab_native_of(exec)->steps[s - exec->program->steps];
     return (struct ab_pointwise){.kind = s->kind,
@@ -251,24 +242,9 @@ static struct ab_pointwise function_of(const struct ab_exec *exec, const struct 
                                  .a = ab_native_view(exec, s->a),
                                  .z = ab_native_view(exec, s->z),
                                  .tau = ab_native_view(exec, s->tau).data,
-                                 .mul = at_weights(exec, t->mul),
-                                 .add = at_weights(exec, t->add)};
-}
-
-static void bind_conv(const struct ab_exec *exec, const struct ab_step *s, struct ab_native_step *t)
-{
-    struct ab_conv2d_args *args = &t->args.conv;
-    const struct ab_dims to = exec->program->values[s->dst].dims;
-    void *pack = at_weights(exec, t->pack);
-    if (t->packs) ab_conv2d_pack(t->kernel, args, pack);
-    args->pack = pack;
-    args->bias = at_weights(exec, t->bias);
-    args->src = ab_native_view(exec, s->x);
-    args->dst = ab_native_view(exec, s->dst);
-    args->add = ab_native_view(exec, s->add);
-    args->f = function_of(exec, s);
-    args->scratch = (char *)exec->arena + exec->scratch_offset;
-    args->range = (struct ab_range){0, exec->batch, 0, ab_blocks(to.c), 0, to.h};
+                                 .bits = bits_of(exec, s->dst2 >= 0 ? s->dst2 : s->bits),
+                                 .mul = ab_native_weights(exec, t->mul),
+                                 .add = ab_native_weights(exec, t->add)};
 }
 
 static void bind_dense(const struct ab_exec *exec, const struct ab_step *s,
@@ -276,13 +252,13 @@ static void bind_dense(const struct ab_exec *exec, const struct ab_step *s,
 {
     struct ab_dense_args *args = &t->args.dense;
     const struct ab_view src = ab_native_view(exec, s->x), dst = ab_native_view(exec, s->dst);
-    args->bias = at_weights(exec, t->bias);
+    args->bias = ab_native_weights(exec, t->bias);
     args->src = src.data;
     args->src_stride = src.image;
     args->dst = dst.data;
     args->dst_stride = dst.image;
     args->add = ab_native_view(exec, s->add).data;
-    args->f = function_of(exec, s);
+    args->f = ab_native_function(exec, s);
 }
 
 static void bind_pool(const struct ab_exec *exec, const struct ab_step *s, struct ab_native_step *t)
@@ -303,12 +279,12 @@ static void bind_pointwise(const struct ab_exec *exec, const struct ab_step *s,
     if (s->kind == AB_PW_AFFINE) {
         const struct ab_node *node = &exec->graph->nodes[s->node];
         const size_t bytes = sizeof(float) * (size_t)node->dims.c;
-        memcpy(at_weights(exec, t->mul), node->wei, bytes);
-        if (s->pass == AB_FWD) memcpy(at_weights(exec, t->add), node->bias, bytes);
+        memcpy(ab_native_weights(exec, t->mul), node->wei, bytes);
+        if (s->pass == AB_FWD) memcpy(ab_native_weights(exec, t->add), node->bias, bytes);
     }
     args->x = ab_native_view(exec, s->x);
     args->dst = ab_native_view(exec, s->dst);
-    args->f = function_of(exec, s);
+    args->f = ab_native_function(exec, s);
     if (exec->program->values[s->dst].vector && s->kind == AB_PW_AFFINE) {
         args->x.block = args->x.row = args->dst.block = args->dst.row = AB_LANES;
     }
@@ -323,10 +299,10 @@ static enum ab_status native_pack(struct ab_exec *exec, struct ab_error *err)
         const struct ab_step *s = &exec->program->steps[i];
         struct ab_native_step *t = &ab_native_of(exec)->steps[i];
         if (t->bias != SIZE_MAX) {
-            pack_bias(&exec->graph->nodes[s->node], s->bias, at_weights(exec, t->bias));
+            pack_bias(&exec->graph->nodes[s->node], s->bias, ab_native_weights(exec, t->bias));
         }
         switch (s->op) {
-        case AB_OP_CONV: bind_conv(exec, s, t); break;
+        case AB_OP_CONV: ab_native_bind_conv(exec, s, t); break;
         case AB_OP_DENSE: bind_dense(exec, s, t); break;
         case AB_OP_MAXPOOL:
         case AB_OP_AVGPOOL: bind_pool(exec, s, t); break;
@@ -388,20 +364,6 @@ void ab_native_parallel(const struct ab_exec *exec, const struct ab_kernel *kern
     }
 }
 
-/* Rows are divided where the image outweighs the weights, for every thread reads all of what is not
- * divided. */
-static void run_conv(const struct ab_exec *exec, const struct ab_native_step *t)
-{
-    const struct ab_conv2d_args *args = &t->args.conv;
-    const struct ab_conv2d_shape *s = &args->shape;
-    const double weights = (double)s->oc * s->ic / s->g * s->kh * s->kw;
-    const double image =
-        args->pass == AB_FWD ? (double)s->ic * s->ih * s->iw : (double)s->oc * s->oh * s->ow;
-    const bool rows = image > weights || args->range.b1 - args->range.b0 < 2 * exec->threads;
-    ab_native_parallel(exec, t->kernel, args, sizeof *args, offsetof(struct ab_conv2d_args, range),
-                       rows ? AB_AXIS_ROWS : AB_AXIS_BLOCKS);
-}
-
 static void run_dense(const struct ab_exec *exec, const struct ab_step *s,
                       const struct ab_native_step *t)
 {
@@ -445,7 +407,7 @@ static enum ab_status native_run(struct ab_exec *exec, const struct ab_step *s,
     switch (s->op) {
     case AB_OP_INPUT: ab_native_input(exec, s); break;
     case AB_OP_FILL: ab_native_fill(exec, s); break;
-    case AB_OP_CONV: run_conv(exec, t); break;
+    case AB_OP_CONV: ab_native_run_conv(exec, s, t); break;
     case AB_OP_DENSE: run_dense(exec, s, t); break;
     case AB_OP_POINTWISE: run_pointwise(exec, t); break;
     case AB_OP_MAXPOOL:
@@ -465,7 +427,9 @@ static enum ab_status native_run(struct ab_exec *exec, const struct ab_step *s,
 
 static const char *native_kernel(const struct ab_exec *exec, const struct ab_step *s)
 {
-    const struct ab_kernel *k = ab_native_of(exec)->steps[s - exec->program->steps].kernel;
+    const struct ab_native_step *t = &ab_native_of(exec)->steps[s - exec->program->steps];
+    const struct ab_kernel *k =
+        t->guarded && ab_native_is_unsafe(exec, s, 0) ? t->exact : t->kernel;
     return k ? k->name : "layout";
 }
 
@@ -473,6 +437,7 @@ const struct ab_backend ab_backend_native = {
     .name = "native",
     .summary = "attrbench's own kernels, hand-vectorised for AVX2, AVX-512 and NEON",
     .fuse = true,
+    .bits = true,
     .version = version,
     .open = native_open,
     .pack = native_pack,

@@ -9,8 +9,11 @@
 /* Arguments are complete but for the range, which run() splits over threads. */
 struct ab_native_step {
     const struct ab_kernel *kernel;
-    bool packs;                  /* first to use its packed weights */
-    size_t pack, bias, mul, add; /* offsets in exec->weights; SIZE_MAX: none */
+    const struct ab_kernel *exact; /* CONV: of plain sums, for images that a guard finds unsafe */
+    bool packs;                    /* first to use its packed weights */
+    bool panels;                   /* CONV: packs piece by piece while it runs */
+    bool guarded;                  /* CONV: see struct ab_step */
+    size_t pack, bias, mul, add;   /* offsets in exec->weights; SIZE_MAX: none */
     union {
         struct ab_conv2d_args conv;
         struct ab_dense_args dense;
@@ -23,7 +26,9 @@ struct ab_native {
     struct ab_view
         *views; /* by value: data is the interior's first pixel; vectors use `image` alone */
     struct ab_native_step *steps;
-    size_t scratch; /* bytes of work space per thread */
+    size_t scratch;  /* bytes of work space per thread */
+    uint8_t *unsafe; /* [value id][image]: quotients by this guarded sum may spike; of the execution
+                        under way */
 };
 
 /* Floats of a vector of c features with its zero padding. */
@@ -38,6 +43,24 @@ static inline int ab_padded(int c)
 enum ab_axis { AB_AXIS_ROWS, AB_AXIS_BLOCKS };
 void ab_native_parallel(const struct ab_exec *exec, const struct ab_kernel *kernel,
                         const void *args, size_t args_size, size_t range_offset, enum ab_axis axis);
+
+/* Space in exec->weights. */
+size_t ab_native_take(struct ab_exec *exec, size_t bytes);
+void *ab_native_weights(const struct ab_exec *exec, size_t offset);
+/* The earlier step that packed the same weights or bias the same way, or NULL. */
+const struct ab_native_step *ab_native_packed_before(const struct ab_exec *exec, int i, bool bias);
+/* Each thread gets `bytes` of the scratch space. */
+void ab_native_need_scratch(struct ab_exec *exec, size_t bytes);
+/* The epilogue of a step, or the function of a pointwise one. */
+struct ab_pointwise ab_native_function(const struct ab_exec *exec, const struct ab_step *s);
+
+/* native_conv.c: convolutions, whose weights are packed once or in panels, and their guards */
+void ab_native_open_conv(struct ab_exec *exec, int i);
+void ab_native_bind_conv(const struct ab_exec *exec, const struct ab_step *s,
+                         struct ab_native_step *t);
+void ab_native_run_conv(const struct ab_exec *exec, const struct ab_step *s,
+                        const struct ab_native_step *t);
+bool ab_native_is_unsafe(const struct ab_exec *exec, const struct ab_step *s, int image);
 
 /* native_layout.c: values between the caller's or another layout and the blocked one */
 void ab_native_input(const struct ab_exec *exec, const struct ab_step *step);

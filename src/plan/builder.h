@@ -25,8 +25,11 @@ int ab_emit(struct ab_writer *w, struct ab_step step, struct ab_dims dims, bool 
 /* The switches value of the MAXPOOL step that defines `pooled`; created at the first call. */
 int ab_emit_switches(struct ab_writer *w, int pooled);
 
-/* Operand i of a step, 0 <= i < ab_step_operand_count: x, a, z, add, tau, switches (-1: none), then
- * the list. */
+/* A new value of dst's shape as dst2 of `step`; -1: out of memory. */
+int ab_second_value(struct ab_program *p, struct ab_step *step, enum ab_dtype dtype);
+
+/* Operand i of a step, 0 <= i < ab_step_operand_count: x, a, z, add, tau, switches, bits (-1:
+ * none), then the list. */
 int ab_step_operand(const struct ab_step *step, int i);
 int ab_step_operand_count(const struct ab_step *step);
 

@@ -55,6 +55,7 @@ static void take_over(struct ab_program *p, struct ab_step *linear, struct ab_st
     p->values[linear->dst].def = -1;
     linear->dst = s->dst;
     p->values[s->dst].def = (int)(linear - p->steps);
+    if (s->dst2 >= 0) p->values[s->dst2].def = (int)(linear - p->steps);
     s->op = AB_OP_COUNT;
 }
 
@@ -82,13 +83,15 @@ static bool fuse_epilogue(struct ab_program *p, const int *uses, struct ab_step 
         return false;
     const int at = p->values[s->x].def;
     if (!defined_before(p, s->a, at) || !defined_before(p, s->z, at) ||
-        !defined_before(p, s->tau, at)) {
+        !defined_before(p, s->tau, at) || !defined_before(p, s->bits, at)) {
         return false;
     }
     linear->kind = s->kind;
     linear->a = s->a;
     linear->z = s->z;
     linear->tau = s->tau;
+    linear->bits = s->bits;
+    linear->dst2 = s->dst2;
     linear->eps = s->eps;
     linear->scale = s->scale;
     take_over(p, linear, s);

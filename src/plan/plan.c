@@ -196,6 +196,7 @@ static enum ab_status prepare(struct ab_plan *plan, const struct ab_method *cons
     struct ab_exec *e = &plan->exec;
     enum ab_status status = ab_lower(e->graph, methods, n_methods, &plan->program, err);
     if (status) return status;
+    if (plan->backend->bits) ab_bits(&plan->program, !e->direct);
     if (plan->backend->fuse) ab_fuse(&plan->program);
     plan->logits = malloc(sizeof *plan->logits * ab_plan_value_count(plan, plan->program.logits));
     if (!plan->logits) return ab_fail(err, AB_ERR_MEMORY, "out of memory for the logits");
@@ -222,7 +223,9 @@ enum ab_status ab_plan_create(const struct ab_graph *graph, const struct ab_meth
     p->exec = (struct ab_exec){.graph = graph,
                                .program = &p->program,
                                .batch = options->batch ? options->batch : 1,
-                               .threads = options->threads ? options->threads : 1};
+                               .threads = options->threads ? options->threads : 1,
+                               .lean = options->memory == AB_MEMORY_LEAN};
+    p->exec.direct = options->algo == AB_ALGO_DIRECT || p->exec.lean;
     status = parse_backend(options->backend ? options->backend : "native", &p->backend,
                            &p->exec.isas, err);
     if (!status) status = prepare(p, methods, n_methods, options->retain, err);

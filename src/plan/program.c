@@ -18,11 +18,24 @@ const char *ab_op_name(enum ab_op op)
 const char *ab_pointwise_name(enum ab_pointwise_kind kind)
 {
     static const char *const names[AB_PW_COUNT] = {
-        [AB_PW_COPY] = "copy",     [AB_PW_RELU] = "relu",     [AB_PW_NEG] = "neg",
-        [AB_PW_ABS] = "abs",       [AB_PW_GATE] = "gate",     [AB_PW_GUIDED] = "guided",
-        [AB_PW_RECT] = "rect",     [AB_PW_MUL] = "mul",       [AB_PW_DIV] = "div",
-        [AB_PW_MULDIV] = "muldiv", [AB_PW_ADD] = "add",       [AB_PW_SUB] = "sub",
-        [AB_PW_SCALE] = "scale",   [AB_PW_AFFINE] = "affine",
+        [AB_PW_COPY] = "copy",
+        [AB_PW_RELU] = "relu",
+        [AB_PW_NEG] = "neg",
+        [AB_PW_ABS] = "abs",
+        [AB_PW_GATE] = "gate",
+        [AB_PW_GUIDED] = "guided",
+        [AB_PW_RECT] = "rect",
+        [AB_PW_MUL] = "mul",
+        [AB_PW_DIV] = "div",
+        [AB_PW_MULDIV] = "muldiv",
+        [AB_PW_ADD] = "add",
+        [AB_PW_SUB] = "sub",
+        [AB_PW_SCALE] = "scale",
+        [AB_PW_AFFINE] = "affine",
+        [AB_PW_RELU_BITS] = "relu+bits",
+        [AB_PW_GATE_BITS] = "gate by bits",
+        [AB_PW_GUIDED_BITS] = "guided by bits",
+        [AB_PW_GUARD_BITS] = "guard",
     };
     return names[kind];
 }
@@ -39,18 +52,23 @@ struct ab_step ab_step_new(enum ab_op op)
                             .add = -1,
                             .tau = -1,
                             .switches = -1,
+                            .bits = -1,
+                            .guard = -1,
                             .scale = 1};
 }
 
+enum { FIXED = 7 }; /* operands before the list */
+
 int ab_step_operand_count(const struct ab_step *step)
 {
-    return 6 + step->n_list;
+    return FIXED + step->n_list;
 }
 
 int ab_step_operand(const struct ab_step *step, int i)
 {
-    const int fixed[] = {step->x, step->a, step->z, step->add, step->tau, step->switches};
-    return i < 6 ? fixed[i] : step->list[i - 6];
+    const int fixed[FIXED] = {step->x,   step->a,        step->z,   step->add,
+                              step->tau, step->switches, step->bits};
+    return i < FIXED ? fixed[i] : step->list[i - FIXED];
 }
 
 static bool same_operands(const struct ab_step *s, const struct ab_step *t)
@@ -68,7 +86,7 @@ static bool same_step(const struct ab_step *s, const struct ab_step *t)
     return s->op == t->op && s->pass == t->pass && s->node == t->node && s->wmod == t->wmod &&
            s->bias == t->bias && s->kind == t->kind && s->eps == t->eps && s->scale == t->scale &&
            s->seed == t->seed && s->q == t->q && s->tau_floor == t->tau_floor &&
-           s->n_fill == t->n_fill && s->direct == t->direct &&
+           s->n_fill == t->n_fill && s->direct == t->direct && s->guard == t->guard &&
            memcmp(s->fill, t->fill, sizeof(float) * (size_t)s->n_fill) == 0 &&
            s->channel == t->channel && s->map == t->map && same_operands(s, t);
 }
@@ -124,23 +142,29 @@ int ab_emit(struct ab_writer *w, struct ab_step step, struct ab_dims dims, bool 
     return step.dst;
 }
 
+int ab_second_value(struct ab_program *p, struct ab_step *step, enum ab_dtype dtype)
+{
+    if (!grow((void **)&p->values, p->n_values, &p->value_capacity, sizeof *p->values)) return -1;
+    const struct ab_value *first = &p->values[step->dst];
+    step->dst2 = new_value(p, first->dims, false, first->def);
+    p->values[step->dst2].dtype = dtype;
+    return step->dst2;
+}
+
 int ab_emit_switches(struct ab_writer *w, int pooled)
 {
     struct ab_program *p = w->program;
     if (w->failed) return -1;
-    if (!grow((void **)&p->values, p->n_values, &p->value_capacity, sizeof *p->values)) {
-        w->failed = true;
-        return -1;
-    }
     struct ab_step *step = &p->steps[p->values[pooled].def];
-    if (step->dst2 < 0) {
-        step->dst2 = new_value(p, p->values[pooled].dims, false, p->values[pooled].def);
-        struct ab_value *v = &p->values[step->dst2];
-        v->dtype = AB_SWITCH;
-        v->decision = AB_DECIDE_SWITCH;
-        v->node = step->node;
+    if (step->dst2 >= 0) return step->dst2;
+    const int id = ab_second_value(p, step, AB_SWITCH);
+    if (id < 0) {
+        w->failed = true;
+    } else {
+        p->values[id].decision = AB_DECIDE_SWITCH;
+        p->values[id].node = step->node;
     }
-    return step->dst2;
+    return id;
 }
 
 void ab_program_liveness(struct ab_program *p)

@@ -12,9 +12,9 @@
 #include "method/method.h"
 #include "model/graph.h"
 
-/* What a step does. x, a, z, add, tau, switches are its operands (value ids, -1: none); node gives
- * weights and geometry. FWD maps from the layer's input to its output, BWD is the exact adjoint of
- * the (transformed, bias-free) linear map. */
+/* What a step does. x, a, z, add, tau, switches, bits are its operands (value ids, -1: none); node
+ * gives weights and geometry. FWD maps from the layer's input to its output, BWD is the exact
+ * adjoint of the (transformed, bias-free) linear map. */
 #define AB_OPS(X)                                                                                  \
     X(INPUT) /* dst = the images */                                                                \
     X(FILL)  /* dst = per-channel constants fill[] (n_fill = 1: all channels) inside the map */    \
@@ -46,7 +46,7 @@ struct ab_step {
     enum ab_pass pass;
     int node; /* index in the graph, -1: none */
     int dst, dst2;
-    int x, a, z, add, tau, switches;
+    int x, a, z, add, tau, switches, bits;
     int *list, n_list;
     enum ab_wmod wmod;
     enum ab_bias bias;
@@ -58,15 +58,21 @@ struct ab_step {
     float tau_floor;
     float fill[AB_MAX_CHANNEL_BOUNDS];
     int n_fill, channel, map;
-    bool direct; /* CONV: x may have spikes, whose rounding must not spread over a Winograd tile */
+    /* CONV beside a quotient, where rounding must not spread over a Winograd tile. `direct`: never
+     * Winograd. `guard` (-1: none): only where the values found at run time allow it. FWD: dst will
+     * divide relevance that is a product with value `guard`. BWD: x is a quotient by value `guard`.
+     */
+    bool direct;
+    int guard;
     bool constant; /* depends on weights alone: run once, when the plan is made */
 };
 
 enum ab_dtype {
-    AB_F32,
-    AB_SWITCH,
-    AB_TAU
-}; /* data; uint16 switches of a pooled map; one float per image */
+    AB_F32,    /* data */
+    AB_SWITCH, /* uint16 switches of a pooled map */
+    AB_BITS,   /* one bit an element */
+    AB_TAU     /* one float per image */
+};
 
 /* Discrete decisions, which rounding can flip: kept units of a forward ReLU, of RectGrad, and
  * max-pool winners. */
@@ -98,6 +104,10 @@ struct ab_program {
 /* Writes the program of `methods` on `graph`. Errors name the method and the layer. */
 enum ab_status ab_lower(const struct ab_graph *graph, const struct ab_method *const *methods,
                         int n_methods, struct ab_program *program, struct ab_error *err);
+/* Replaces activations by their signs, one bit an element, in the steps that need no more of them,
+ * and gives guarded sums the bits of their guard, or without `guards` makes them direct: for
+ * backends with kernels for it. The new values have ids after all others. */
+void ab_bits(struct ab_program *program, bool guards);
 /* Folds pointwise steps into their producers where nothing else reads the value between. */
 void ab_fuse(struct ab_program *program);
 /* Recomputes def and last_use. */

@@ -56,7 +56,9 @@ int ab_linear(struct ab_lowering *l, int n, enum ab_pass pass, enum ab_wmod wmod
     s.bias = node->bias ? bias : AB_B_NONE;
     s.x = x;
     s.add = add;
-    s.direct = l->direct && pass == AB_BWD;
+    /* Sums of a part of the weights are denominators, unlike those of all weights in forward(). */
+    s.direct = l->direct || (pass == AB_FWD && wmod != AB_W_ALL && l->guard < 0);
+    s.guard = s.direct ? -1 : l->guard;
     return ab_emit(&l->w, s, to->dims, to->vector);
 }
 
@@ -66,15 +68,21 @@ struct parts {
     int pos, neg;
 };
 
+static bool has_one_part(const struct ab_lowering *l, int n, const struct ab_rule *rule)
+{
+    return l->w.graph->nodes[l->w.graph->nodes[n].in[0]].nonneg || rule->naive_sign;
+}
+
 static struct parts split_input(struct ab_lowering *l, int n, const struct ab_rule *rule)
 {
-    const int in = l->w.graph->nodes[n].in[0], a = l->fwd[in];
-    if (l->w.graph->nodes[in].nonneg || rule->naive_sign) return (struct parts){a, -1};
+    const int a = l->fwd[l->w.graph->nodes[n].in[0]];
+    if (has_one_part(l, n, rule)) return (struct parts){a, -1};
     return (struct parts){ab_pointwise(l, AB_PW_RELU, a, -1, -1),
                           ab_pointwise(l, AB_PW_NEG, a, -1, -1)};
 }
 
-/* The sum of the contributions of one sign: W_same a+ + W_other a- + bias. */
+/* The sum of the contributions of one sign: W_same a+ + W_other a- + bias. It will divide R, which
+ * is a product with the layer's activation. */
 static int contributions(struct ab_lowering *l, int n, const struct ab_rule *rule, struct parts a,
                          enum ab_wmod same)
 {
@@ -82,7 +90,9 @@ static int contributions(struct ab_lowering *l, int n, const struct ab_rule *rul
     enum ab_bias bias = same == AB_W_POS ? AB_B_POS : AB_B_NEG;
     if (rule->bias == AB_BIAS_NONE) bias = AB_B_NONE;
     if (rule->bias == AB_BIAS_SIGNED) bias = AB_B_ALL;
+    l->guard = l->direct ? -1 : ab_denominator(l, n);
     const int sum = ab_linear(l, n, AB_FWD, same, bias, a.pos, -1);
+    l->guard = -1;
     return a.neg < 0 ? sum : ab_linear(l, n, AB_FWD, other, AB_B_NONE, a.neg, sum);
 }
 
@@ -91,6 +101,16 @@ static int contributions(struct ab_lowering *l, int n, const struct ab_rule *rul
 static int adjoint(struct ab_lowering *l, int n, enum ab_wmod wmod, int s, int add)
 {
     return ab_linear(l, n, AB_BWD, wmod, AB_B_NONE, s, add);
+}
+
+/* The same where s is a quotient by z, a guarded sum. */
+static int adjoint_of_quotient(struct ab_lowering *l, int n, enum ab_wmod wmod, int s, int z,
+                               int add)
+{
+    l->guard = z;
+    const int c = adjoint(l, n, wmod, s, add);
+    l->guard = -1;
+    return c;
 }
 
 static int epsilon(struct ab_lowering *l, int n, const struct ab_rule *rule, int r)
@@ -103,8 +123,9 @@ static int epsilon(struct ab_lowering *l, int n, const struct ab_rule *rule, int
 static int zplus(struct ab_lowering *l, int n, const struct ab_rule *rule, int r)
 {
     const struct parts a = split_input(l, n, rule);
-    const int s = ab_divide(l, r, contributions(l, n, rule, a, AB_W_POS), rule->eps, 1);
-    const int pos = ab_pointwise(l, AB_PW_MUL, adjoint(l, n, AB_W_POS, s, -1), a.pos, -1);
+    const int z = contributions(l, n, rule, a, AB_W_POS), s = ab_divide(l, r, z, rule->eps, 1);
+    const int pos =
+        ab_pointwise(l, AB_PW_MUL, adjoint_of_quotient(l, n, AB_W_POS, s, z, -1), a.pos, -1);
     if (a.neg < 0) return pos;
     const int neg = ab_pointwise(l, AB_PW_MUL, adjoint(l, n, AB_W_NEG, s, -1), a.neg, -1);
     return ab_pointwise(l, AB_PW_ADD, pos, neg, -1);
@@ -114,9 +135,12 @@ static int alpha_beta(struct ab_lowering *l, int n, const struct ab_rule *rule, 
 {
     if (rule->beta == 0) return zplus(l, n, rule, r);
     const struct parts a = split_input(l, n, rule);
-    const int sp = ab_divide(l, r, contributions(l, n, rule, a, AB_W_POS), rule->eps, rule->alpha);
-    const int sn = ab_divide(l, r, contributions(l, n, rule, a, AB_W_NEG), rule->eps, -rule->beta);
-    const int on_pos = adjoint(l, n, AB_W_NEG, sn, adjoint(l, n, AB_W_POS, sp, -1));
+    const int zp = contributions(l, n, rule, a, AB_W_POS);
+    const int zn = contributions(l, n, rule, a, AB_W_NEG);
+    const int sp = ab_divide(l, r, zp, rule->eps, rule->alpha);
+    const int sn = ab_divide(l, r, zn, rule->eps, -rule->beta);
+    const int from_p = adjoint_of_quotient(l, n, AB_W_POS, sp, zp, -1);
+    const int on_pos = adjoint_of_quotient(l, n, AB_W_NEG, sn, zn, from_p);
     const int pos = ab_pointwise(l, AB_PW_MUL, on_pos, a.pos, -1);
     if (a.neg < 0) return pos;
     const int on_neg = adjoint(l, n, AB_W_POS, sn, adjoint(l, n, AB_W_NEG, sp, -1));
@@ -177,18 +201,18 @@ static enum ab_status check_bounds(const struct ab_lowering *l, int n, const str
         l->method->desc->name, rule->n_low, node->name, channels);
 }
 
-/* Whether |s| = |R / st(denominator)| stays below the signal above: R is a' times that signal, and
- * the denominator is a' itself, or z+ with its bias, which is at least a'. All other quotients can
- * spike wherever their denominator happens to be small. */
-static bool bounded(const struct ab_lowering *l, int n, const struct ab_rule *rule)
+/* Whether s = R / st(denominator) may spike where no guard can tell. Where R is a' times a signal
+ * c, |s| is at most c for the denominator a' (epsilon), and c |a'/z| for any other sum z, which a
+ * guard watches. The bounded box and the squared weights subtract or have no a'. */
+static bool may_spike(const struct ab_lowering *l, int n, const struct ab_rule *rule)
 {
-    const bool through_relu = ab_denominator(l, n) != l->fwd[n];
     switch (rule->kind) {
     case AB_RULE_NONE:
-    case AB_RULE_GRADIENT: return true;
-    case AB_RULE_EPSILON: return through_relu;
-    case AB_RULE_ZPLUS: return through_relu && rule->bias == AB_BIAS_SPLIT && !rule->naive_sign;
-    default: return false;
+    case AB_RULE_GRADIENT: return false;
+    case AB_RULE_EPSILON: return !l->vanishes[n];
+    case AB_RULE_ZPLUS:
+    case AB_RULE_ALPHA_BETA: return !l->vanishes[n] || !has_one_part(l, n, rule);
+    default: return true;
     }
 }
 
@@ -198,7 +222,7 @@ enum ab_status ab_back_linear(struct ab_lowering *l, int n, int r, struct ab_err
     const enum ab_status status = check_bounds(l, n, rule, err);
     if (status) return status;
     int to = -1;
-    l->direct = !bounded(l, n, rule);
+    l->direct = may_spike(l, n, rule);
     switch (rule->kind) {
     case AB_RULE_NONE:
     case AB_RULE_GRADIENT: to = adjoint(l, n, AB_W_ALL, r, -1); break;

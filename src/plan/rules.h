@@ -12,7 +12,8 @@ struct ab_lowering {
     int *signal;        /* R at each node's output, -1: none has arrived */
     bool *vanishes;     /* see lower.c */
     int *sole_consumer; /* the one node that reads this one; -1: none, -2: several */
-    bool direct;        /* adjoints being written take quotients without a bound */
+    bool direct;        /* of the linear steps being written: see struct ab_step */
+    int guard;
     bool *below_linear; /* some linear layer lies between this node and the image */
 };
 
