@@ -30,7 +30,8 @@ enum ab_option_kind {
     AB_OPTION_METHODS, /* struct ab_words: method specs, whose own commas stay */
     AB_OPTION_COUNTS,  /* struct ab_counts: "1,2,4", each from 1 */
     AB_OPTION_COUNT,   /* long: from 0 */
-    AB_OPTION_SECONDS  /* double: "0.5", "500ms", "2s", "1m" */
+    AB_OPTION_SECONDS, /* double: "0.5", "500ms", "2s", "1m" */
+    AB_OPTION_CHOICE   /* int: the place of the given word in the option's `value`, "one|other" */
 };
 
 enum { AB_MAX_COUNTS = 32 };

@@ -18,6 +18,7 @@ struct explain_settings {
     const char *model, *target, *preprocess, *labels, *backend, *out;
     struct ab_words inputs, methods;
     long threads;
+    int algo, memory; /* enum ab_algo, enum ab_memory */
 };
 
 enum kind { KIND_NPY, KIND_PNG };
@@ -192,7 +193,9 @@ static enum ab_status make_plan(struct job *j, struct ab_error *err)
     struct ab_dims d = j->source.dims;
     size_t image = (size_t)d.c * (size_t)d.h * (size_t)d.w;
     struct ab_plan_options options = {.backend = j->settings->backend,
-                                      .threads = (int)j->settings->threads};
+                                      .threads = (int)j->settings->threads,
+                                      .algo = (enum ab_algo)j->settings->algo,
+                                      .memory = (enum ab_memory)j->settings->memory};
     j->maps = calloc((size_t)j->n_methods, sizeof *j->maps);
     j->logits = calloc((size_t)j->source.classes, sizeof *j->logits);
     for (int m = 0; j->maps && m < j->n_methods; m++) {
@@ -271,6 +274,8 @@ static const struct ab_option options[] = {
     {"backend", "B", "native, native:ISA, onednn or reference; default native", AB_OPTION_TEXT,
      FIELD(backend)},
     {"threads", "N", "threads; default 1", AB_OPTION_COUNT, FIELD(threads)},
+    {"algo", "auto|direct", "as in attrbench run", AB_OPTION_CHOICE, FIELD(algo)},
+    {"memory", "fast|lean", "as in attrbench run", AB_OPTION_CHOICE, FIELD(memory)},
     {"out", "F.npy|F.png|DIR",
      "where to: the array (float32, NCHW, signed), a heat map over the image,\n"
      "or a folder for both of every image and method",

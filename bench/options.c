@@ -91,6 +91,20 @@ static bool parse_count(const char *text, long *out)
     return true;
 }
 
+static bool parse_choice(const char *choices, const char *text, int *out)
+{
+    int place = 0;
+    for (const char *word = choices; *word; place++) {
+        const size_t length = strcspn(word, "|");
+        if (strlen(text) == length && !strncmp(word, text, length)) {
+            *out = place;
+            return true;
+        }
+        word += length + (word[length] == '|');
+    }
+    return false;
+}
+
 static bool store(const struct ab_option *option, void *settings, const char *value)
 {
     void *field = (char *)settings + option->offset;
@@ -103,13 +117,15 @@ static bool store(const struct ab_option *option, void *settings, const char *va
     case AB_OPTION_COUNTS: return add_counts(field, value);
     case AB_OPTION_COUNT: return parse_count(value, field);
     case AB_OPTION_SECONDS: return ab_parse_seconds(value, field);
+    case AB_OPTION_CHOICE: return parse_choice(option->value, value, field);
     }
     return false;
 }
 
-static const char *expects(enum ab_option_kind kind)
+static const char *expects(const struct ab_option *option)
 {
-    switch (kind) {
+    switch (option->kind) {
+    case AB_OPTION_CHOICE: return option->value;
     case AB_OPTION_COUNTS: return "counts from 1, such as 1,2,4";
     case AB_OPTION_COUNT: return "a whole number";
     case AB_OPTION_SECONDS: return "a duration, such as 0.5, 500ms or 2s";
@@ -172,7 +188,7 @@ static bool take(const struct ab_command *command, int argc, char **argv, int *i
     }
     if (store(option, settings, value)) return true;
     ab_fail(err, AB_ERR_ARG, "%s: --%s: '%s' will not do; give %s", command->name, option->name,
-            value, expects(option->kind));
+            value, expects(option));
     return false;
 }
 

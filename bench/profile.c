@@ -49,6 +49,33 @@ static void print_step(FILE *f, const struct ab_plan *plan, int i, double ns, do
             ab_plan_kernel(plan, i), ns / 1e6, 100 * ns / total, rate, share);
 }
 
+/* What one pass over all linear layers multiplies, forward or backward. */
+static double pass_flops(const struct ab_plan *plan)
+{
+    double flops = 0;
+    for (int n = 0; n < plan->exec.graph->n_nodes; n++) {
+        const enum ab_node_kind kind = plan->exec.graph->nodes[n].kind;
+        const struct ab_step s = {.op = kind == AB_NODE_CONV    ? AB_OP_CONV
+                                        : kind == AB_NODE_DENSE ? AB_OP_DENSE
+                                                                : AB_OP_COUNT,
+                                  .node = n};
+        flops += ab_step_flops(plan, &s);
+    }
+    return flops;
+}
+
+static void print_passes(FILE *f, const struct ab_plan *plan)
+{
+    const double whole = pass_flops(plan);
+    double passes[2] = {0, 0};
+    for (int i = 0; i < plan->program.n_steps; i++) {
+        const struct ab_step *s = &plan->program.steps[i];
+        if (!s->constant) passes[s->pass == AB_BWD] += ab_step_flops(plan, s) / whole;
+    }
+    fprintf(f, "passes over the linear layers: %.2f forward, %.2f backward\n", passes[0],
+            passes[1]);
+}
+
 /* A record of kind "step". */
 static enum ab_status store_step(struct ab_run *run, const struct ab_record *of,
                                  const struct ab_plan *plan, int i, double ns, struct ab_error *err)
@@ -89,8 +116,8 @@ static enum ab_status profile_row(struct ab_row *row, FILE *f, struct ab_error *
     const struct ab_group *g = row->group;
     const struct ab_record *r = &row->record;
     const struct ab_method *method = g->run->methods[g->method];
-    struct ab_plan_options options = {
-        .backend = r->backend, .batch = r->batch, .threads = r->threads};
+    struct ab_plan_options options =
+        ab_run_plan_options(g->run, row->backend, r->batch, r->threads);
     struct ab_plan *plan = NULL;
     enum ab_status status =
         ab_plan_create(g->setting->model->source.graph, &method, 1, &options, &plan, err);
@@ -111,6 +138,7 @@ static enum ab_status profile_row(struct ab_row *row, FILE *f, struct ab_error *
         print_step(f, plan, i, ns[i], total, r->peak);
         status = store_step(g->run, r, plan, i, ns[i], err);
     }
+    if (status == AB_OK) print_passes(f, plan);
     free(ns);
     ab_plan_destroy(&plan);
     return status;

@@ -133,6 +133,11 @@ json_t *ab_record_json(const struct ab_record *r)
     put(row, "peak_share", ab_record_peak_share(r), "no measured peak, or not timed");
     put(row, "ratio", r->ratio, r->ratio_why);
     put_agreement(row, r);
+    put_text(row, "algo", r->algo, "no plan");
+    put_text(row, "memory", r->memory, "no plan");
+    put(row, "setup_ns", r->setup_ns > 0 ? r->setup_ns : (double)NAN, "no plan");
+    put(row, "first_ns", r->first_ns > 0 ? r->first_ns : (double)NAN, "no plan");
+    put(row, "model_bytes", r->model_bytes > 0 ? r->model_bytes : (double)NAN, "no model");
     put(row, "planned_bytes", r->planned_bytes > 0 ? r->planned_bytes : (double)NAN, "no plan");
     put(row, "peak_bytes", r->peak_bytes, "the system does not let the peak be reset");
     put_text(row, "repro", r->repro, NULL);

@@ -27,7 +27,10 @@ struct ab_record {
     double ratio;
     const char *ratio_why; /* why ratio is NaN */
     struct ab_agreement agreement;
-    double planned_bytes, peak_bytes;
+    const char *algo, *memory;        /* of the plan; NULL: no plan */
+    double model_bytes;               /* of the network's own weights */
+    double planned_bytes, peak_bytes; /* of the plan beside them; of the process, above before */
+    double setup_ns, first_ns;        /* making the plan; its first execution */
     char repro[1600];
     char error[512]; /* "" or why there are no numbers */
 };

@@ -140,7 +140,10 @@ static void write_repro(const struct ab_run *run, struct ab_record *r)
                         r->batch);
     const struct {
         const char *flag, *value;
-    } texts[] = {{"target", s->target}, {"preprocess", s->preprocess}};
+    } texts[] = {{"target", s->target},
+                 {"preprocess", s->preprocess},
+                 {"algo", s->algo ? r->algo : NULL},
+                 {"memory", s->memory ? r->memory : NULL}};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         if (texts[i].value && used < (int)sizeof r->repro)
             used += snprintf(r->repro + used, sizeof r->repro - (size_t)used, " --%s '%s'",
@@ -179,6 +182,9 @@ static void fill_row(struct ab_run *run, struct ab_group *g, int b)
     r->seed_mode = seed_mode(run->methods[g->method]);
     r->threads = g->threads;
     r->batch = g->setting->batch;
+    r->algo = run->settings->algo == AB_ALGO_DIRECT ? "direct" : "auto";
+    r->memory = run->settings->memory == AB_MEMORY_LEAN ? "lean" : "fast";
+    r->model_bytes = 4.0 * (double)ab_graph_parameters(g->setting->model->source.graph);
     write_repro(run, r);
 }
 
@@ -203,6 +209,15 @@ static enum ab_status make_groups(struct ab_run *run, struct ab_error *err)
                 for (int b = 0; b < run->n_backends; b++) fill_row(run, g, b);
             }
     return AB_OK;
+}
+
+struct ab_plan_options ab_run_plan_options(const struct ab_run *run, int b, int batch, int threads)
+{
+    return (struct ab_plan_options){.backend = run->backends[b],
+                                    .batch = batch,
+                                    .threads = threads,
+                                    .algo = (enum ab_algo)run->settings->algo,
+                                    .memory = (enum ab_memory)run->settings->memory};
 }
 
 /* The reference's own results are kept from run to run; a place that cannot be made means none. */
@@ -491,9 +506,19 @@ static const struct ab_option options[] = {
      AB_OPTION_TEXT, FIELD(preprocess)},
     {"time", "T", "seconds of sampling for each method (its backends share it); default 0.5",
      AB_OPTION_SECONDS, FIELD(time)},
+    {"algo", "auto|direct",
+     "convolutions of the native backend: the fastest algorithm for each, or plain sums\nalone "
+     "(no Winograd)",
+     AB_OPTION_CHOICE, FIELD(algo)},
+    {"memory", "fast|lean",
+     "native: keep packed and transformed weights, or no second copy of large ones\n(implies plain "
+     "sums)",
+     AB_OPTION_CHOICE, FIELD(memory)},
     {"no-agree", NULL, "do not compare with the reference", AB_OPTION_FLAG, FIELD(no_agree)},
-    {"profile", NULL, "the steps of each plan too: kernel, time, GFLOP/s", AB_OPTION_FLAG,
-     FIELD(profile)},
+    {"profile", NULL,
+     "the steps of each plan too: kernel, time, GFLOP/s, bytes, share of the roof, and the\nnumber "
+     "of forward and backward passes over linear layers",
+     AB_OPTION_FLAG, FIELD(profile)},
     {"kernels", "GLOB", "time kernels of this name instead (attrbench kernels), on --shapes",
      AB_OPTION_TEXT, FIELD(kernels)},
     {"shapes", "F", "a file of convolution shapes, one a line (data/shapes/)", AB_OPTION_TEXT,

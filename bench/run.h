@@ -19,6 +19,7 @@ struct ab_run_settings {
     struct ab_counts threads, batches;
     const char *target, *preprocess, *labels, *out, *kernels, *shapes;
     double time;
+    int algo, memory; /* enum ab_algo, enum ab_memory */
     bool json, profile, no_agree;
 };
 
@@ -107,11 +108,17 @@ void ab_setting_free(struct ab_setting *setting, int n_methods);
 void ab_setting_judge(struct ab_run *run, struct ab_setting *setting, int b, int method,
                       int threads, const float *map, struct ab_agreement *result);
 
+/* Options of the plans that the run makes on backend `b`. */
+struct ab_plan_options ab_run_plan_options(const struct ab_run *run, int b, int batch, int threads);
+
 /* Whether the row is left out: the reference of a large model, not asked for. */
 bool ab_row_untimed(const struct ab_row *row);
 
 /* Times a group by turns; appends to its rows' samples and stores their records. */
 void ab_group_measure(struct ab_group *group);
+
+/* Bytes of every operand and weight of a step, each once: what must move if nothing is cached. */
+double ab_step_bytes(const struct ab_plan *plan, const struct ab_step *step);
 
 /* What a plan is and does, into a record: kernels, isa, flops, bytes, peak, memory. */
 void ab_record_plan(struct ab_record *r, const struct ab_plan *plan, int threads);

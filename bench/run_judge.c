@@ -87,10 +87,9 @@ static enum ab_status execute_joint(const struct ab_run *run, struct ab_setting 
     bool fixed = !strcmp(run->backends[b], "onednn");
     const struct ab_counts *threads = &run->settings->threads;
     int timed = threads->count ? threads->items[0] : 1;
-    struct ab_plan_options options = {.backend = run->backends[b],
-                                      .batch = s->batch,
-                                      .threads = fixed ? timed : run->machine.cores,
-                                      .retain = true};
+    struct ab_plan_options options =
+        ab_run_plan_options(run, b, s->batch, fixed ? timed : run->machine.cores);
+    options.retain = true;
     float **maps = calloc((size_t)set->count, sizeof *maps);
     if (!maps) return ab_fail(err, AB_ERR_MEMORY, "out of memory for maps");
     for (int i = 0; i < set->count; i++) maps[i] = s->joint[b].maps[set->index[i]];
@@ -218,8 +217,8 @@ static bool judge_alone(struct ab_run *run, struct ab_setting *s, int b, int m, 
                         const float *map, struct ab_agreement *result)
 {
     const struct ab_method *method = run->methods[m];
-    struct ab_plan_options options = {
-        .backend = run->backends[b], .batch = s->batch, .threads = threads, .retain = true};
+    struct ab_plan_options options = ab_run_plan_options(run, b, s->batch, threads);
+    options.retain = true;
     const struct ab_graph *graph = s->model->source.graph;
     struct ab_plan *plan = NULL;
     struct ab_referee *referee = NULL;

@@ -25,11 +25,10 @@ static void add_kernel(char *list, size_t size, const char *name)
     if (used + length + 2 < size) snprintf(list + used, size - used, "%s%s", used ? "," : "", name);
 }
 
-/* Bytes of every operand and weight of a step, each once: what must move if nothing is cached. */
-static double step_bytes(const struct ab_plan *plan, const struct ab_step *s)
+double ab_step_bytes(const struct ab_plan *plan, const struct ab_step *s)
 {
     const struct ab_program *p = &plan->program;
-    const int ids[] = {s->dst, s->dst2, s->x, s->a, s->z, s->add, s->tau, s->switches};
+    const int ids[] = {s->dst, s->dst2, s->x, s->a, s->z, s->add, s->tau, s->switches, s->bits};
     double bytes = 0;
     for (size_t i = 0; i < sizeof ids / sizeof *ids; i++)
         if (ids[i] >= 0) bytes += (double)p->values[ids[i]].bytes;
@@ -55,7 +54,7 @@ void ab_record_plan(struct ab_record *r, const struct ab_plan *plan, int threads
         const struct ab_step *s = &plan->program.steps[i];
         if (s->constant) continue;
         r->flops += ab_step_flops(plan, s);
-        r->bytes += step_bytes(plan, s);
+        r->bytes += ab_step_bytes(plan, s);
         if (s->op == AB_OP_INPUT || s->op == AB_OP_FILL || s->op == AB_OP_SEED) continue;
         add_kernel(r->kernels, sizeof r->kernels, ab_plan_kernel(plan, i));
     }
@@ -130,9 +129,8 @@ static void start(struct runner *r)
     struct ab_dims d = g->setting->model->source.dims;
     struct ab_error err;
     const struct ab_method *method = run->methods[g->method];
-    struct ab_plan_options options = {.backend = run->backends[r->row->backend],
-                                      .batch = g->setting->batch,
-                                      .threads = g->threads};
+    struct ab_plan_options options =
+        ab_run_plan_options(run, r->row->backend, g->setting->batch, g->threads);
     r->map =
         malloc((size_t)options.batch * (size_t)d.c * (size_t)d.h * (size_t)d.w * sizeof(float));
     r->ns = malloc(MAX_ROUNDS * sizeof *r->ns);
@@ -142,9 +140,12 @@ static void start(struct runner *r)
     }
     double before = status_bytes("VmRSS:");
     bool reset = reset_peak();
+    double began = ab_now_ns();
     enum ab_status status =
         ab_plan_create(g->setting->model->source.graph, &method, 1, &options, &r->plan, &err);
+    record->setup_ns = ab_now_ns() - began;
     if (status == AB_OK) status = execute(r, &r->first_ns, &err);
+    record->first_ns = r->first_ns;
     if (status != AB_OK) {
         give_up(r, err.text);
         return;

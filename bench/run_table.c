@@ -27,8 +27,9 @@ static void print_header(FILE *f, const struct ab_group *g)
             g->threads, g->threads == 1 ? "" : "s",
             *g->rows[0].record.pinned ? g->rows[0].record.pinned : "not pinned",
             m->images.names.items[0], g->setting->batch > 1 ? ", ..." : "", target);
-    fprintf(f, "%-24s %-13s %9s %9s %8s %5s %8s  %7s %7s %7s  %s\n", "method", "backend", "median",
-            "p90", "GFLOP/s", "peak", "speed-up", "rel L2", "max err", "1-cos", "verdict");
+    fprintf(f, "%-24s %-13s %9s %9s %8s %8s %5s %8s  %7s %7s %7s  %s\n", "method", "backend",
+            "median", "setup", "memory", "GFLOP/s", "peak", "speed-up", "rel L2", "max err",
+            "1-cos", "verdict");
 }
 
 static void print_number(FILE *f, double v)
@@ -41,10 +42,12 @@ static void print_number(FILE *f, double v)
 
 static void print_row(FILE *f, const struct ab_record *r, bool first)
 {
-    char median[32] = "-", p90[32] = "-", gflops[32] = "-", share[32] = "-", ratio[32] = "-";
+    char median[32] = "-", setup[32] = "-", memory[32] = "-", gflops[32] = "-", share[32] = "-",
+         ratio[32] = "-";
     if (r->stats.samples) {
         ab_time_text(r->stats.median, median, sizeof median);
-        ab_time_text(r->stats.p90, p90, sizeof p90);
+        ab_time_text(r->setup_ns, setup, sizeof setup);
+        snprintf(memory, sizeof memory, "%.0f MB", r->planned_bytes / 1e6);
         snprintf(gflops, sizeof gflops, "%.1f", ab_record_gflops(r));
         if (isfinite(ab_record_peak_share(r)))
             snprintf(share, sizeof share, "%.0f %%", 100 * ab_record_peak_share(r));
@@ -55,8 +58,8 @@ static void print_row(FILE *f, const struct ab_record *r, bool first)
         snprintf(ratio, sizeof ratio, r->ratio < 0.095 ? "%.3fx" : "%.2fx", r->ratio);
     if (!strcmp(r->backend, "onednn") && r->stats.samples) snprintf(ratio, sizeof ratio, "1");
     bool judged = r->agreement.verdict != AB_SKIPPED;
-    fprintf(f, "%-24s %-13s %9s %9s %8s %5s %8s ", first ? r->method : "", r->backend, median, p90,
-            gflops, share, ratio);
+    fprintf(f, "%-24s %-13s %9s %9s %8s %8s %5s %8s ", first ? r->method : "", r->backend, median,
+            setup, memory, gflops, share, ratio);
     print_number(f, judged ? r->agreement.rel_l2 : (double)NAN);
     print_number(f, judged ? r->agreement.max_err : (double)NAN);
     print_number(f, judged ? 1 - r->agreement.cosine : (double)NAN);
@@ -116,7 +119,9 @@ void ab_table_print(FILE *f, const struct ab_run *run)
         return;
     }
     fprintf(f, "\nspeed-up: oneDNN's time over this row's, timed by turns. peak: share of the "
-               "measured FMA peak.\nrel L2, max err, 1-cos: against the double-precision "
+               "measured FMA peak.\nsetup, memory: making the plan, and what it takes beside the "
+               "network's weights (p90 and more in results.json).\nrel L2, max err, 1-cos: against "
+               "the double-precision "
                "reference");
     if (flips) fprintf(f, ", which followed the row's own roundings of ReLU and pooling ties");
     fprintf(f, ".\n");

@@ -51,8 +51,8 @@ static bool ab_when_winograd(const void *args)
     const bool is_3x3 =
         s->kh == 3 && s->kw == 3 && s->sh == 1 && s->sw == 1 && s->dh == 1 && s->dw == 1;
     const int h = a->pass == AB_FWD ? s->oh : s->ih, w = a->pass == AB_FWD ? s->ow : s->iw;
-    return is_3x3 && s->g == 1 && !a->direct_only &&
-           s->ic >= AB_LANES && s->oc >= AB_LANES && h >= 9 && w >= 9;
+    return is_3x3 && s->g == 1 && !a->direct_only && s->ic >= AB_LANES && s->oc >= AB_LANES &&
+           h >= 9 && w >= 9;
 }
 
 /* ---- table ---- */
