@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Average pooling in plain C: the speed baseline, compiled at several instruction sets.
+#include "pointwise_scalar.h"
 #include "pool_geom.h"
+#include "pool_epilogue.h"
 
 #ifndef AB_SYMBOL
 #define AB_SYMBOL ab_avgpool_plain
@@ -59,6 +61,7 @@ static void backward(const struct ab_pool_args *p, int n, int b)
             scatter(p, src + ox * AB_LANES, &w, pool_row(&p->dst, n, b, 0));
         }
     }
+    pool_finish_rows(p, n, b, 0, p->shape.ih);
 }
 
 void AB_SYMBOL(const void *args);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Average pooling, the definition: one element at a time in double.
-#include "kernels.h"
+#include "pointwise_scalar.h"
+#include "pool_geom.h"
+#include "pool_epilogue.h"
 
 static float *at(const struct ab_view *v, int n, int b, int y, int x, int lane)
 {
@@ -54,7 +56,7 @@ void ab_avgpool_ref(const void *args)
     const struct ab_pool_args *p = args;
     const int width = p->pass == AB_FWD ? p->shape.ow : p->shape.iw;
     for (int n = p->range.n0; n < p->range.n1; n++)
-        for (int b = p->range.b0; b < p->range.b1; b++)
+        for (int b = p->range.b0; b < p->range.b1; b++) {
             for (int y = p->range.y0; y < p->range.y1; y++)
                 for (int e = 0; e < width * AB_LANES; e++) {
                     if (p->pass == AB_FWD)
@@ -62,4 +64,6 @@ void ab_avgpool_ref(const void *args)
                     else
                         backward(p, n, b, y, e / AB_LANES, e % AB_LANES);
                 }
+            if (p->pass == AB_BWD) pool_finish_rows(p, n, b, p->range.y0, p->range.y1);
+        }
 }

@@ -202,12 +202,14 @@ struct ab_pool_shape {
  * the first maximum in row-major order. NaN counts as larger than all. BWD: src is the signal at
  * the output, dst that at the input: zero, plus each signal at its switch, added in row-major order
  * of the outputs (overlapping windows accumulate). avgpool BWD: each signal spread over its window
- * by the same divisor. range is of dst; in BWD y0 = 0, y1 = ih. */
+ * by the same divisor. `f` is the epilogue of BWD, applied to whole sums; its views may not overlap
+ * dst. range is of dst; in BWD y0 = 0, y1 = ih. */
 struct ab_pool_args {
     struct ab_pool_shape shape;
     enum ab_pass pass;
     struct ab_view src, dst;
     uint16_t *switches;
+    struct ab_pointwise f; /* FWD: unused */
     struct ab_range range;
 };
 

@@ -12,7 +12,9 @@
 #ifndef AB_SIMD_MAXPOOL_TPL_H
 #define AB_SIMD_MAXPOOL_TPL_H
 
+#include "pointwise_tpl.h"
 #include "pool_geom.h"
+#include "pool_epilogue.h"
 
 enum { NV = AB_LANES / VL };
 
@@ -113,12 +115,13 @@ AB_INLINE void max_plane_of(bool tiles, int size, const struct ab_pool_args *p, 
     const struct ab_pool_shape *s = &p->shape;
     float *dst = pool_row(&p->dst, n, b, 0);
     struct pool_window w;
-    int zeroed = 0;
+    int zeroed = 0, finished = 0;
     for (int oy = 0; oy < s->oh; oy++) {
         const float *src = pool_row(&p->src, n, b, oy);
         const uint16_t *tap = pool_switch_row(p, n, b, oy);
         pool_rows(s, oy, &w);
         zeroed = pool_zero_rows(p, n, b, zeroed, w.y + (s->kh - 1) * s->dh + 1);
+        finished = pool_finish_rows(p, n, b, finished, w.y);
         for (int ox = 0; ox < s->ow; ox++, src += AB_LANES, tap += AB_LANES) {
             pool_columns(s, ox, &w);
             if (size && pool_is_whole(s, &w))
@@ -129,6 +132,7 @@ AB_INLINE void max_plane_of(bool tiles, int size, const struct ab_pool_args *p, 
         }
     }
     pool_zero_rows(p, n, b, zeroed, s->ih);
+    pool_finish_rows(p, n, b, finished, s->ih);
 }
 
 static void max_plane(const struct ab_pool_args *p, int n, int b)

@@ -288,6 +288,75 @@ TEST(ranges_change_no_bit)
     }
 }
 
+/* ---- epilogues ---- */
+
+/* The backward pass with an epilogue gives the bits of the pass and the pointwise kernel after it.
+ */
+static void check_epilogue(const struct ab_kernel *k, int shape, enum ab_pointwise_kind kind,
+                           struct rng *r)
+{
+    const struct ab_pool_shape *s = &shapes[shape];
+    struct problem got = problem_new(s, r), want = problem_new(s, r);
+    struct blocked a = blocked_new(s->n, s->c, s->ih, s->iw, odd_halo(r), GUARD_RIGHT);
+    struct blocked z = blocked_new(s->n, s->c, s->ih, s->iw, odd_halo(r), GUARD_LEFT);
+    const size_t words = (size_t)(s->n * ab_blocks(s->c) * s->ih * s->iw);
+    struct guarded bits = guard_new(words * sizeof(uint16_t), sizeof(uint16_t), GUARD_RIGHT);
+    blocked_fill(&a, FILL_INT, r);
+    blocked_fill(&z, FILL_INT, r);
+    blocked_fill(&got.y, FILL_NORMAL, r);
+    for (size_t i = 0; i < words; i++)
+        ((uint16_t *)bits.data)[i] = (uint16_t)rng_between(r, 0, 65535);
+    for (size_t e = 0; e < switch_count(s); e++)
+        ((uint16_t *)got.switches.data)[e] = (uint16_t)rng_between(r, 0, s->kh * s->kw - 1);
+    const ptrdiff_t plane = (ptrdiff_t)s->ih * s->iw;
+    const struct ab_pointwise f = {.kind = kind,
+                                   .eps = 0.5f,
+                                   .scale = 3.0f,
+                                   .a = a.view,
+                                   .z = z.view,
+                                   .bits = {bits.data, plane * ab_blocks(s->c), plane, s->iw}};
+    struct ab_pool_args with = args_of(&got, AB_BWD), without = args_of(&want, AB_BWD);
+    with.f = f;
+    without.src = with.src;
+    without.switches = with.switches;
+    blocked_poison(&got.x);
+    blocked_poison(&want.x);
+    run(k, &without, shape, "bare");
+    const struct ab_pointwise_args after = {.f = f,
+                                            .x = want.x.view,
+                                            .dst = want.x.view,
+                                            .n = s->n,
+                                            .blocks = ab_blocks(s->c),
+                                            .h = s->ih,
+                                            .w = s->iw,
+                                            .range = without.range};
+    kernel_ref(AB_KERNEL_pointwise)->run(&after);
+    run(k, &with, shape, "with an epilogue");
+    blocked_check_frame(&got.x, &with.range);
+    blocked_check_same(&got.x, &want.x, &with.range);
+    guard_check(&bits);
+    guard_free(&bits);
+    blocked_free(&a);
+    blocked_free(&z);
+    problem_free(&got);
+    problem_free(&want);
+}
+
+TEST(epilogues_equal_a_pointwise_pass)
+{
+    static const enum ab_pointwise_kind kinds[] = {AB_PW_GATE,      AB_PW_GUIDED,     AB_PW_MUL,
+                                                   AB_PW_DIV,       AB_PW_MULDIV,     AB_PW_RELU,
+                                                   AB_PW_GATE_BITS, AB_PW_GUIDED_BITS};
+    enum { KINDS = sizeof kinds / sizeof *kinds };
+    struct rng r = rng_new(6);
+    for (int o = 0; o < 2; o++) {
+        const struct ab_kernel *k[MAX_KERNELS];
+        int count = kernels_of(ops[o], k, MAX_KERNELS);
+        for (int i = 0; i < count * SHAPES * KINDS; i++)
+            check_epilogue(k[i % count], i / count % SHAPES, kinds[i / count / SHAPES], &r);
+    }
+}
+
 /* ---- ties, infinities, NaN: the first maximum, NaN above all ---- */
 
 TEST(first_of_equal_maxima_wins)
@@ -333,6 +402,6 @@ TEST(first_of_equal_maxima_wins)
 static const struct test_case cases[] = {
     CASE(exact_fills_give_the_bits_of_ref), CASE(real_fills_match_a_naive_text),
     CASE(backward_is_the_adjoint),          CASE(ranges_change_no_bit),
-    CASE(first_of_equal_maxima_wins),
+    CASE(epilogues_equal_a_pointwise_pass), CASE(first_of_equal_maxima_wins),
 };
 TEST_MAIN("pool", cases)

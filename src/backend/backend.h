@@ -43,7 +43,7 @@ struct ab_exec {
 struct ab_backend {
     const char *name, *summary;
     bool fuse; /* wants pointwise steps folded into CONV and DENSE */
-    bool bits; /* has kernels for the one-bit forms: see ab_bits */
+    bool own;  /* its kernels know the forms of ab_bits, and epilogues of backward pools */
     const char *(*version)(void);
     /* Chooses kernels and formats; sets every value's bytes (multiples of 64; 0 for values not
      * materialised), weight_bytes and scratch_bytes. Allocates only bookkeeping. On failure undoes

@@ -269,6 +269,7 @@ static void bind_pool(const struct ab_exec *exec, const struct ab_step *s, struc
     args->src = ab_native_view(exec, s->x);
     args->dst = ab_native_view(exec, s->dst);
     args->switches = (uint16_t *)(void *)ab_native_view(exec, switches).data;
+    args->f = ab_native_function(exec, s);
     args->range = (struct ab_range){0, exec->batch, 0, ab_blocks(to.c), 0, to.h};
 }
 
@@ -437,7 +438,7 @@ const struct ab_backend ab_backend_native = {
     .name = "native",
     .summary = "attrbench's own kernels, hand-vectorised for AVX2, AVX-512 and NEON",
     .fuse = true,
-    .bits = true,
+    .own = true,
     .version = version,
     .open = native_open,
     .pack = native_pack,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Fusing: a product followed by a division becomes one step, and pointwise steps become epilogues
-// of the CONV or DENSE step that feeds them, where nothing else reads the value between and the
-// other operands exist by then.
+// of the CONV, DENSE or backward pooling step that feeds them, where nothing else reads the value
+// between and the other operands exist by then.
 #include "plan/builder.h"
 
 #include <stdlib.h>
@@ -75,12 +75,46 @@ static bool fuse_add(struct ab_program *p, const int *uses, struct ab_step *s)
     return true;
 }
 
-static bool fuse_epilogue(struct ab_program *p, const int *uses, struct ab_step *s)
+static bool is_unpooling(const struct ab_step *s)
+{
+    return s && s->pass == AB_BWD && (s->op == AB_OP_MAXPOOL || s->op == AB_OP_AVGPOOL);
+}
+
+/* Moves step `from` up to `to`. */
+static void move_up(struct ab_program *p, int from, int to)
+{
+    const struct ab_step moved = p->steps[from];
+    for (int i = from; i > to; i--) p->steps[i] = p->steps[i - 1];
+    p->steps[to] = moved;
+    for (int i = to; i <= from; i++) {
+        const struct ab_step *s = &p->steps[i];
+        if (s->op == AB_OP_COUNT) continue;
+        if (s->dst >= 0) p->values[s->dst].def = i;
+        if (s->dst2 >= 0) p->values[s->dst2].def = i;
+    }
+}
+
+/* A quotient by a sum over forward values can only be an epilogue of the step above if the sum is
+ * there before: such sums are computed one step earlier. */
+static void hoist_sum(struct ab_program *p, const int *uses, const struct ab_step *s)
+{
+    if (s->op != AB_OP_POINTWISE || (s->kind != AB_PW_DIV && s->kind != AB_PW_MULDIV)) return;
+    const struct ab_step *above = producer(p, uses, s->x);
+    if (!is_linear(above) && !is_unpooling(above)) return;
+    const int to = p->values[s->x].def, from = p->values[s->z].def;
+    const struct ab_step *sum = &p->steps[from];
+    if (from < to || !is_linear(sum) || sum->pass != AB_FWD) return;
+    for (int k = 0; k < ab_step_operand_count(sum); k++)
+        if (!defined_before(p, ab_step_operand(sum, k), to)) return;
+    move_up(p, from, to);
+}
+
+static bool fuse_epilogue(struct ab_program *p, const int *uses, bool pools, struct ab_step *s)
 {
     if (s->op != AB_OP_POINTWISE || s->kind == AB_PW_AFFINE) return false;
     struct ab_step *linear = producer(p, uses, s->x);
-    if (!is_linear(linear) || linear->kind != AB_PW_COPY || linear->constant != s->constant)
-        return false;
+    if (!is_linear(linear) && !(pools && is_unpooling(linear))) return false;
+    if (linear->kind != AB_PW_COPY || linear->constant != s->constant) return false;
     const int at = p->values[s->x].def;
     if (!defined_before(p, s->a, at) || !defined_before(p, s->z, at) ||
         !defined_before(p, s->tau, at) || !defined_before(p, s->bits, at)) {
@@ -108,14 +142,15 @@ static void compact(struct ab_program *p)
     ab_program_liveness(p);
 }
 
-void ab_fuse(struct ab_program *p)
+void ab_fuse(struct ab_program *p, bool pools)
 {
     int *uses = malloc(sizeof *uses * (size_t)(p->n_values ? p->n_values : 1));
     if (!uses) return; /* an unfused program computes the same */
     count_uses(p, uses);
     for (int i = 0; i < p->n_steps; i++) fuse_muldiv(p, uses, &p->steps[i]);
+    for (int i = 0; i < p->n_steps; i++) hoist_sum(p, uses, &p->steps[i]);
     for (int i = 0; i < p->n_steps; i++) {
-        if (!fuse_add(p, uses, &p->steps[i])) fuse_epilogue(p, uses, &p->steps[i]);
+        if (!fuse_add(p, uses, &p->steps[i])) fuse_epilogue(p, uses, pools, &p->steps[i]);
     }
     free(uses);
     compact(p);

@@ -196,8 +196,8 @@ static enum ab_status prepare(struct ab_plan *plan, const struct ab_method *cons
     struct ab_exec *e = &plan->exec;
     enum ab_status status = ab_lower(e->graph, methods, n_methods, &plan->program, err);
     if (status) return status;
-    if (plan->backend->bits) ab_bits(&plan->program, !e->direct);
-    if (plan->backend->fuse) ab_fuse(&plan->program);
+    if (plan->backend->own) ab_bits(&plan->program, !e->direct);
+    if (plan->backend->fuse) ab_fuse(&plan->program, plan->backend->own);
     plan->logits = malloc(sizeof *plan->logits * ab_plan_value_count(plan, plan->program.logits));
     if (!plan->logits) return ab_fail(err, AB_ERR_MEMORY, "out of memory for the logits");
     status = plan->backend->open(e, err);

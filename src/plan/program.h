@@ -21,7 +21,7 @@
     X(CONV)  /* dst = f(W x + bias + add) or f(W^T x + add); f, a, z, tau: the epilogue */         \
     X(DENSE) /* the same for vectors */                                                            \
     X(POINTWISE) /* dst = f(x; a, z, tau) */                                                       \
-    X(MAXPOOL)   /* FWD: dst, and dst2 = switches unless -1. BWD: unpool x by operand switches */  \
+    X(MAXPOOL)   /* FWD: dst, and dst2 = switches unless -1. BWD: f(unpool x by switches) */       \
     X(AVGPOOL)                                                                                     \
     X(FLATTEN) /* FWD: map to vector in c,h,w order. BWD: vector to map */                         \
     X(CONCAT)  /* FWD: dst = list[0..n_list) along channels */                                     \
@@ -51,7 +51,7 @@ struct ab_step {
     enum ab_wmod wmod;
     enum ab_bias bias;
     enum ab_pointwise_kind
-        kind; /* POINTWISE, or the epilogue of CONV and DENSE (AB_PW_COPY: none) */
+        kind; /* POINTWISE, or the epilogue of CONV, DENSE and backward pools (AB_PW_COPY: none) */
     float eps, scale;
     enum ab_seed seed;
     double q;
@@ -108,8 +108,9 @@ enum ab_status ab_lower(const struct ab_graph *graph, const struct ab_method *co
  * and gives guarded sums the bits of their guard, or without `guards` makes them direct: for
  * backends with kernels for it. The new values have ids after all others. */
 void ab_bits(struct ab_program *program, bool guards);
-/* Folds pointwise steps into their producers where nothing else reads the value between. */
-void ab_fuse(struct ab_program *program);
+/* Folds pointwise steps into the CONV and DENSE steps, and with `pools` the backward pools, that
+ * feed them, where nothing else reads the value between. */
+void ab_fuse(struct ab_program *program, bool pools);
 /* Recomputes def and last_use. */
 void ab_program_liveness(struct ab_program *program);
 /* Sets each map's halo to what the CONV steps that read it as x need (for backends that keep
