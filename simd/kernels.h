@@ -84,6 +84,7 @@ enum ab_pointwise_kind {
     AB_PW_GATE_BITS,   /* bit ? x : 0 */
     AB_PW_GUIDED_BITS, /* bit ? max(x,0) : 0 */
     AB_PW_GUARD_BITS,  /* x; bit = !(|a| <= scale*|x|): a is too large for x to divide it */
+    AB_PW_REST_BITS,   /* a > 0 ? a - x : 0; bit = !(|a| <= scale*|dst|) */
     AB_PW_COUNT
 };
 

@@ -14,13 +14,13 @@ struct pw_at {
 AB_INLINE bool pw_uses_bits(int kind)
 {
     return kind == AB_PW_RELU_BITS || kind == AB_PW_GATE_BITS || kind == AB_PW_GUIDED_BITS ||
-           kind == AB_PW_GUARD_BITS;
+           kind == AB_PW_GUARD_BITS || kind == AB_PW_REST_BITS;
 }
 
 /* Whether the kind makes bits, rather than read them. */
 AB_INLINE bool pw_makes_bits(int kind)
 {
-    return kind == AB_PW_RELU_BITS || kind == AB_PW_GUARD_BITS;
+    return kind == AB_PW_RELU_BITS || kind == AB_PW_GUARD_BITS || kind == AB_PW_REST_BITS;
 }
 
 /* The word of the run's first pixel; NULL where there are no bits. */
@@ -51,6 +51,7 @@ AB_INLINE uint16_t *pw_bits_at(const struct ab_bits *b, const struct pw_at *at)
     case AB_PW_GATE_BITS: run(AB_PW_GATE_BITS, __VA_ARGS__); break;                                \
     case AB_PW_GUIDED_BITS: run(AB_PW_GUIDED_BITS, __VA_ARGS__); break;                            \
     case AB_PW_GUARD_BITS: run(AB_PW_GUARD_BITS, __VA_ARGS__); break;                              \
+    case AB_PW_REST_BITS: run(AB_PW_REST_BITS, __VA_ARGS__); break;                                \
     case AB_PW_COUNT: break;                                                                       \
     }
 

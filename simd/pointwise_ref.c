@@ -35,6 +35,7 @@ static double rule(const struct ab_pointwise *f, int n, int c, double x, double 
     case AB_PW_GATE_BITS:
     case AB_PW_GUIDED_BITS:
     case AB_PW_GUARD_BITS:
+    case AB_PW_REST_BITS:
     case AB_PW_COUNT: break;
     }
     return x;
@@ -53,15 +54,18 @@ static float rule_of_bit(const struct ab_pointwise *f, float x, float a, uint16_
     case AB_PW_RELU_BITS: put_bit(word, lane, x > 0.0f); return x <= 0.0f ? 0.0f : x;
     case AB_PW_GATE_BITS: return set ? x : 0.0f;
     case AB_PW_GUIDED_BITS: return set && !(x <= 0.0f) ? x : 0.0f;
-    default: put_bit(word, lane, !(fabsf(a) <= fabsf(f->scale * x))); return x;
+    case AB_PW_REST_BITS: x = a > 0.0f ? a - x : 0.0f; break;
+    default: break;
     }
+    put_bit(word, lane, !(fabsf(a) <= fabsf(f->scale * x)));
+    return x;
 }
 
 static bool uses_a(enum ab_pointwise_kind kind)
 {
     return kind == AB_PW_GATE || kind == AB_PW_GUIDED || kind == AB_PW_RECT || kind == AB_PW_MUL ||
            kind == AB_PW_MULDIV || kind == AB_PW_ADD || kind == AB_PW_SUB ||
-           kind == AB_PW_GUARD_BITS;
+           kind == AB_PW_GUARD_BITS || kind == AB_PW_REST_BITS;
 }
 
 static bool uses_z(enum ab_pointwise_kind kind)

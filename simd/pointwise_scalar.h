@@ -53,9 +53,13 @@ AB_INLINE void pw_word(const struct ab_pointwise *f, int kind, const float *src,
             break;
         case AB_PW_GATE_BITS: dst[l] = set ? x : 0.0f; break;
         case AB_PW_GUIDED_BITS: dst[l] = set && positive ? x : 0.0f; break;
-        default:
+        case AB_PW_GUARD_BITS:
             bits |= (unsigned)!(fabsf(a[l]) <= fabsf(f->scale * x)) << l;
             dst[l] = x;
+            break;
+        default:
+            dst[l] = a[l] > 0.0f ? a[l] - x : 0.0f;
+            bits |= (unsigned)!(fabsf(a[l]) <= fabsf(f->scale * dst[l])) << l;
             break;
         }
     }

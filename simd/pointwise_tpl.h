@@ -62,11 +62,16 @@ AB_INLINE vec pw_op(int kind, const struct pw_run *r, vec x, ptrdiff_t e, ptrdif
 AB_INLINE vec pw_bits_op(int kind, const struct pw_run *r, vec x, ptrdiff_t e, unsigned *bits)
 {
     const vec zero = v_zero();
+    if (kind == AB_PW_GUARD_BITS || kind == AB_PW_REST_BITS) {
+        const vec a = v_loadu(r->a + e);
+        if (kind == AB_PW_REST_BITS) x = v_keep(v_gt(a, zero), v_sub(a, x));
+        *bits = vm_bits(v_nle(v_abs(a), v_abs(v_mul(r->scale, x))));
+        return x;
+    }
     switch (kind) {
     case AB_PW_RELU_BITS: *bits = vm_bits(v_gt(x, zero)); return v_keep(v_nle(x, zero), x);
     case AB_PW_GATE_BITS: return v_keep(vm_from_bits(*bits), x);
-    case AB_PW_GUIDED_BITS: return v_keep(vm_and(vm_from_bits(*bits), v_nle(x, zero)), x);
-    default: *bits = vm_bits(v_nle(v_abs(v_loadu(r->a + e)), v_abs(v_mul(r->scale, x)))); return x;
+    default: return v_keep(vm_and(vm_from_bits(*bits), v_nle(x, zero)), x);
     }
 }
 

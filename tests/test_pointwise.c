@@ -36,7 +36,8 @@ static const char *const kind_names[AB_PW_COUNT] = {"copy",
                                                     "relu+bits",
                                                     "gate by bits",
                                                     "guided by bits",
-                                                    "guard"};
+                                                    "guard",
+                                                    "rest"};
 
 /* Operands and result of one problem. */
 struct problem {
@@ -55,7 +56,7 @@ static struct ab_halo odd_halo(struct rng *r)
 
 static bool has_bits(enum ab_pointwise_kind kind)
 {
-    return kind >= AB_PW_RELU_BITS && kind <= AB_PW_GUARD_BITS;
+    return kind >= AB_PW_RELU_BITS && kind <= AB_PW_REST_BITS;
 }
 
 /* Random words, rows and blocks apart by more than they need. */
@@ -125,7 +126,8 @@ static bool bit_of(const struct ab_bits *b, const uint16_t *words, int n, int c,
 static void check_bits(const struct problem *p, const struct ab_range *r)
 {
     const struct ab_pointwise *f = &p->args.f;
-    const bool makes = f->kind == AB_PW_RELU_BITS || f->kind == AB_PW_GUARD_BITS;
+    const bool makes =
+        has_bits(f->kind) && f->kind != AB_PW_GATE_BITS && f->kind != AB_PW_GUIDED_BITS;
     for (int n = 0; n < p->x.n; n++)
         for (int c = 0; c < p->args.blocks * AB_LANES; c++)
             for (int y = 0; y < p->x.h; y++)
@@ -138,8 +140,9 @@ static void check_bits(const struct problem *p, const struct ab_range *r)
                     if (makes && in) {
                         const float v = *blocked_at(&p->x, n, c, y, x);
                         const float a = *blocked_at(&p->a, n, c, y, x);
+                        const float sum = f->kind != AB_PW_REST_BITS ? v : a > 0 ? a - v : 0.0f;
                         want = f->kind == AB_PW_RELU_BITS ? v > 0.0f
-                                                          : !(fabsf(a) <= fabsf(f->scale * v));
+                                                          : !(fabsf(a) <= fabsf(f->scale * sum));
                     }
                     CHECK(got == want, "bit of n %d c %d y %d x %d is %d", n, c, y, x, got);
                 }
@@ -170,6 +173,7 @@ static double expect(const struct ab_pointwise *f, int n, int c, float x, float 
     case AB_PW_GATE_BITS: return bit ? (double)x : 0.0;
     case AB_PW_GUIDED_BITS: return bit && (isnan(x) || x > 0.0f) ? (double)x : 0.0;
     case AB_PW_GUARD_BITS: return (double)x;
+    case AB_PW_REST_BITS: return a > 0.0f ? (double)a - (double)x : 0.0;
     case AB_PW_COUNT: break;
     }
     return 0.0;

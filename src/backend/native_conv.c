@@ -2,7 +2,8 @@
 // The native backend's convolutions. Their weights are packed when the plan is made, or, in lean
 // plans, in panels: those of two dst blocks at a time, into the thread's own scratch, just before
 // they are used. Guarded steps fall back to plain sums, from panels too, for images whose sums are
-// too small somewhere for what they divide; lower methods of the same plan see the same verdict.
+// too small somewhere for what they divide. The sum of the one sign needs no convolution where that
+// of the other and the activation are there and the guard holds: it is the rest.
 #include "backend/native.h"
 
 #include <omp.h>
@@ -43,9 +44,14 @@ void ab_native_open_conv(struct ab_exec *exec, int i)
                                     .direct_only = true};
     args->shape.n = exec->batch;
     t->exact = ab_pick(AB_KERNEL_conv2d, args, exec->isas);
+    t->guarded = s->guard >= 0;
+    if (s->kind == AB_PW_REST_BITS) {
+        t->kernel = ab_pick(AB_KERNEL_pointwise, NULL, exec->isas);
+        need_panel(exec, t->exact, args);
+        return;
+    }
     args->direct_only = exec->direct || s->direct;
     t->kernel = ab_pick(AB_KERNEL_conv2d, args, exec->isas);
-    t->guarded = s->guard >= 0;
     t->panels = exec->lean && ab_conv2d_takes_panels(t->kernel);
     if (t->panels || (t->guarded && t->kernel != t->exact)) need_panel(exec, t->exact, args);
     ab_native_need_scratch(exec, ab_conv2d_scratch_size(t->kernel, args));
@@ -123,7 +129,7 @@ static void run_exact(const struct ab_exec *exec, const struct ab_native_step *t
     struct ab_conv2d_args args = t->args.conv;
     args.range.n0 = n;
     args.range.n1 = n + 1;
-    if (args.f.kind == AB_PW_GUARD_BITS) args.f.kind = AB_PW_COPY;
+    if (args.pass == AB_FWD) args.f.kind = AB_PW_COPY; /* no more bits */
     if (t->kernel == t->exact)
         run(exec, t, &args);
     else
@@ -150,10 +156,30 @@ static bool any_bit(const struct ab_bits *bits, int n)
     return any;
 }
 
+static void run_rest(const struct ab_exec *exec, const struct ab_step *s,
+                     const struct ab_native_step *t)
+{
+    const struct ab_conv2d_args *conv = &t->args.conv;
+    struct ab_pointwise_args args = {.f = conv->f,
+                                     .x = ab_native_view(exec, s->z),
+                                     .dst = conv->dst,
+                                     .n = exec->batch,
+                                     .blocks = conv->range.b1,
+                                     .h = conv->range.y1,
+                                     .w = exec->program->values[s->dst].dims.w,
+                                     .range = conv->range};
+    ab_native_parallel(exec, t->kernel, &args, sizeof args,
+                       offsetof(struct ab_pointwise_args, range),
+                       args.blocks >= exec->threads ? AB_AXIS_BLOCKS : AB_AXIS_ROWS);
+}
+
 static void run_guarded_sum(const struct ab_exec *exec, const struct ab_step *s,
                             const struct ab_native_step *t)
 {
-    run(exec, t, &t->args.conv);
+    if (s->kind == AB_PW_REST_BITS)
+        run_rest(exec, s, t);
+    else
+        run(exec, t, &t->args.conv);
     for (int n = 0; n < exec->batch; n++) {
         const bool unsafe = any_bit(&t->args.conv.f.bits, n);
         *verdict(exec, s, n) = unsafe;

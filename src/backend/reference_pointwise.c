@@ -60,7 +60,8 @@ static void apply_row(enum ab_pointwise_kind kind, const struct row *r)
     case AB_PW_RELU_BITS:
     case AB_PW_GATE_BITS:
     case AB_PW_GUIDED_BITS:
-    case AB_PW_GUARD_BITS: /* made by ab_bits for other backends */
+    case AB_PW_GUARD_BITS:
+    case AB_PW_REST_BITS: /* made by ab_bits for other backends */
     case AB_PW_COUNT: break;
     }
 }

@@ -33,7 +33,7 @@ static void gate_by_bits(struct ab_program *p, struct ab_step *s)
 static void unguard(struct ab_step *s)
 {
     s->direct = true;
-    s->guard = -1;
+    s->guard = s->rest = -1;
 }
 
 static void guard_by_bits(struct ab_program *p, struct ab_step *s)
@@ -44,7 +44,8 @@ static void guard_by_bits(struct ab_program *p, struct ab_step *s)
     } else if (ab_second_value(p, s, AB_BITS) < 0) {
         unguard(s);
     } else {
-        s->kind = AB_PW_GUARD_BITS;
+        s->kind = s->rest >= 0 ? AB_PW_REST_BITS : AB_PW_GUARD_BITS;
+        s->z = s->rest;
         s->a = s->guard;
         s->scale = GUARD_RATIO;
     }

@@ -322,7 +322,7 @@ enum ab_status ab_lower(const struct ab_graph *graph, const struct ab_method *co
                         int n_methods, struct ab_program *program, struct ab_error *err)
 {
     *program = (struct ab_program){.n_outputs = n_methods};
-    struct ab_lowering l = {.w = {.graph = graph, .program = program}, .guard = -1};
+    struct ab_lowering l = {.w = {.graph = graph, .program = program}, .guard = -1, .rest = -1};
     enum ab_status status = AB_OK;
     if (open_lowering(&l, graph, n_methods)) {
         survey(&l);

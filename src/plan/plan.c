@@ -354,7 +354,7 @@ const char *ab_plan_kernel(const struct ab_plan *plan, int step)
 
 double ab_step_flops(const struct ab_plan *plan, const struct ab_step *step)
 {
-    if (step->node < 0) return 0;
+    if (step->node < 0 || step->kind == AB_PW_REST_BITS) return 0;
     const struct ab_node *node = &plan->exec.graph->nodes[step->node];
     const struct ab_conv2d_shape *s = &node->conv;
     double macs = 0;

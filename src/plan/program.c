@@ -36,6 +36,7 @@ const char *ab_pointwise_name(enum ab_pointwise_kind kind)
         [AB_PW_GATE_BITS] = "gate by bits",
         [AB_PW_GUIDED_BITS] = "guided by bits",
         [AB_PW_GUARD_BITS] = "guard",
+        [AB_PW_REST_BITS] = "rest",
     };
     return names[kind];
 }
@@ -54,6 +55,7 @@ struct ab_step ab_step_new(enum ab_op op)
                             .switches = -1,
                             .bits = -1,
                             .guard = -1,
+                            .rest = -1,
                             .scale = 1};
 }
 
@@ -86,7 +88,7 @@ static bool same_step(const struct ab_step *s, const struct ab_step *t)
     return s->op == t->op && s->pass == t->pass && s->node == t->node && s->wmod == t->wmod &&
            s->bias == t->bias && s->kind == t->kind && s->eps == t->eps && s->scale == t->scale &&
            s->seed == t->seed && s->q == t->q && s->tau_floor == t->tau_floor &&
-           s->n_fill == t->n_fill && s->direct == t->direct && s->guard == t->guard &&
+           s->n_fill == t->n_fill && s->direct == t->direct && s->guard == t->guard && s->rest == t->rest &&
            memcmp(s->fill, t->fill, sizeof(float) * (size_t)s->n_fill) == 0 &&
            s->channel == t->channel && s->map == t->map && same_operands(s, t);
 }

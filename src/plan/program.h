@@ -64,6 +64,9 @@ struct ab_step {
      */
     bool direct;
     int guard;
+    /* FWD beside a guard that is the ReLU's output, -1: none. Where that is positive, dst and value
+     * `rest`, the sums of either sign with their biases, add up to it. */
+    int rest;
     bool constant; /* depends on weights alone: run once, when the plan is made */
 };
 

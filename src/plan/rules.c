@@ -59,6 +59,7 @@ int ab_linear(struct ab_lowering *l, int n, enum ab_pass pass, enum ab_wmod wmod
     /* Sums of a part of the weights are denominators, unlike those of all weights in forward(). */
     s.direct = l->direct || (pass == AB_FWD && wmod != AB_W_ALL && l->guard < 0);
     s.guard = s.direct ? -1 : l->guard;
+    s.rest = s.direct ? -1 : l->rest;
     return ab_emit(&l->w, s, to->dims, to->vector);
 }
 
@@ -136,7 +137,9 @@ static int alpha_beta(struct ab_lowering *l, int n, const struct ab_rule *rule, 
     if (rule->beta == 0) return zplus(l, n, rule, r);
     const struct parts a = split_input(l, n, rule);
     const int zp = contributions(l, n, rule, a, AB_W_POS);
+    if (rule->bias == AB_BIAS_SPLIT && ab_denominator(l, n) != l->fwd[n]) l->rest = zp;
     const int zn = contributions(l, n, rule, a, AB_W_NEG);
+    l->rest = -1;
     const int sp = ab_divide(l, r, zp, rule->eps, rule->alpha);
     const int sn = ab_divide(l, r, zn, rule->eps, -rule->beta);
     const int from_p = adjoint_of_quotient(l, n, AB_W_POS, sp, zp, -1);

@@ -13,7 +13,7 @@ struct ab_lowering {
     bool *vanishes;     /* see lower.c */
     int *sole_consumer; /* the one node that reads this one; -1: none, -2: several */
     bool direct;        /* of the linear steps being written: see struct ab_step */
-    int guard;
+    int guard, rest;
     bool *below_linear; /* some linear layer lies between this node and the image */
 };
 
