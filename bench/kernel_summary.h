@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a run of kernels comes to: the kernel that attrbench picks for each layer and pass, against
+// oneDNN's best.
+#ifndef AB_KERNEL_SUMMARY_H
+#define AB_KERNEL_SUMMARY_H
+
+#include "simd/kernels.h"
+
+#include <stdio.h>
+
+#include <jansson.h>
+
+/* One layer and pass. Times are the fastest samples in nanoseconds; NaN: not timed. */
+struct ab_kernel_row {
+    char shape[96];
+    int times, batch; /* times: how often the network has the layer */
+    enum ab_pass pass;
+    char kernel[48], peer[160]; /* peer: oneDNN's */
+    double flops, ours_ns, theirs_ns,
+        direct_ns;              /* direct_ns: the best of oneDNN's without Winograd */
+    double ratio, direct_ratio; /* oneDNN's time over ours */
+    double amplification, rel_l2;
+};
+
+/* The rows of one pass, or of both, at one batch size. Sums are over the network, each layer as
+ * often as it occurs. Only rows with a ratio count. */
+struct ab_kernel_side {
+    int rows;
+    double geomean, direct_geomean;
+    double ours_ns, theirs_ns, direct_ns;
+};
+
+enum { AB_SIDE_FWD, AB_SIDE_BWD, AB_SIDE_BOTH, AB_SIDES };
+
+/* Below this a row counts as lost; direct kernels on smaller layers say little about their loops.
+ */
+#define AB_KERNEL_LOST      0.95
+#define AB_KERNEL_MIN_FLOPS 0.5e9
+
+struct ab_kernel_summary {
+    struct ab_kernel_side side[AB_SIDES];
+    int lost;           /* rows with a ratio below AB_KERNEL_LOST */
+    int worst;          /* index of the row with the least ratio; -1: none has one */
+    int lowest;         /* of the direct kernel with the least share of peak, above MIN_FLOPS */
+    double lowest_peak; /* that share; NaN: none */
+};
+
+/* `peak`: GFLOP/s. Rows of other batch sizes are passed over. */
+void ab_kernel_summarise(const struct ab_kernel_row *rows, int count, int batch, double peak,
+                         struct ab_kernel_summary *s);
+
+json_t *ab_kernel_summary_json(const struct ab_kernel_row *rows, int count, int batch, double peak);
+/* As lines, each begun with `bullet`. */
+void ab_kernel_summary_print(FILE *f, const char *bullet, const struct ab_kernel_row *rows,
+                             int count, int batch, double peak);
+/* The rows as a Markdown table. */
+void ab_kernel_rows_print(FILE *f, const struct ab_kernel_row *rows, int count, int batch,
+                          double peak);
+
+#endif
