@@ -123,7 +123,7 @@ enum ab_status ab_kernel_pass_open(struct ab_kernel_pass *p, const struct ab_sha
 {
     int count;
     const struct ab_kernel *kernels = ab_kernels(&count);
-    *p = (struct ab_kernel_pass){.shape = shape, .best = -1, .best_direct = -1};
+    *p = (struct ab_kernel_pass){.shape = shape, .isa = isa, .best = -1, .best_direct = -1};
     enum ab_status status = make_tensors(p, pass, err);
     if (status != AB_OK) return status;
     unsigned isas = isa == AB_ISA_ref ? 1u : ab_cpu_isas() & ((2u << isa) - 1);

@@ -25,6 +25,7 @@ struct ab_kernel_runner {
 
 struct ab_kernel_pass {
     const struct ab_shape *shape;
+    enum ab_isa isa;
     struct ab_conv2d_args args;
     float *src, *dst, *wei, *image; /* image: src as [n][c][h][w] */
     struct ab_kernel_runner runners[AB_KERNEL_RUNNERS];

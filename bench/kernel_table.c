@@ -13,10 +13,13 @@
 
 /* ---- records ---- */
 
+/* Least over least, in the rounds that both ran. What disturbs a sample only ever lengthens it, so
+ * with samples taken by turns this repeats better from run to run than a median of paired ratios,
+ * at few samples above all. */
 static double ratio_of(const struct ab_kernel_runner *theirs, const struct ab_kernel_runner *ours)
 {
     int rounds = theirs->count < ours->count ? theirs->count : ours->count;
-    return ab_calm_ratio(theirs->ns, ours->ns, rounds);
+    return ab_least(theirs->ns, rounds) / ab_least(ours->ns, rounds);
 }
 
 static void write_repro(const struct ab_kernel_run *k, const struct ab_kernel_pass *p,
@@ -127,8 +130,8 @@ static enum ab_status add_row(struct ab_kernel_run *k, const struct ab_kernel_pa
                                   .pass = p->args.pass,
                                   .flops = r->flops,
                                   .ours_ns = r->stats.min,
-                                  .theirs_ns = best ? best->fastest : none,
-                                  .direct_ns = direct ? direct->fastest : none,
+                                  .theirs_ns = best ? ab_least(best->ns, best->count) : none,
+                                  .direct_ns = direct ? ab_least(direct->ns, direct->count) : none,
                                   .ratio = r->ratio,
                                   .direct_ratio = direct ? ratio_of(direct, runner) : none,
                                   .amplification = r->amplification,
@@ -191,11 +194,13 @@ static void print_markdown(FILE *f, const struct ab_kernel_run *k)
             k->onednn ? ab_peer_backend()->version() : "not timed", k->onednn ? " with " : "",
             k->onednn ? k->onednn_isa : "",
             json_string_value(json_object_get(k->run->context, "date")));
-    fprintf(f,
-            "Times are the fastest samples. ratio: oneDNN's best over attrbench's pick, from the "
-            "calmest quarter of the rounds taken by turns; direct: over oneDNN's best without "
-            "Winograd. Bold: below %.2f.\n",
-            AB_KERNEL_LOST);
+    fprintf(
+        f,
+        "Times are the fastest samples, taken by turns, without what other processes took. "
+        "ratio: oneDNN's best over attrbench's pick; direct: over oneDNN's best without "
+        "Winograd. Bold: below %.2f. peak: of the plain definition's operations; Winograd needs "
+        "fewer, and so does a kernel that skips padding.\n",
+        AB_KERNEL_LOST);
     for (int batch = next_batch(k, 0); batch; batch = next_batch(k, batch)) {
         fprintf(f, "\n## Batch %d\n\n", batch);
         ab_kernel_summary_print(f, "- ", k->rows, k->n_rows, batch, peak);

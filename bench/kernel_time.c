@@ -5,17 +5,28 @@
 // execution leaves them and not as the others did, and then takes the sample. oneDNN's slow
 // alternatives leave the race as soon as they are certain to lose.
 #include "kernel_pass.h"
+#include "peak.h"
 #include "run.h"
 
 #include <math.h>
+#include <time.h>
 
 /* TRIALS: runs of each alternative before the race begins; PROBE: rounds after which the field is
- * thinned out again. BASELINE_ROUNDS: compilers' loops are slow and nobody's claim. */
+ * thinned out, as it is after MIN_ROUNDS. BASELINE_ROUNDS: compilers' loops are slow and nobody's
+ * claim. */
 enum { MIN_ROUNDS = 5, TRIALS = 2, PROBE = 3, BASELINE_ROUNDS = 3 };
-/* What an alternative of oneDNN may lack on the fastest, before and after the probe. */
-static const double FAR_BEHIND = 1.5, BEHIND = 1.2;
+/* How much longer an alternative of oneDNN may take than the fastest, at these three moments. */
+static const double FAR_BEHIND = 1.5, BEHIND = 1.2, CLOSE = 1.04;
 /* Bringing operands back into the caches takes a negligible part of executions this long. */
 static const double LONG_NS = 5e6;
+
+/* The time that this thread ran: turns of other processes do not count. */
+static double own_ns(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return 1e9 * (double)t.tv_sec + (double)t.tv_nsec;
+}
 
 static bool run_once(struct ab_kernel_pass *p, const struct ab_kernel_runner *r)
 {
@@ -30,12 +41,18 @@ static bool run_once(struct ab_kernel_pass *p, const struct ab_kernel_runner *r)
 static double sample(struct ab_kernel_pass *p, struct ab_kernel_runner *r)
 {
     if (r->fastest < LONG_NS && !run_once(p, r)) return INFINITY;
-    double start = ab_now_ns();
+    double start = own_ns();
     bool ran = run_once(p, r);
-    double ns = ab_now_ns() - start;
+    double ns = own_ns() - start;
     if (!ran) return INFINITY;
     if (ns < r->fastest) r->fastest = ns;
     return ns;
+}
+
+/* The least sample; before the race, the least trial. */
+static double time_of(const struct ab_kernel_runner *r)
+{
+    return r->count ? ab_least(r->ns, r->count) : r->fastest;
 }
 
 /* The fastest of oneDNN's, among the direct ones or among all. */
@@ -45,7 +62,7 @@ static int best_peer(const struct ab_kernel_pass *p, bool direct_only)
     for (int i = 0; i < p->n_runners; i++) {
         const struct ab_kernel_runner *r = &p->runners[i];
         if (!r->peer || r->left || (direct_only && ab_peer_is_winograd(r->peer))) continue;
-        if (best < 0 || r->fastest < p->runners[best].fastest) best = i;
+        if (best < 0 || time_of(r) < time_of(&p->runners[best])) best = i;
     }
     return best;
 }
@@ -58,13 +75,14 @@ static void thin_out(struct ab_kernel_pass *p, double factor)
         struct ab_kernel_runner *r = &p->runners[i];
         if (!r->peer || r->left) continue;
         int rival = ab_peer_is_winograd(r->peer) || direct < 0 ? any : direct;
-        r->left = !isfinite(r->fastest) || r->fastest > factor * p->runners[rival].fastest;
+        r->left = !(time_of(r) <= factor * time_of(&p->runners[rival]));
         if (r->left) ab_peer_close(&r->peer);
     }
 }
 
 static void one_round(struct ab_kernel_pass *p, int round)
 {
+    ab_peak_again(p->isa);
     for (int k = 0; k < p->n_runners; k++) {
         /* Back and forth, so that none always follows the same other. */
         struct ab_kernel_runner *r = &p->runners[round % 2 ? p->n_runners - 1 - k : k];
@@ -83,6 +101,7 @@ void ab_kernel_pass_time(struct ab_kernel_pass *p, double seconds)
         if (round >= MIN_ROUNDS && ab_now_ns() - start >= seconds * 1e9) break;
         one_round(p, round);
         if (round + 1 == PROBE) thin_out(p, BEHIND);
+        if (round + 1 == MIN_ROUNDS) thin_out(p, CLOSE);
     }
     p->best = best_peer(p, false);
     p->best_direct = best_peer(p, true);

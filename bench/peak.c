@@ -104,7 +104,7 @@ double ab_peak_gflops(enum ab_isa isa)
 
 double ab_peak_again(enum ab_isa isa)
 {
-    double before = ab_peak_gflops(isa), now = before > 0 ? measure(probe_of(isa), 5e6) : 0;
+    double before = ab_peak_gflops(isa), now = before > 0 ? measure(probe_of(isa), 50e3) : 0;
     if (now > before) known[isa] = now;
     return known[isa];
 }

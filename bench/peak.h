@@ -10,8 +10,8 @@
  * there is no probe. Takes some 20 ms the first time, nothing later. */
 double ab_peak_gflops(enum ab_isa isa);
 
-/* Measures once more, for 5 ms, and keeps the best: called beside the samples that are to be
- * compared with it, it sees the pace that they ran at. */
+/* Measures for another 50 us and keeps the best: called between the samples that are to be compared
+ * with it, it sees the pace that they run at. */
 double ab_peak_again(enum ab_isa isa);
 
 /* The same for the widest instruction set of `isas` (a mask of 1u << AB_ISA_*); *isa is that one.

@@ -4,7 +4,6 @@
 #include "kernel_run.h"
 
 #include "command.h"
-#include "peak.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -19,7 +18,6 @@ static enum ab_status run_pass(struct ab_kernel_run *k, const struct ab_shape *s
     if (!p) return ab_fail(err, AB_ERR_MEMORY, "out of memory for samples");
     enum ab_status status = ab_kernel_pass_open(p, shape, pass, s->kernels, k->isa, k->onednn, err);
     if (status == AB_OK && p->n_runners) {
-        ab_peak_again(k->isa);
         ab_kernel_pass_time(p, k->run->seconds / 2);
         ab_kernel_pass_check(p, !s->no_agree);
         if (!ab_interrupted) status = ab_kernel_report(k, p, err);

@@ -60,27 +60,11 @@ double ab_paired_ratio(const double *over, int n_over, const double *under, int 
     return ratio;
 }
 
-static double least(const double *values, int count)
+double ab_least(const double *values, int count)
 {
-    double best = INFINITY;
+    double best = (double)NAN;
     for (int i = 0; i < count; i++) best = fmin(best, values[i]);
     return best;
-}
-
-double ab_calm_ratio(const double *over, const double *under, int count)
-{
-    double *noise = count > 0 ? malloc(2 * (size_t)count * sizeof *noise) : NULL;
-    if (!noise) return (double)NAN;
-    double *sorted = noise + count, sums[2] = {0, 0};
-    const double a = least(over, count), b = least(under, count);
-    for (int i = 0; i < count; i++) sorted[i] = noise[i] = over[i] / a + under[i] / b;
-    ab_sort(sorted, (size_t)count);
-    int kept = (count + 3) / 4 > 3 ? (count + 3) / 4 : 3;
-    double limit = sorted[kept < count ? kept - 1 : count - 1];
-    for (int i = 0; i < count; i++)
-        if (noise[i] <= limit) sums[0] += over[i], sums[1] += under[i];
-    free(noise);
-    return sums[0] / sums[1];
 }
 
 double ab_now_ns(void)

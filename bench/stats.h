@@ -25,11 +25,8 @@ double ab_quantile(const double *sorted, int count, double q);
  * medians. NaN without samples. */
 double ab_paired_ratio(const double *over, int n_over, const double *under, int n_under);
 
-/* The sum of over[i] / the sum of under[i] over the calmest quarter of the rounds i (three at
- * least): those in which over[i] / its minimum + under[i] / its minimum is least. Taken by turns,
- * both are then seen as undisturbed as the run allows, at the same times. NaN without samples or
- * memory. */
-double ab_calm_ratio(const double *over, const double *under, int count);
+/* The least value; NaN if there is none. */
+double ab_least(const double *values, int count);
 
 /* Sorts ascending. */
 void ab_sort(double *values, size_t count);
