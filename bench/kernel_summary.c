@@ -24,18 +24,22 @@ static void add_row(struct ab_kernel_side *s, const struct ab_kernel_row *r)
     s->direct_ns += r->times * r->direct_ns;
 }
 
-void ab_kernel_summarise(const struct ab_kernel_row *rows, int count, int batch, double peak,
+/* Whether row i is lower than row `than`, or the first. */
+static bool lower(const struct ab_kernel_row *rows, int i, int than)
+{
+    return than < 0 || share_of(&rows[i], 1) < share_of(&rows[than], 1);
+}
+
+void ab_kernel_summarise(const struct ab_kernel_row *rows, int count, int batch,
                          struct ab_kernel_summary *s)
 {
-    *s = (struct ab_kernel_summary){.worst = -1, .lowest = -1, .lowest_peak = (double)NAN};
+    *s = (struct ab_kernel_summary){.worst = -1, .lowest = -1, .lowest_large = -1};
     for (int i = 0; i < count; i++) {
         const struct ab_kernel_row *r = &rows[i];
         if (r->batch != batch) continue;
-        bool direct = r->amplification <= 0 && r->flops > AB_KERNEL_MIN_FLOPS && peak > 0;
-        if (direct && !(share_of(r, peak) >= s->lowest_peak)) {
-            s->lowest = i;
-            s->lowest_peak = share_of(r, peak);
-        }
+        bool direct = r->amplification <= 0, large = r->flops > AB_KERNEL_MIN_FLOPS;
+        if (direct && lower(rows, i, s->lowest)) s->lowest = i;
+        if (direct && large && lower(rows, i, s->lowest_large)) s->lowest_large = i;
         if (!isfinite(r->ratio)) continue;
         add_row(&s->side[r->pass == AB_FWD ? AB_SIDE_FWD : AB_SIDE_BWD], r);
         add_row(&s->side[AB_SIDE_BOTH], r);
@@ -69,78 +73,108 @@ static json_t *side_json(const struct ab_kernel_side *s)
     return o;
 }
 
-static json_t *row_json(const struct ab_kernel_row *r)
+/* null for row -1. */
+static json_t *row_json(const struct ab_kernel_row *rows, int i, double peak)
 {
-    return json_pack("{s:s, s:s, s:s, s:o}", "shape", r->shape, "pass", side_names[r->pass],
-                     "kernel", r->kernel, "ratio", number(r->ratio));
+    if (i < 0) return json_null();
+    const struct ab_kernel_row *r = &rows[i];
+    json_t *o = json_pack("{s:s, s:s, s:s, s:s}", "layer", r->layer, "shape", r->shape, "pass",
+                          side_names[r->pass], "kernel", r->kernel);
+    json_object_set_new(o, "ratio", number(r->ratio));
+    json_object_set_new(o, "peak_share_best", number(peak > 0 ? share_of(r, peak) : (double)NAN));
+    return o;
 }
 
 json_t *ab_kernel_summary_json(const struct ab_kernel_row *rows, int count, int batch, double peak)
 {
     struct ab_kernel_summary s;
-    ab_kernel_summarise(rows, count, batch, peak, &s);
+    ab_kernel_summarise(rows, count, batch, &s);
     json_t *o = json_object(), *lost = json_array();
     json_object_set_new(o, "batch", json_integer(batch));
     json_object_set_new(o, "peak_gflops", number(peak));
     for (int k = 0; k < AB_SIDES; k++) json_object_set_new(o, side_names[k], side_json(&s.side[k]));
     for (int i = 0; i < count; i++)
         if (rows[i].batch == batch && rows[i].ratio < AB_KERNEL_LOST)
-            json_array_append_new(lost, row_json(&rows[i]));
+            json_array_append_new(lost, row_json(rows, i, peak));
     json_object_set_new(o, "below", json_real(AB_KERNEL_LOST));
     json_object_set_new(o, "rows_below", lost);
-    json_object_set_new(o, "worst_row", s.worst < 0 ? json_null() : row_json(&rows[s.worst]));
-    json_object_set_new(o, "lowest_direct_row",
-                        s.lowest < 0 ? json_null() : row_json(&rows[s.lowest]));
-    json_object_set_new(o, "lowest_direct_peak_share", number(s.lowest_peak));
+    json_object_set_new(o, "worst_row", row_json(rows, s.worst, peak));
+    json_object_set_new(o, "lowest_direct_row", row_json(rows, s.lowest, peak));
+    json_object_set_new(o, "large_flops", json_real(AB_KERNEL_MIN_FLOPS));
+    json_object_set_new(o, "lowest_large_direct_row", row_json(rows, s.lowest_large, peak));
     return o;
 }
 
 /* ---- text ---- */
 
-static void print_side(FILE *f, const char *bullet, const char *name,
-                       const struct ab_kernel_side *s)
+static void print_sides(FILE *f, bool markdown, const struct ab_kernel_summary *s)
 {
-    if (!s->rows) return;
-    fprintf(f,
-            "%s%-9s geometric mean of the speed-up %.2fx (%.2fx without oneDNN's Winograd), %d "
-            "rows; over the network %.2f ms, oneDNN %.2f ms: %.2fx\n",
-            bullet, name, s->geomean, s->direct_geomean, s->rows, s->ours_ns / 1e6,
-            s->theirs_ns / 1e6, s->theirs_ns / s->ours_ns);
+    if (!s->side[AB_SIDE_BOTH].rows) {
+        fprintf(f, "%soneDNN was not timed.\n", markdown ? "- " : "  ");
+        return;
+    }
+    if (markdown)
+        fprintf(f, "| pass | rows | ratio, geometric mean | ratio, direct | network: oneDNN ms | "
+                   "attrbench ms | ratio |\n|---|--:|--:|--:|--:|--:|--:|\n");
+    else
+        fprintf(f, "  %-9s %4s %9s %7s %19s %13s %7s\n", "", "rows", "speed-up", "direct",
+                "network: oneDNN ms", "attrbench ms", "ratio");
+    for (int k = 0; k < AB_SIDES; k++) {
+        const struct ab_kernel_side *side = &s->side[k];
+        if (!side->rows) continue;
+        fprintf(f,
+                markdown ? "| %s | %d | %.3f | %.3f | %.2f | %.2f | %.3f |\n"
+                         : "  %-9s %4d %8.2fx %6.2fx %19.2f %13.2f %6.2fx\n",
+                side_names[k], side->rows, side->geomean, side->direct_geomean,
+                side->theirs_ns / 1e6, side->ours_ns / 1e6, side->theirs_ns / side->ours_ns);
+    }
+    if (markdown) fprintf(f, "\n");
 }
 
-static void print_lost(FILE *f, const char *bullet, const struct ab_kernel_row *rows, int count,
-                       int batch, const struct ab_kernel_summary *s)
+static void print_lost(FILE *f, const struct ab_kernel_row *rows, int count, int batch,
+                       const struct ab_kernel_summary *s)
 {
-    fprintf(f, "%sbelow %.2fx: %d of %d%s", bullet, AB_KERNEL_LOST, s->lost,
-            s->side[AB_SIDE_BOTH].rows, s->lost ? ":" : "");
+    fprintf(f, "below %.2fx: %d of %d rows%s", AB_KERNEL_LOST, s->lost, s->side[AB_SIDE_BOTH].rows,
+            s->lost ? ":" : "");
     int told = 0;
     for (int i = 0; i < count; i++) {
         const struct ab_kernel_row *r = &rows[i];
         if (r->batch != batch || !(r->ratio < AB_KERNEL_LOST)) continue;
-        fprintf(f, "%s %s %s %.2fx", told++ ? "," : "", r->shape, side_names[r->pass], r->ratio);
+        fprintf(f, "%s %s %s %.2fx", told++ ? "," : "", r->layer, side_names[r->pass], r->ratio);
     }
     fprintf(f, "\n");
 }
 
-void ab_kernel_summary_print(FILE *f, const char *bullet, const struct ab_kernel_row *rows,
-                             int count, int batch, double peak)
+/* "80 %, conv1 backward, conv2d_avx2" or "none". */
+static void print_share(FILE *f, const struct ab_kernel_row *rows, int i, double peak)
 {
+    if (i < 0)
+        fprintf(f, "none");
+    else
+        fprintf(f, "%.0f %%, %s %s, %s", 100 * share_of(&rows[i], peak), rows[i].layer,
+                side_names[rows[i].pass], rows[i].kernel);
+}
+
+void ab_kernel_summary_print(FILE *f, bool markdown, const struct ab_kernel_row *rows, int count,
+                             int batch, double peak)
+{
+    const char *bullet = markdown ? "- " : "  ";
     struct ab_kernel_summary s;
-    ab_kernel_summarise(rows, count, batch, peak, &s);
-    for (int k = 0; k < AB_SIDES; k++) print_side(f, bullet, side_names[k], &s.side[k]);
+    ab_kernel_summarise(rows, count, batch, &s);
+    print_sides(f, markdown, &s);
     if (s.worst >= 0) {
         const struct ab_kernel_row *r = &rows[s.worst];
-        print_lost(f, bullet, rows, count, batch, &s);
-        fprintf(f, "%sworst row: %s %s, %s, %.2fx\n", bullet, r->shape, side_names[r->pass],
+        fprintf(f, "%s", bullet);
+        print_lost(f, rows, count, batch, &s);
+        fprintf(f, "%sworst row: %s %s, %s, %.2fx\n", bullet, r->layer, side_names[r->pass],
                 r->kernel, r->ratio);
     }
-    if (s.lowest >= 0) {
-        const struct ab_kernel_row *r = &rows[s.lowest];
-        fprintf(f,
-                "%slowest share of peak of a direct kernel above %.1f GFLOP: %.0f %%, %s %s, %s\n",
-                bullet, AB_KERNEL_MIN_FLOPS / 1e9, 100 * s.lowest_peak, r->shape,
-                side_names[r->pass], r->kernel);
-    }
+    if (!(peak > 0)) return;
+    fprintf(f, "%slowest share of peak of a direct kernel: ", bullet);
+    print_share(f, rows, s.lowest, peak);
+    fprintf(f, "; on layers above %.1f GFLOP: ", AB_KERNEL_MIN_FLOPS / 1e9);
+    print_share(f, rows, s.lowest_large, peak);
+    fprintf(f, "\n");
 }
 
 /* ---- Markdown ---- */
@@ -156,22 +190,21 @@ static void cell(FILE *f, const char *format, double v)
 void ab_kernel_rows_print(FILE *f, const struct ab_kernel_row *rows, int count, int batch,
                           double peak)
 {
-    fprintf(f, "| layer | pass | GFLOP | oneDNN ms | oneDNN | attrbench ms | kernel | ratio | "
-               "ratio, direct | peak | rel L2 |\n"
-               "|---|---|--:|--:|---|--:|---|--:|--:|--:|--:|\n");
+    fprintf(f, "| layer | shape | times | pass | GFLOP | oneDNN ms | attrbench ms | ratio | "
+               "ratio, direct | peak | rel L2 | kernel | oneDNN |\n"
+               "|---|---|--:|---|--:|--:|--:|--:|--:|--:|--:|---|---|\n");
     for (int i = 0; i < count; i++) {
         const struct ab_kernel_row *r = &rows[i];
         if (r->batch != batch) continue;
-        fprintf(f, "| %s | %s |", r->shape, r->pass == AB_FWD ? "fwd" : "bwd");
+        fprintf(f, "| %s | %s | %d | %s |", r->layer, r->shape, r->times,
+                r->pass == AB_FWD ? "fwd" : "bwd");
         cell(f, "%.3f", r->flops / 1e9);
         cell(f, "%.3f", r->theirs_ns / 1e6);
-        fprintf(f, " %s |", r->peer);
         cell(f, "%.3f", r->ours_ns / 1e6);
-        fprintf(f, " %s |", r->kernel);
         cell(f, r->ratio < AB_KERNEL_LOST ? "**%.2f**" : "%.2f", r->ratio);
         cell(f, "%.2f", r->direct_ratio);
         cell(f, "%.0f %%", peak > 0 ? 100 * share_of(r, peak) : (double)NAN);
         cell(f, "%.0e", r->rel_l2);
-        fprintf(f, "\n");
+        fprintf(f, " %s | %s |\n", r->kernel, r->peer);
     }
 }

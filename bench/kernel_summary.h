@@ -12,8 +12,8 @@
 
 /* One layer and pass. Times are the fastest samples in nanoseconds; NaN: not timed. */
 struct ab_kernel_row {
-    char shape[96];
-    int times, batch; /* times: how often the network has the layer */
+    char layer[96], shape[96]; /* layer: its name, or the shape again where it has none */
+    int times, batch;          /* times: how often the network has the layer */
     enum ab_pass pass;
     char kernel[48], peer[160]; /* peer: oneDNN's */
     double flops, ours_ns, theirs_ns,
@@ -32,27 +32,28 @@ struct ab_kernel_side {
 
 enum { AB_SIDE_FWD, AB_SIDE_BWD, AB_SIDE_BOTH, AB_SIDES };
 
-/* Below this a row counts as lost; direct kernels on smaller layers say little about their loops.
- */
+/* Below the first a row counts as lost; layers below the second say little about inner loops. */
 #define AB_KERNEL_LOST      0.95
 #define AB_KERNEL_MIN_FLOPS 0.5e9
 
 struct ab_kernel_summary {
     struct ab_kernel_side side[AB_SIDES];
-    int lost;           /* rows with a ratio below AB_KERNEL_LOST */
-    int worst;          /* index of the row with the least ratio; -1: none has one */
-    int lowest;         /* of the direct kernel with the least share of peak, above MIN_FLOPS */
-    double lowest_peak; /* that share; NaN: none */
+    int lost;  /* rows with a ratio below AB_KERNEL_LOST */
+    int worst; /* index of the row with the least ratio; -1: none has one */
+    /* Index of the direct kernel with the least share of peak, of all and of those on layers above
+     * AB_KERNEL_MIN_FLOPS; -1: none. */
+    int lowest, lowest_large;
 };
 
-/* `peak`: GFLOP/s. Rows of other batch sizes are passed over. */
-void ab_kernel_summarise(const struct ab_kernel_row *rows, int count, int batch, double peak,
+/* Rows of other batch sizes are passed over. */
+void ab_kernel_summarise(const struct ab_kernel_row *rows, int count, int batch,
                          struct ab_kernel_summary *s);
 
+/* `peak`: GFLOP/s; 0: not known. */
 json_t *ab_kernel_summary_json(const struct ab_kernel_row *rows, int count, int batch, double peak);
-/* As lines, each begun with `bullet`. */
-void ab_kernel_summary_print(FILE *f, const char *bullet, const struct ab_kernel_row *rows,
-                             int count, int batch, double peak);
+/* For a terminal, or as Markdown. */
+void ab_kernel_summary_print(FILE *f, bool markdown, const struct ab_kernel_row *rows, int count,
+                             int batch, double peak);
 /* The rows as a Markdown table. */
 void ab_kernel_rows_print(FILE *f, const struct ab_kernel_row *rows, int count, int batch,
                           double peak);

@@ -75,9 +75,10 @@ void ab_kernel_table_head(const struct ab_kernel_run *k)
     else
         fprintf(k->talk, "oneDNN is not timed\n");
     fprintf(k->talk,
-            "*: attrbench's own choice. speed-up: over oneDNN's best. peak: share of the FMA peak, "
-            "from the minimum.\nerror: factor of an algorithm with more rounding error than the "
-            "plain sum.\n");
+            "*: attrbench's own choice. speed-up: least time of oneDNN's best over the kernel's. "
+            "peak: share of %.1f GFLOP/s\nby the least time; above 100 %%: Winograd, or padding "
+            "skipped. amp.: factor of a rounding error larger than the plain sum's.\n",
+            ab_peak_gflops(k->isa));
 }
 
 static void print_pass(FILE *f, const struct ab_kernel_pass *p)
@@ -86,8 +87,8 @@ static void print_pass(FILE *f, const struct ab_kernel_pass *p)
     ab_shape_print(p->shape, text, sizeof text);
     fprintf(f, "\n%s, %s, %.3f GFLOP\n", text, p->args.pass == AB_FWD ? "forward" : "backward-data",
             ab_kernel_pass_flops(p) / 1e9);
-    fprintf(f, "  %-48s %9s %9s %8s %6s %8s %5s %8s  %s\n", "", "median", "minimum", "GFLOP/s",
-            "peak", "speed-up", "error", "rel L2", "verdict");
+    fprintf(f, "  %-54s %9s %9s %8s %6s %8s %5s %8s  %s\n", "", "median", "minimum", "GFLOP/s",
+            "peak", "speed-up", "amp.", "rel L2", "verdict");
 }
 
 static void print_record(FILE *f, const struct ab_record *r)
@@ -107,7 +108,7 @@ static void print_record(FILE *f, const struct ab_record *r)
     if (r->amplification > 0) snprintf(factor, sizeof factor, "%.0f", r->amplification);
     snprintf(name, sizeof name, "%s%.100s", strcmp(r->backend, "onednn") ? "" : "oneDNN ",
              r->kernels);
-    fprintf(f, "%c %-48s %9s %9s %8.1f %6s %8s %5s %8s  %s\n", r->picked ? '*' : ' ', name, median,
+    fprintf(f, "%c %-54s %9s %9s %8.1f %6s %8s %5s %8s  %s\n", r->picked ? '*' : ' ', name, median,
             least, isfinite(gflops) ? gflops : 0.0, share, ratio, factor, error,
             ab_verdict_name(r->agreement.verdict));
 }
@@ -136,7 +137,11 @@ static enum ab_status add_row(struct ab_kernel_run *k, const struct ab_kernel_pa
                                   .direct_ratio = direct ? ratio_of(direct, runner) : none,
                                   .amplification = r->amplification,
                                   .rel_l2 = r->agreement.rel_l2};
-    snprintf(row->shape, sizeof row->shape, "%s", r->shape);
+    struct ab_shape bare = *p->shape;
+    bare.times = 1;
+    bare.name[0] = '\0';
+    ab_shape_print(&bare, row->shape, sizeof row->shape);
+    snprintf(row->layer, sizeof row->layer, "%s", *p->shape->name ? p->shape->name : row->shape);
     snprintf(row->kernel, sizeof row->kernel, "%s", runner->kernel->name);
     snprintf(row->peer, sizeof row->peer, "%s", best ? ab_peer_name(best->peer) : "");
     return AB_OK;
@@ -153,7 +158,8 @@ enum ab_status ab_kernel_report(struct ab_kernel_run *k, struct ab_kernel_pass *
         if (!runner->kernel && i != p->best && i != p->best_direct) continue;
         struct ab_record r;
         fill_record(k, p, runner, &r);
-        k->run->disagreed = k->run->disagreed || r.agreement.verdict == AB_DISAGREE;
+        bool wrong = runner->kernel && r.agreement.verdict == AB_DISAGREE;
+        k->run->disagreed = k->run->disagreed || wrong;
         print_record(k->talk, &r);
         status = ab_store_add(&k->run->store, &r, err);
         if (status == AB_OK && r.picked && r.stats.samples) status = add_row(k, p, runner, &r, err);
@@ -203,7 +209,7 @@ static void print_markdown(FILE *f, const struct ab_kernel_run *k)
         AB_KERNEL_LOST);
     for (int batch = next_batch(k, 0); batch; batch = next_batch(k, batch)) {
         fprintf(f, "\n## Batch %d\n\n", batch);
-        ab_kernel_summary_print(f, "- ", k->rows, k->n_rows, batch, peak);
+        ab_kernel_summary_print(f, true, k->rows, k->n_rows, batch, peak);
         fprintf(f, "\n");
         ab_kernel_rows_print(f, k->rows, k->n_rows, batch, peak);
     }
@@ -229,7 +235,7 @@ enum ab_status ab_kernel_finish(struct ab_kernel_run *k, struct ab_error *err)
     json_t *list = json_array();
     for (int batch = next_batch(k, 0); batch; batch = next_batch(k, batch)) {
         fprintf(k->talk, "\nsummary of attrbench's own choices, batch %d:\n", batch);
-        ab_kernel_summary_print(k->talk, "  ", k->rows, k->n_rows, batch, peak);
+        ab_kernel_summary_print(k->talk, false, k->rows, k->n_rows, batch, peak);
         json_array_append_new(list, ab_kernel_summary_json(k->rows, k->n_rows, batch, peak));
     }
     if (k->unpicked)
