@@ -207,6 +207,7 @@ static void print_markdown(FILE *f, const struct ab_kernel_run *k)
         "Winograd. Bold: below %.2f. peak: of the plain definition's operations; Winograd needs "
         "fewer, and so does a kernel that skips padding.\n",
         AB_KERNEL_LOST);
+    if (ab_interrupted) fprintf(f, "\n**Interrupted: not all layers are here.**\n");
     for (int batch = next_batch(k, 0); batch; batch = next_batch(k, batch)) {
         fprintf(f, "\n## Batch %d\n\n", batch);
         ab_kernel_summary_print(f, true, k->rows, k->n_rows, batch, peak);
