@@ -119,19 +119,14 @@ static enum ab_status refuse_options(const struct ab_run_settings *s, struct ab_
 
 /* ---- oneDNN's instruction set ---- */
 
-static bool has_x86(void)
-{
-    return isa_named("avx2") != AB_ISA_COUNT && !has(isa_named("neon"));
-}
-
-/* oneDNN's name for the set. Where it has none (ARM), it is left as it is. */
+/* oneDNN's name for the set; "" where it has none (ARM): it is left as it is. */
 static const char *cap_name(enum ab_isa isa)
 {
-    static const char *const names[][2] = {
-        {"ref", "SSE41"}, {"plain", "SSE41"}, {"avx2", "AVX2"}, {"avx512", "AVX512_CORE"}};
-    for (size_t i = 0; has_x86() && i < sizeof names / sizeof *names; i++)
-        if (!strcmp(ab_isa_name(isa), names[i][0])) return names[i][1];
-    return "";
+    static const char *const names[AB_ISA_COUNT] = {[AB_ISA_ref] = "SSE41",
+                                                    [AB_ISA_plain] = "SSE41",
+                                                    [AB_ISA_avx2] = "AVX2",
+                                                    [AB_ISA_avx512] = "AVX512_CORE"};
+    return has(AB_ISA_neon) || !names[isa] ? "" : names[isa];
 }
 
 /* The user's word counts, for better or worse; it is told if that makes the comparison uneven. */

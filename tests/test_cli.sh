@@ -134,6 +134,11 @@ if "$attrbench" backends | grep -q '^onednn'; then
     grep -q '"backend": *"onednn"' out || fail "no row of oneDNN"
     grep -q '"onednn_isa": *"[A-Z]' out || fail "oneDNN's instruction set"
     grep -q '"ratio_geomean": *[0-9]' out || fail "no mean ratio"
+    if "$attrbench" backends | grep -q 'native:avx512'; then
+        kernels 0 --shapes shapes.txt --backend native:avx2,onednn
+        grep -q '"onednn_isa": *"AVX2"' k/results.json || fail "oneDNN is not held to AVX2"
+        ! grep -q 'oneDNN.*avx512' out || fail "oneDNN runs AVX-512 against AVX2 kernels"
+    fi
     ONEDNN_MAX_CPU_ISA=SSE41 kernels 0 --shapes shapes.txt
     [[ $(uname -m) != x86_64 ]] || grep -q 'ONEDNN_MAX_CPU_ISA=SSE41' err ||
         fail "a different cap from the environment is not told"
