@@ -128,6 +128,9 @@ enum ab_status ab_kernel_pass_open(struct ab_kernel_pass *p, const struct ab_sha
     if (status != AB_OK) return status;
     unsigned isas = isa == AB_ISA_ref ? 1u : ab_cpu_isas() & ((2u << isa) - 1);
     p->picked = ab_pick(AB_KERNEL_conv2d, &p->args, isas);
+    struct ab_conv2d_args direct = p->args;
+    direct.direct_only = true;
+    p->picked_direct = ab_pick(AB_KERNEL_conv2d, &direct, isas);
     for (int i = 0; i < count && status == AB_OK; i++)
         if (ab_kernel_pass_wants(&kernels[i], glob, isa) && kernels[i].applies(&p->args))
             status = add_kernel(p, &kernels[i], err);

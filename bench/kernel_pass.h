@@ -30,8 +30,9 @@ struct ab_kernel_pass {
     float *src, *dst, *wei, *image; /* image: src as [n][c][h][w] */
     struct ab_kernel_runner runners[AB_KERNEL_RUNNERS];
     int n_runners;
-    int best, best_direct;          /* of oneDNN's; -1: none */
-    const struct ab_kernel *picked; /* ab_pick's choice, timed or not */
+    int best, best_direct;                 /* of oneDNN's; -1: none */
+    const struct ab_kernel *picked;        /* ab_pick's choice, timed or not */
+    const struct ab_kernel *picked_direct; /* its choice with direct_only */
 };
 
 /* Whether a kernel takes part: its ISA is `isa` and `glob` matches; baselines only if `glob` or

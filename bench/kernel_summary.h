@@ -10,24 +10,31 @@
 
 #include <jansson.h>
 
-/* One layer and pass. Times are the fastest samples in nanoseconds; NaN: not timed. */
+/* A kernel of attrbench against the best of oneDNN's. Times are the fastest samples in nanoseconds;
+ * NaN: not timed. ratio: oneDNN's over ours. */
+struct ab_kernel_duel {
+    char kernel[48], peer[160];
+    double ours_ns, theirs_ns, ratio;
+};
+
+/* PICK: attrbench's choice against any of oneDNN's. DIRECT: its choice where rounding must not
+ * spread (direct_only) against oneDNN's without Winograd; often the same two. */
+enum { AB_DUEL_PICK, AB_DUEL_DIRECT, AB_DUELS };
+
+/* One layer and pass. */
 struct ab_kernel_row {
     char layer[96], shape[96]; /* layer: its name, or the shape again where it has none */
     int times, batch;          /* times: how often the network has the layer */
     enum ab_pass pass;
-    char kernel[48], peer[160]; /* peer: oneDNN's */
-    double flops, ours_ns, theirs_ns,
-        direct_ns;              /* direct_ns: the best of oneDNN's without Winograd */
-    double ratio, direct_ratio; /* oneDNN's time over ours */
-    double amplification, rel_l2;
+    double flops, rel_l2; /* rel_l2: of the pick */
+    struct ab_kernel_duel duel[AB_DUELS];
 };
 
 /* The rows of one pass, or of both, at one batch size. Sums are over the network, each layer as
  * often as it occurs. Only rows with a ratio count. */
 struct ab_kernel_side {
     int rows;
-    double geomean, direct_geomean;
-    double ours_ns, theirs_ns, direct_ns;
+    double geomean, ours_ns, theirs_ns;
 };
 
 enum { AB_SIDE_FWD, AB_SIDE_BWD, AB_SIDE_BOTH, AB_SIDES };
@@ -37,11 +44,11 @@ enum { AB_SIDE_FWD, AB_SIDE_BWD, AB_SIDE_BOTH, AB_SIDES };
 #define AB_KERNEL_MIN_FLOPS 0.5e9
 
 struct ab_kernel_summary {
-    struct ab_kernel_side side[AB_SIDES];
-    int lost;  /* rows with a ratio below AB_KERNEL_LOST */
-    int worst; /* index of the row with the least ratio; -1: none has one */
-    /* Index of the direct kernel with the least share of peak, of all and of those on layers above
-     * AB_KERNEL_MIN_FLOPS; -1: none. */
+    struct ab_kernel_side side[AB_DUELS][AB_SIDES];
+    int lost[AB_DUELS];  /* rows with a ratio below AB_KERNEL_LOST */
+    int worst[AB_DUELS]; /* index of the row with the least ratio; -1: none has one */
+    /* Index of the row whose direct kernel has the least share of peak, of all and of those on
+     * layers above AB_KERNEL_MIN_FLOPS; -1: none. */
     int lowest, lowest_large;
 };
 

@@ -115,35 +115,41 @@ static void print_record(FILE *f, const struct ab_record *r)
 
 /* ---- a pass ---- */
 
+static void fill_duel(const struct ab_kernel_pass *p, const struct ab_kernel *kernel, int peer,
+                      struct ab_kernel_duel *d)
+{
+    const struct ab_kernel_runner *ours = NULL, *theirs = peer < 0 ? NULL : &p->runners[peer];
+    for (int i = 0; i < p->n_runners; i++)
+        if (p->runners[i].kernel == kernel) ours = &p->runners[i];
+    *d = (struct ab_kernel_duel){.ours_ns = ours ? ab_least(ours->ns, ours->count) : (double)NAN,
+                                 .theirs_ns =
+                                     theirs ? ab_least(theirs->ns, theirs->count) : (double)NAN,
+                                 .ratio = ours && theirs ? ratio_of(theirs, ours) : (double)NAN};
+    if (ours) snprintf(d->kernel, sizeof d->kernel, "%s", kernel->name);
+    if (theirs) snprintf(d->peer, sizeof d->peer, "%s", ab_peer_name(theirs->peer));
+}
+
+/* The line of the summary, from the record of the picked kernel. */
 static enum ab_status add_row(struct ab_kernel_run *k, const struct ab_kernel_pass *p,
-                              const struct ab_kernel_runner *runner, const struct ab_record *r,
-                              struct ab_error *err)
+                              const struct ab_record *r, struct ab_error *err)
 {
     struct ab_kernel_row *grown = realloc(k->rows, ((size_t)k->n_rows + 1) * sizeof *grown);
     if (!grown) return ab_fail(err, AB_ERR_MEMORY, "out of memory for the summary");
     k->rows = grown;
-    const struct ab_kernel_runner *best = p->best < 0 ? NULL : &p->runners[p->best];
-    const struct ab_kernel_runner *direct = p->best_direct < 0 ? NULL : &p->runners[p->best_direct];
-    const double none = (double)NAN;
     struct ab_kernel_row *row = &grown[k->n_rows++];
-    *row = (struct ab_kernel_row){.times = r->times,
-                                  .batch = r->batch,
-                                  .pass = p->args.pass,
-                                  .flops = r->flops,
-                                  .ours_ns = r->stats.min,
-                                  .theirs_ns = best ? ab_least(best->ns, best->count) : none,
-                                  .direct_ns = direct ? ab_least(direct->ns, direct->count) : none,
-                                  .ratio = r->ratio,
-                                  .direct_ratio = direct ? ratio_of(direct, runner) : none,
-                                  .amplification = r->amplification,
-                                  .rel_l2 = r->agreement.rel_l2};
+    *row = (struct ab_kernel_row){
+        .times = r->times,
+        .batch = r->batch,
+        .pass = p->args.pass,
+        .flops = r->flops,
+        .rel_l2 = r->agreement.verdict == AB_SKIPPED ? (double)NAN : r->agreement.rel_l2};
     struct ab_shape bare = *p->shape;
     bare.times = 1;
     bare.name[0] = '\0';
     ab_shape_print(&bare, row->shape, sizeof row->shape);
     snprintf(row->layer, sizeof row->layer, "%s", *p->shape->name ? p->shape->name : row->shape);
-    snprintf(row->kernel, sizeof row->kernel, "%s", runner->kernel->name);
-    snprintf(row->peer, sizeof row->peer, "%s", best ? ab_peer_name(best->peer) : "");
+    fill_duel(p, p->picked, p->best, &row->duel[AB_DUEL_PICK]);
+    fill_duel(p, p->picked_direct, p->best_direct, &row->duel[AB_DUEL_DIRECT]);
     return AB_OK;
 }
 
@@ -162,7 +168,7 @@ enum ab_status ab_kernel_report(struct ab_kernel_run *k, struct ab_kernel_pass *
         k->run->disagreed = k->run->disagreed || wrong;
         print_record(k->talk, &r);
         status = ab_store_add(&k->run->store, &r, err);
-        if (status == AB_OK && r.picked && r.stats.samples) status = add_row(k, p, runner, &r, err);
+        if (status == AB_OK && r.picked) status = add_row(k, p, &r, err);
         picked = picked || r.picked;
         ab_record_free(&r);
     }
@@ -191,22 +197,23 @@ static const char *context_text(const struct ab_kernel_run *k, const char *part,
 static void print_markdown(FILE *f, const struct ab_kernel_run *k)
 {
     double peak = ab_peak_gflops(k->isa);
-    fprintf(f,
-            "# %s kernels against oneDNN: %s\n\n"
-            "%s, one core, FMA peak %.1f GFLOP/s in this run; %s; attrbench %s; oneDNN %s%s%s; "
-            "%s.\n\n",
-            ab_isa_name(k->isa), k->run->settings->shapes, context_text(k, "cpu", "model"), peak,
-            context_text(k, "build", "compiler"), context_text(k, "build", "git_revision"),
-            k->onednn ? ab_peer_backend()->version() : "not timed", k->onednn ? " with " : "",
-            k->onednn ? k->onednn_isa : "",
-            json_string_value(json_object_get(k->run->context, "date")));
+    fprintf(f, "# %s kernels against oneDNN: %s\n\n", ab_isa_name(k->isa),
+            k->run->settings->shapes);
     fprintf(
         f,
-        "Times are the fastest samples, taken by turns, without what other processes took. "
-        "ratio: oneDNN's best over attrbench's pick; direct: over oneDNN's best without "
-        "Winograd. Bold: below %.2f. peak: of the plain definition's operations; Winograd needs "
-        "fewer, and so does a kernel that skips padding.\n",
-        AB_KERNEL_LOST);
+        "%s, one core, FMA peak %.1f GFLOP/s in this run; %s; attrbench %s; oneDNN %s%s%s; %s.\n\n",
+        context_text(k, "cpu", "model"), peak, context_text(k, "build", "compiler"),
+        context_text(k, "build", "git_revision"),
+        k->onednn ? ab_peer_backend()->version() : "not timed", k->onednn ? " with " : "",
+        k->onednn ? k->onednn_isa : "",
+        json_string_value(json_object_get(k->run->context, "date")));
+    fprintf(f,
+            "Times are the fastest samples, taken by turns, without what other processes took. "
+            "ratio: the time of oneDNN's best over that of the kernel that attrbench picks; bold "
+            "below %.2f. direct: neither side uses Winograd; blank where that is the same. peak: "
+            "of the plain definition's operations; Winograd needs fewer, and so does a kernel that "
+            "skips padding.\n",
+            AB_KERNEL_LOST);
     if (ab_interrupted) fprintf(f, "\n**Interrupted: not all layers are here.**\n");
     for (int batch = next_batch(k, 0); batch; batch = next_batch(k, batch)) {
         fprintf(f, "\n## Batch %d\n\n", batch);
