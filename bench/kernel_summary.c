@@ -159,11 +159,11 @@ static void print_lost(FILE *f, const struct ab_kernel_row *rows, int count, int
     for (int i = 0; i < count; i++) {
         const struct ab_kernel_row *r = &rows[i];
         if (r->batch != batch || !is_lost(r, duel)) continue;
-        fprintf(f, "%s %s %s %.2fx", told++ ? "," : ":", r->layer, side_names[r->pass],
+        fprintf(f, "%s %s %s %.3fx", told++ ? "," : ":", r->layer, side_names[r->pass],
                 r->duel[duel].ratio);
     }
     const struct ab_kernel_row *worst = &rows[s->worst[duel]];
-    fprintf(f, "; worst: %s %s, %s, %.2fx\n", worst->layer, side_names[worst->pass],
+    fprintf(f, "; worst: %s %s, %s, %.3fx\n", worst->layer, side_names[worst->pass],
             worst->duel[duel].kernel, worst->duel[duel].ratio);
 }
 
@@ -219,7 +219,7 @@ static void print_duel(FILE *f, const struct ab_kernel_row *r, int duel, double 
     double none = (double)NAN;
     cell(f, "%.3f", again ? none : d->theirs_ns / 1e6);
     cell(f, "%.3f", again ? none : d->ours_ns / 1e6);
-    cell(f, is_lost(r, duel) ? "**%.2f**" : "%.2f", again ? none : d->ratio);
+    cell(f, is_lost(r, duel) ? "**%.3f**" : "%.2f", again ? none : d->ratio);
     cell(f, "%.0f %%", again ? none : 100 * share_of(r, duel, peak));
 }
 

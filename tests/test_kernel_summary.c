@@ -114,10 +114,10 @@ TEST(prints)
     ab_kernel_summary_print(f, false, rows, 2, 1, 200);
     ab_kernel_rows_print(f, rows, 2, 1, 200);
     fclose(f);
-    CHECK(strstr(text, "picked below 0.95x: 1 of 2 rows: a forward 0.90x; worst: a forward, pick"),
+    CHECK(strstr(text, "picked below 0.95x: 1 of 2 rows: a forward 0.900x; worst: a forward, pick"),
           "%s", text);
     CHECK(strstr(text, "direct kernel: 25 %, a forward, direct;"), "%s", text);
-    CHECK(strstr(text, "| a | s | 2 | fwd | 1.000 | 9.000 | 10.000 | **0.90** | 50 % | pick | "
+    CHECK(strstr(text, "| a | s | 2 | fwd | 1.000 | 9.000 | 10.000 | **0.900** | 50 % | pick | "
                        "1e-07 | peer | 30.000 | 20.000 | 1.50 | 25 % |"),
           "%s", text);
     CHECK(strstr(text, "| b | s | 1 | bwd | 1.000 | 20.000 | 10.000 | 2.00 | 50 % | pick | 1e-07 | "
