@@ -50,6 +50,8 @@ static void describe(struct ab_peer *p, const struct ab_conv2d_args *args)
                                        .add = -1,
                                        .tau = -1,
                                        .switches = -1,
+                                       .bits = -1,
+                                       .guard = -1,
                                        .scale = 1};
     }
     p->program =
