@@ -10,6 +10,10 @@
  * there is no probe. Takes some 20 ms the first time, nothing later. */
 double ab_peak_gflops(enum ab_isa isa);
 
+/* Measures for another 50 us and keeps the best: called between the samples that are to be compared
+ * with it, it sees the pace that they run at. */
+double ab_peak_again(enum ab_isa isa);
+
 /* The same for the widest instruction set of `isas` (a mask of 1u << AB_ISA_*); *isa is that one.
  */
 double ab_peak_best(unsigned isas, enum ab_isa *isa);

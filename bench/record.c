@@ -109,6 +109,19 @@ static void put_agreement(json_t *row, const struct ab_record *r)
     if (a->verdict != AB_AGREE) put_text(row, "verdict_reason", a->why, "not said");
 }
 
+/* What records of kernels have besides. */
+static void put_kernel(json_t *row, const struct ab_record *r)
+{
+    double best = r->stats.samples ? r->flops / r->stats.min : (double)NAN;
+    put(row, "gflops_best", best, "not timed");
+    put(row, "peak_share_best", r->peak > 0 ? best / r->peak : (double)NAN,
+        "no measured peak, or not timed");
+    json_object_set_new(row, "picked", json_boolean(r->picked));
+    put(row, "amplification", r->amplification, "not known of oneDNN's Winograd");
+    json_object_set_new(row, "times", json_integer(r->times));
+    put_text(row, "onednn_isa", r->onednn_isa, "oneDNN was not timed in this run");
+}
+
 json_t *ab_record_json(const struct ab_record *r)
 {
     json_t *row = json_object();
@@ -131,6 +144,8 @@ json_t *ab_record_json(const struct ab_record *r)
     put(row, "bytes", r->bytes > 0 ? r->bytes : (double)NAN, "no plan");
     put(row, "gflops", ab_record_gflops(r), "not timed");
     put(row, "peak_share", ab_record_peak_share(r), "no measured peak, or not timed");
+    put(row, "peak_gflops", r->peak > 0 ? r->peak : (double)NAN, "no measured peak");
+    if (r->kind && !strcmp(r->kind, "kernel")) put_kernel(row, r);
     put(row, "ratio", r->ratio, r->ratio_why);
     put_agreement(row, r);
     put_text(row, "algo", r->algo, "no plan");

@@ -31,6 +31,12 @@ struct ab_record {
     double model_bytes;               /* of the network's own weights */
     double planned_bytes, peak_bytes; /* of the plan beside them; of the process, above before */
     double setup_ns, first_ns;        /* making the plan; its first execution */
+    /* Of kernels alone: whether attrbench itself would take it, its error factor (0: direct; NaN:
+     * not known), how often the network has the layer, and what oneDNN was held to. */
+    bool picked;
+    double amplification;
+    int times;
+    char onednn_isa[24];
     char repro[1600];
     char error[512]; /* "" or why there are no numbers */
 };

@@ -519,14 +519,16 @@ static const struct ab_option options[] = {
      "the steps of each plan too: kernel, time, GFLOP/s, bytes, share of the roof, and the\nnumber "
      "of forward and backward passes over linear layers",
      AB_OPTION_FLAG, FIELD(profile)},
-    {"kernels", "GLOB", "time kernels of this name instead (attrbench kernels), on --shapes",
+    {"kernels", "GLOB",
+     "time kernels of this name instead (attrbench kernels) on --shapes, against\noneDNN at the "
+     "same instruction set: --backend native:ISA,onednn",
      AB_OPTION_TEXT, FIELD(kernels)},
     {"shapes", "F", "a file of convolution shapes, one a line (data/shapes/)", AB_OPTION_TEXT,
      FIELD(shapes)},
     {"json", NULL, "records as JSON on standard output; talk goes to standard error",
      AB_OPTION_FLAG, FIELD(json)},
-    {"out", "DIR", "where results.json and maps.png go; default ./attrbench-out", AB_OPTION_TEXT,
-     FIELD(out)},
+    {"out", "DIR", "where results.json and maps.png or kernels.md go; default ./attrbench-out",
+     AB_OPTION_TEXT, FIELD(out)},
 };
 
 const struct ab_command ab_command_run = {

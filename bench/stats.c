@@ -60,6 +60,13 @@ double ab_paired_ratio(const double *over, int n_over, const double *under, int 
     return ratio;
 }
 
+double ab_least(const double *values, int count)
+{
+    double best = (double)NAN;
+    for (int i = 0; i < count; i++) best = fmin(best, values[i]);
+    return best;
+}
+
 double ab_now_ns(void)
 {
     struct timespec t;

@@ -25,6 +25,9 @@ double ab_quantile(const double *sorted, int count, double q);
  * medians. NaN without samples. */
 double ab_paired_ratio(const double *over, int n_over, const double *under, int n_under);
 
+/* The least value; NaN if there is none. */
+double ab_least(const double *values, int count);
+
 /* Sorts ascending. */
 void ab_sort(double *values, size_t count);
 

@@ -117,6 +117,50 @@ run_digits 0 --benchmark_filter=/native/
 echo 'n1c16h12w12o16k3s1p1 small' >shapes.txt
 code 0 run --kernels 'conv2d_plain' --shapes shapes.txt --time 0.02 --out k
 json k/results.json
+grep -q '^\* conv2d_plain' out || fail "the kernel's line or its mark"
+kernels() { code "$1" run --kernels 'conv2d*' --time 0.01 --out k "${@:2}"; }
+kernels 0 --shapes shapes.txt --backend native --batch 1,2
+json k/results.json
+grep -q 'batch 2' out || fail "no summary of batch 2"
+! grep -q '_plain\|_ref ' out || fail "baselines are timed unasked"
+grep -q 'oneDNN was not timed' out || fail "oneDNN is timed unasked"
+grep -q '^| small | n2c16h12w12o16k3s1p1 | 1 | bwd |' k/kernels.md || fail "no line of the layer"
+grep -q '"picked": *true' k/results.json || fail "no kernel is picked"
+nothing_temporary k
+if "$attrbench" backends | grep -q '^onednn'; then
+    kernels 0 --shapes shapes.txt --json
+    json out
+    grep -q '"summary"' out || fail "no summary in the context"
+    grep -q '"backend": *"onednn"' out || fail "no row of oneDNN"
+    grep -q '"onednn_isa": *"[A-Z]' out || fail "oneDNN's instruction set"
+    grep -q '"ratio_geomean": *[0-9]' out || fail "no mean ratio"
+    if "$attrbench" backends | grep -q 'native:avx512'; then
+        kernels 0 --shapes shapes.txt --backend native:avx2,onednn
+        grep -q '"onednn_isa": *"AVX2"' k/results.json || fail "oneDNN is not held to AVX2"
+        ! grep -q 'oneDNN.*avx512' out || fail "oneDNN runs AVX-512 against AVX2 kernels"
+    fi
+    ONEDNN_MAX_CPU_ISA=SSE41 kernels 0 --shapes shapes.txt
+    [[ $(uname -m) != x86_64 ]] || grep -q 'ONEDNN_MAX_CPU_ISA=SSE41' err ||
+        fail "a different cap from the environment is not told"
+fi
+kernels 2 --shapes shapes.txt --backend native:plain,native
+says "run once for each"
+kernels 2 --shapes shapes.txt --backend native:avx3,onednn
+says "unknown instruction set"
+kernels 2 --shapes shapes.txt --backend reference
+says "native:ISA"
+kernels 2 --shapes shapes.txt --backend onednn
+says "add native"
+kernels 2 --shapes shapes.txt --batch 0
+says "--batch"
+kernels 2 --shapes shapes.txt --threads 2
+says "--threads"
+kernels 2 --shapes shapes.txt --model vgg16
+says "--model"
+kernels 2 --shapes shapes.txt --backend native:nonsense
+says "nonsense"
+kernels 1 --shapes missing.txt
+says "missing.txt"
 echo 'n1c16h12w12o16' >bad.txt
 code 1 run --kernels 'conv2d*' --shapes bad.txt --out k
 says "bad.txt:1"

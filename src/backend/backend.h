@@ -58,6 +58,13 @@ struct ab_backend {
     /* Name of the kernel that serves the step ("conv2d_avx2", "jit:avx2", ...). Never NULL. */
     const char *(*kernel)(const struct ab_exec *exec, const struct ab_step *step);
     void (*close)(struct ab_exec *exec);
+    /* For the judge of single layers; NULL: the backend has no alternatives. CONV steps of `pass`
+     * that this thread opens next are computed by alternative `k` from 0; opening fails where the
+     * layer lacks it. False: there are no more. k < 0: back to the backend's own choice. */
+    bool (*insist)(enum ab_pass pass, int k);
+    /* Holds the backend's library to `isa` (AB_ISA_COUNT: leaves it alone) for the whole process;
+     * only its first use decides. Returns the name of the instruction set in force. */
+    const char *(*hold)(enum ab_isa isa);
 };
 
 #define AB_BACKEND(name) extern const struct ab_backend ab_backend_##name;

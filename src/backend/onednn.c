@@ -70,6 +70,28 @@ static enum ab_status cap_isa(unsigned isas, struct ab_error *err)
 #endif
 }
 
+static const char *onednn_hold(enum ab_isa isa)
+{
+#if defined(__x86_64__)
+    const dnnl_cpu_isa_t cap = isa == AB_ISA_avx512 ? dnnl_cpu_isa_avx512_core
+                               : isa == AB_ISA_avx2 ? dnnl_cpu_isa_avx2
+                                                    : dnnl_cpu_isa_sse41;
+    if (isa != AB_ISA_COUNT) dnnl_set_max_cpu_isa(cap);
+#else
+    (void)isa;
+#endif
+    switch (dnnl_get_effective_cpu_isa()) {
+    case dnnl_cpu_isa_sse41: return "SSE41";
+    case dnnl_cpu_isa_avx: return "AVX";
+    case dnnl_cpu_isa_avx2: return "AVX2";
+    case dnnl_cpu_isa_avx2_vnni: return "AVX2_VNNI";
+    case dnnl_cpu_isa_avx512_core: return "AVX512_CORE";
+    case dnnl_cpu_isa_avx512_core_vnni: return "AVX512_CORE_VNNI";
+    case dnnl_cpu_isa_avx512_core_bf16: return "AVX512_CORE_BF16";
+    default: return "ALL";
+    }
+}
+
 static void free_actions(struct ab_onednn_action *a)
 {
     while (a) {
@@ -239,4 +261,6 @@ const struct ab_backend ab_backend_onednn = {
     .peek = ab_onednn_peek,
     .kernel = onednn_kernel,
     .close = onednn_close,
+    .insist = ab_onednn_insist,
+    .hold = onednn_hold,
 };

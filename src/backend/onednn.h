@@ -142,6 +142,7 @@ ab_md *ab_onednn_weights_md(const struct ab_graph *graph, int node, enum ab_oned
                             bool any);
 
 /* ---- onednn_linear.c: CONV and DENSE ---- */
+bool ab_onednn_insist(enum ab_pass pass, int k); /* see ab_backend.insist */
 void ab_onednn_linear(struct ab_onednn *o, const struct ab_step *s);
 
 /* ---- onednn_pool.c ---- */

@@ -12,14 +12,15 @@
 #include <math.h>
 #include <string.h>
 
-/* `plain`: the model's weights as they are. */
+/* `plain`: the model's weights as they are. `winograd`: only where insisted on, since sums of small
+ * integers are not exact and the error depends on neighbouring pixels. */
 struct variant {
     const char *name;
     enum ab_op op;
     enum ab_pass pass;
     enum ab_onednn_kind kind;
     enum ab_onednn_form form;
-    bool plain;
+    bool plain, winograd;
 };
 
 /* The first that exists for op and pass is taken unmeasured for tiny layers. */
@@ -34,13 +35,20 @@ static const struct variant variants[] = {
     {"dense bwd_d plain", AB_OP_DENSE, AB_BWD, AB_DNN_DENSE_BWD, AB_FORM_PLAIN, true},
     {"dense transposed", AB_OP_DENSE, AB_BWD, AB_DNN_DENSE_FWD, AB_FORM_SWAPPED, false},
     {"dense transposed plain", AB_OP_DENSE, AB_BWD, AB_DNN_DENSE_FWD, AB_FORM_SWAPPED, true},
+    {"winograd", AB_OP_CONV, AB_FWD, AB_DNN_CONV_FWD, AB_FORM_PLAIN, false, true},
+    {"winograd bwd_d", AB_OP_CONV, AB_BWD, AB_DNN_CONV_BWD, AB_FORM_PLAIN, false, true},
+    {"winograd flipped", AB_OP_CONV, AB_BWD, AB_DNN_CONV_FWD, AB_FORM_FLIPPED, false, true},
 };
 
 /* Formats of a convolution's maps: oneDNN's choice; that of x, which saves reorders; NCHW, whose
  * GEMM implementation was 5 times as fast as the direct ones for the backward pass to an image of
- * three channels (oneDNN 2.6 and 3.2, AVX-512), and is hopeless for wide layers. An index into
- * variants and one of these, combined: what ab_onednn_candidate.variant says. */
-enum format { FORMAT_ANY, FORMAT_OF_X, FORMAT_NCHW, FORMATS };
+ * three channels (oneDNN 2.6 and 3.2, AVX-512), and is hopeless for wide layers; where insisted on,
+ * those that a neighbour in a network might ask for. An index into variants and one of these,
+ * combined: what ab_onednn_candidate.variant says. */
+enum format { FORMAT_ANY, FORMAT_OF_X, FORMAT_NCHW, FORMAT_NHWC, FORMAT_16C, FORMAT_8C, FORMATS };
+static const dnnl_format_tag_t tags[FORMATS] = {
+    dnnl_format_tag_any, dnnl_format_tag_any, dnnl_nchw, dnnl_nhwc, dnnl_nChw16c, dnnl_nChw8c};
+static const char *const format_names[FORMATS] = {"", "", "nchw", "nhwc", "nChw16c", "nChw8c"};
 enum { VARIANTS = (int)(sizeof variants / sizeof *variants), CHOICES = VARIANTS * FORMATS };
 enum { FEW_CHANNELS = 4 };
 
@@ -51,6 +59,19 @@ static const double tiny = 2e4;
 static const double last_resort = 1e18;
 /* A copy of the weights must gain more than noise. */
 static const double worth_a_copy = 0.97;
+
+/* The choice that this thread's CONV steps are made by; -1: the fastest. */
+static _Thread_local int insisted = -1;
+
+bool ab_onednn_insist(enum ab_pass pass, int k)
+{
+    insisted = -1;
+    for (int i = 0; i < CHOICES && insisted < 0; i++) {
+        const struct variant *v = &variants[i / FORMATS];
+        if (v->op == AB_OP_CONV && v->pass == pass && k-- == 0) insisted = i;
+    }
+    return insisted >= 0;
+}
 
 static bool is_backward(enum ab_onednn_kind kind)
 {
@@ -104,7 +125,7 @@ static bool make_wishes(struct ab_onednn *o, const struct ab_step *s, const stru
 {
     const bool bias = s->pass == AB_FWD && s->bias != AB_B_NONE, like = format == FORMAT_OF_X;
     const dnnl_dims_t count = {o->exec->graph->nodes[s->node].dims.c};
-    const dnnl_format_tag_t tag = format == FORMAT_NCHW ? dnnl_nchw : dnnl_format_tag_any;
+    const dnnl_format_tag_t tag = tags[format];
     *w = (struct wishes){
         .src = like ? ab_md_copy(o->values[s->x]->md) : ab_onednn_md(o, s->x, tag),
         .wei = ab_onednn_weights_md(o->exec->graph, s->node, v->form, !v->plain),
@@ -227,10 +248,14 @@ static bool applies(const struct ab_onednn *o, const struct ab_step *s, int choi
 {
     const struct variant *v = &variants[choice / FORMATS];
     const struct ab_conv2d_shape *shape = &o->exec->graph->nodes[s->node].conv;
+    const int format = choice % FORMATS;
     if (v->op != s->op || v->pass != s->pass) return false;
-    if (s->op == AB_OP_DENSE) return choice % FORMATS == FORMAT_ANY;
+    if (s->op == AB_OP_DENSE || v->winograd) {
+        return format == FORMAT_ANY && (!v->winograd || insisted >= 0);
+    }
+    if (format > FORMAT_NCHW && insisted < 0) return false;
     if (v->form == AB_FORM_FLIPPED && !can_flip(shape)) return false;
-    return choice % FORMATS != FORMAT_NCHW || shape->ic <= FEW_CHANNELS ||
+    return format != FORMAT_NCHW || insisted >= 0 || shape->ic <= FEW_CHANNELS ||
            shape->oc <= FEW_CHANNELS;
 }
 
@@ -245,6 +270,7 @@ static bool make_candidate(struct ab_onednn *o, const struct ab_step *s, int cho
     struct ab_onednn_op op = {.kind = v->kind,
                               .prop = dnnl_forward_inference,
                               .alg = v->kind == AB_DNN_DECONV ? dnnl_deconvolution_direct
+                                     : v->winograd            ? dnnl_convolution_winograd
                                                               : dnnl_convolution_direct,
                               .attr = o->attr};
     if (s->op == AB_OP_CONV) {
@@ -333,9 +359,20 @@ static struct ab_onednn_work describe(const struct ab_onednn *o, const struct ab
                                    .x = o->values[s->x]->md};
 }
 
+/* The one that is insisted on; not if it is another one under its name, or hopeless. */
+static bool take_insisted(struct ab_onednn *o, const struct ab_step *s,
+                          struct ab_onednn_candidate *c)
+{
+    if (!make_candidate(o, s, insisted, c)) return false;
+    if (!repeats_any(o, s, c) && !strstr(ab_onednn_impl(c->pd), "ref:")) return true;
+    dnnl_primitive_desc_destroy(c->pd);
+    return false;
+}
+
 /* The fastest candidate, made; false if there is none. */
 static bool choose(struct ab_onednn *o, const struct ab_step *s, struct ab_onednn_candidate *best)
 {
+    if (insisted >= 0 && s->op == AB_OP_CONV) return take_insisted(o, s, best);
     const bool measure = work_of(o, s) >= tiny;
     const struct ab_onednn_work work = describe(o, s);
     const int known = measure ? ab_onednn_recall(&work) : -1;
@@ -386,6 +423,8 @@ void ab_onednn_linear(struct ab_onednn *o, const struct ab_step *s)
         return;
     }
     ab_onednn_name(o, variants[c.variant / FORMATS].name, ab_onednn_impl(c.pd));
+    if (insisted >= 0 && *format_names[c.variant % FORMATS])
+        ab_onednn_name(o, "", format_names[c.variant % FORMATS]);
     struct ab_onednn_role role[8];
     struct ab_onednn_arg args[8];
     const int n = ab_onednn_roles(s, &c, role);
