@@ -70,6 +70,7 @@ class _Error(ctypes.Structure):
 
 class _Options(ctypes.Structure):
     _fields_ = [("backend", c_char_p), ("batch", c_int), ("threads", c_int), ("retain", c_bool)]
+    _fields_ += [("algo", c_int), ("memory", c_int)]
 
 
 class _Backend(ctypes.Structure):
