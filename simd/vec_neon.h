@@ -27,6 +27,17 @@
 
 #include "vec_base.h"
 
+/* For a file whose loops need all registers, before its template: no scheduling before registers
+ * are given out. It moves loads up until they no longer fit: gcc 12 then copies an accumulator to
+ * and fro in the product loops, which puts two moves into its chain of sums (3.2 FMLA a cycle
+ * instead of 4 in llvm-mca's Neoverse V1), and spills in the dot kernels. The cores reorder anyway;
+ * depthwise loops, which have registers to spare, lose pairs of loads without it. */
+#if defined(__clang__)
+#define AB_SOURCE_ORDER
+#else
+#define AB_SOURCE_ORDER _Pragma("GCC optimize(\"no-schedule-insns\")")
+#endif
+
 enum { VL = 4, VREGS = 32 };
 typedef float32x4_t vec;
 typedef uint32x4_t uvec;
