@@ -27,3 +27,9 @@ if(TARGET ab_bench AND EXISTS "${bench_main}")
         INSTALL_RPATH_USE_LINK_PATH ON
         RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}")
 endif()
+
+# Built on demand only: what fully connected kernels make of the machine's read bandwidth.
+if(TARGET ab_bench)
+    add_executable(bench_dense EXCLUDE_FROM_ALL "${PROJECT_SOURCE_DIR}/tools/bench_dense.c")
+    target_link_libraries(bench_dense PRIVATE ab_bench ab_flags)
+endif()

@@ -1,23 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
 // Fully connected layers over the vector vocabulary. Include one vec_<isa>.h first.
 //
-// Both directions walk W in its row-major order, in groups of 8 rows for one sample and 4 for more:
-// one stream a row for the hardware prefetchers, and a group of 4 rows stays in L2 for the next
-// samples. FWD accumulates one vector per (row, sample); BWD adds the group to the dst segment,
-// which lives in L1 or L2. Every element of dst is one chain of fma in a fixed order, so neither
-// the range nor the number of samples changes a bit of it.
+// Both directions walk W in its row-major order, 8 rows side by side, one stream a row for the
+// hardware prefetchers (4 rows for several samples of BWD with 16 registers). For several samples
+// the walk goes by blocks of 32 rows and in them by chunks of 512 columns: a chunk of the vectors
+// serves all rows of a block, and the 16 KiB of W that a group has in a chunk serve all samples.
+// The sums of FWD wait in memory between chunks. Every element of dst is one chain of fma in a
+// fixed order, so neither the range nor the number of samples changes a bit of it.
 //
-// Register budget, FWD: rows x samples accumulators, `samples` operands, one weight: 8x1 = 10, 4x2
-// = 11, 4x4 = 21. BWD: rows x samples coefficients, `samples` accumulators, one weight: the same.
-// With 16 registers BWD leaves coefficients in memory, which costs load ports that are idle here;
-// FWD must not leave accumulators there (20 ms for 25088x4096, n = 4, but 54 ms in some processes,
-// at an unlucky stack address) and takes 2 samples at a time: 22 ms, 2x4 takes 29. One accumulator
-// per (row, sample) suffices: 4 chains of 4 cycles take 4 vectors in 4 cycles, several times what
-// memory delivers; two changed nothing.
+// Register tiles, FWD: rows x samples accumulators, `samples` operands, one weight: 8x1 = 10, 4x2 =
+// 11, 4x4 = 21. One accumulator per (row, sample) suffices: 4 chains of 4 cycles take 4 vectors in
+// 4 cycles, several times what memory delivers. BWD by blocks: 4 vectors x 4 samples of
+// accumulators, 4 weights, one coefficient = 21, and dst is read and written once for 8 rows. With
+// 16 registers that tile (4x2) loses to rows x samples coefficients left in memory, which cost
+// loads alone: 20.4 against 15.1 ms at n = 4, 34 against 28 at n = 8.
 //
-// Tried on Zen 4, 25088x4096, n = 1, a plain read loop taking 13.8 ms: 1 row at a time 19.8, 2 rows
-// 15.9, 4 rows 14.7, 8 rows 15.5, and with software prefetch 128 floats ahead 19.9, 15.8, 14.7,
-// 13.6; prefetch 256 to 1024 floats ahead is slower throughout (16 to 22).
+// Zen 4, 25088x4096 from memory, a read loop taking 11.4 ms; FWD AVX-512, n = 1, 4, 8: all samples
+// of 4 rows after each other 12.7, 20, 28; blocks with the following 8 rows prefetched into L2,
+// line by line, - , 19, 19; prefetched once and not by every tile of samples - , 20, 27; as runs of
+// 4 KiB in the order of memory 12.8, 23, 30; not prefetched 13.3, 25, 32. For n = 1 prefetch 128
+// floats ahead into L1 beats 256 or 512 ahead into L2 in caches (16 MB: 0.23 against 0.26 ms) and,
+// but for AVX-512, in memory. W in 8 streams far from each other: no gain. 2 or 4 rows: slower.
 #ifndef AB_SIMD_DENSE_TPL_H
 #define AB_SIMD_DENSE_TPL_H
 
@@ -25,9 +28,24 @@
 
 #include "pointwise_tpl.h"
 
-/* Rows of a group for one sample and for more; samples of a tile; floats of prefetch distance. */
-enum { DENSE_ROWS_1 = 8, DENSE_ROWS = 4, DENSE_SAMPLES = 4, DENSE_AHEAD = 128 };
-enum { DENSE_ACCS = DENSE_ROWS * DENSE_SAMPLES };
+/* Rows side by side, at most and for several samples by rows; rows of a block; columns of a chunk;
+ * samples that share a pass and a tile; accumulators of a tile; vectors of a BWD tile by blocks. */
+enum { GROUP = 8, DENSE_ROWS = 4, BLOCK = 32, CHUNK = 512 };
+enum { SAMPLES = 8, TILE_SAMPLES = 4, TILE = 16, CHUNK_VECS = 4 };
+/* Floats of prefetch distance into L1 and L2. */
+enum { DENSE_AHEAD = 128, DENSE_AHEAD_L2 = 512 };
+
+/* Samples [n, n + samples) of a call, and the columns of W that it reads. */
+struct dense_part {
+    const struct ab_dense_args *args;
+    int n, samples, i0, i1;
+};
+
+/* Rows of W that take part. */
+struct dense_block {
+    const float *row[BLOCK];
+    int index[BLOCK], rows;
+};
 
 /* Weights p[0..k) after wmod. ONE does not touch memory; lanes past k are cleared by the other
  * factor (FWD) or not stored (BWD). */
@@ -43,79 +61,133 @@ AB_INLINE vec dense_weight(int wmod, const float *p, int k)
     }
 }
 
-/* ---- forward ---- */
+/* ---- forward, one sample ---- */
 
-/* acc[s * rows + r] += w(r) * src(s) over lanes [i, i + k). */
-AB_INLINE void fwd_step(int wmod, int rows, int samples, const struct ab_dense_args *p,
-                        const float *wei, const float *src, int i, int k, vec *acc)
+/* acc[r] += w(r) * src over lanes [i, i + k). */
+AB_INLINE void one_step(int wmod, int rows, const struct ab_dense_args *p, const float *wei,
+                        const float *src, int i, int k, vec *acc)
 {
-    vec x[DENSE_SAMPLES];
-    AB_UNROLL for (int s = 0; s < samples; s++) x[s] = pw_get(src + s * p->src_stride + i, k);
+    vec x = pw_get(src + i, k);
     AB_UNROLL for (int r = 0; r < rows; r++)
     {
         const float *row = wei + (ptrdiff_t)r * p->in + i;
         v_prefetch(row + DENSE_AHEAD);
-        vec w = dense_weight(wmod, row, k);
+        acc[r] = v_fma(dense_weight(wmod, row, k), x, acc[r]);
+    }
+}
+
+/* Stores the sums of rows [o, o + rows), rows <= GROUP; acc has a multiple of 4. */
+AB_INLINE void fwd_store(const struct ab_dense_args *p, int n, int o, int rows, const vec *acc)
+{
+    const ptrdiff_t at = n * p->dst_stride + o;
+    float sum[GROUP];
+    AB_UNROLL for (int r = 0; r < GROUP; r += 4)
+        v_hsum4(acc[r], acc[r + 1], acc[r + 2], acc[r + 3], sum + r);
+    for (int r = 0; r < rows; r++) {
+        if (p->bias) sum[r] += p->bias[o + r];
+        p->dst[at + r] = p->add ? sum[r] + p->add[at + r] : sum[r];
+    }
+}
+
+AB_INLINE void one_tile(int wmod, int rows, const struct ab_dense_args *p, int o)
+{
+    const float *wei = p->wei + (ptrdiff_t)o * p->in;
+    vec acc[GROUP];
+    AB_UNROLL for (int r = 0; r < GROUP; r++) acc[r] = v_zero();
+    int i = 0;
+    for (; i + VL <= p->in; i += VL) one_step(wmod, rows, p, wei, p->src, i, VL, acc);
+    if (i < p->in) one_step(wmod, rows, p, wei, p->src, i, p->in - i, acc);
+    fwd_store(p, 0, o, rows, acc);
+}
+
+AB_INLINE void one_all(int wmod, const struct ab_dense_args *p)
+{
+    int o = p->r0;
+    for (; o + GROUP <= p->r1; o += GROUP) one_tile(wmod, GROUP, p, o);
+    for (; o < p->r1; o++) one_tile(wmod, 1, p, o);
+}
+
+/* ---- forward, several samples: a chunk of some rows ---- */
+
+/* acc[s * rows + r] += w(r) * src(s) over lanes [i, i + k). */
+AB_INLINE void fwd_step(int wmod, int rows, int samples, const float *const *row, const float *src,
+                        ptrdiff_t stride, int i, int k, vec *acc)
+{
+    vec x[SAMPLES];
+    AB_UNROLL for (int s = 0; s < samples; s++) x[s] = pw_get(src + s * stride + i, k);
+    AB_UNROLL for (int r = 0; r < rows; r++)
+    {
+        vec w = dense_weight(wmod, row[r] + i, k);
         AB_UNROLL for (int s = 0; s < samples; s++) acc[s * rows + r] =
             v_fma(w, x[s], acc[s * rows + r]);
     }
 }
 
-AB_INLINE void fwd_tile(int wmod, int rows, int samples, const struct ab_dense_args *p, int n,
-                        int o)
+/* Columns [i0, i1) of some rows and samples; sum[s * BLOCK + r] holds the sums so far. Line by line
+ * the rows `next` are prefetched, by each tile again: a prefetch that finds no free buffer is lost.
+ */
+AB_INLINE void fwd_tile(int wmod, int rows, int samples, const float *const *row,
+                        const float *const *next, const float *src, ptrdiff_t stride, int i0,
+                        int i1, vec *sum)
 {
-    const float *wei = p->wei + (ptrdiff_t)o * p->in, *src = p->src + n * p->src_stride;
-    vec acc[DENSE_ACCS];
-    AB_UNROLL for (int j = 0; j < DENSE_ACCS; j++) acc[j] = v_zero();
-    int i = 0;
-    for (; i + VL <= p->in; i += VL) fwd_step(wmod, rows, samples, p, wei, src, i, VL, acc);
-    if (i < p->in) fwd_step(wmod, rows, samples, p, wei, src, i, p->in - i, acc);
+    vec acc[TILE];
+    const float *w[GROUP], *f[GROUP];
+    AB_UNROLL for (int r = 0; r < rows; r++)
+    {
+        w[r] = row[r];
+        f[r] = next[r];
+        AB_UNROLL for (int s = 0; s < samples; s++) acc[s * rows + r] = sum[s * BLOCK + r];
+    }
+    int i = i0;
+    for (; i + AB_LANES <= i1; i += AB_LANES) {
+        AB_UNROLL for (int r = 0; r < rows; r++) v_prefetch_l2(f[r] + (i - i0));
+        AB_UNROLL for (int v = 0; v < AB_LANES; v += VL)
+            fwd_step(wmod, rows, samples, w, src, stride, i + v, VL, acc);
+    }
+    for (; i + VL <= i1; i += VL) fwd_step(wmod, rows, samples, w, src, stride, i, VL, acc);
+    if (i < i1) fwd_step(wmod, rows, samples, w, src, stride, i, i1 - i, acc);
+    AB_UNROLL for (int r = 0; r < rows; r++) AB_UNROLL for (int s = 0; s < samples; s++)
+        sum[s * BLOCK + r] = acc[s * rows + r];
+}
 
-    float sum[DENSE_ACCS];
-    AB_UNROLL for (int j = 0; j < rows * samples; j += 4)
-        v_hsum4(acc[j], acc[j + 1], acc[j + 2], acc[j + 3], sum + j);
-    for (int s = 0; s < samples; s++) {
-        float *dst = p->dst + (n + s) * p->dst_stride + o;
-        const float *add = p->add ? p->add + (n + s) * p->dst_stride + o : NULL;
-        for (int r = 0; r < rows; r++) {
-            float v = sum[s * rows + r];
-            if (p->bias) v += p->bias[o + r];
-            dst[r] = add ? v + add[r] : v;
+/* All samples of a group, in tiles that fit the registers. */
+AB_INLINE void fwd_group(int wmod, int rows, const struct dense_part *p, const float *const *row,
+                         const float *const *next, int i0, int i1, vec *sum)
+{
+    const ptrdiff_t stride = p->args->src_stride;
+    const float *src = p->args->src + p->n * stride;
+    const int half = rows == GROUP ? GROUP / 2 : rows;
+    int s = 0;
+    if (p->samples >= 2) {
+        for (int r = 0; r < rows; r += half) {
+            s = 0;
+            if (VREGS >= 32)
+                for (; s + 4 <= p->samples; s += 4)
+                    fwd_tile(wmod, half, 4, row + r, next + r, src + s * stride, stride, i0, i1,
+                             sum + s * BLOCK + r);
+            for (; s + 2 <= p->samples; s += 2)
+                fwd_tile(wmod, half, 2, row + r, next + r, src + s * stride, stride, i0, i1,
+                         sum + s * BLOCK + r);
         }
     }
+    if (s < p->samples)
+        fwd_tile(wmod, rows, 1, row, next, src + s * stride, stride, i0, i1, sum + s * BLOCK);
 }
 
-/* `rows` outputs from o on, for all samples: 4, 2, or 1 of them share the loads of a row. */
-AB_INLINE void fwd_rows(int wmod, int rows, const struct ab_dense_args *p, int o)
-{
-    int n = 0;
-    if (VREGS >= 32)
-        for (; n + 4 <= p->n; n += 4) fwd_tile(wmod, rows, 4, p, n, o);
-    for (; n + 2 <= p->n; n += 2) fwd_tile(wmod, rows, 2, p, n, o);
-    for (; n < p->n; n++) fwd_tile(wmod, rows, 1, p, n, o);
-}
-
-AB_INLINE void fwd_all(int wmod, const struct ab_dense_args *p)
-{
-    int o = p->r0;
-    if (p->n == 1)
-        for (; o + DENSE_ROWS_1 <= p->r1; o += DENSE_ROWS_1)
-            fwd_tile(wmod, DENSE_ROWS_1, 1, p, 0, o);
-    for (; o + DENSE_ROWS <= p->r1; o += DENSE_ROWS) fwd_rows(wmod, DENSE_ROWS, p, o);
-    for (; o < p->r1; o++) fwd_rows(wmod, 1, p, o);
-}
-
-/* ---- backward ---- */
+/* ---- backward, row after row ---- */
 
 /* dst(s)[i..i+k) += sum over r of w(row[r]) * coef[r][s], in the order of rows. */
 AB_INLINE void bwd_step(int wmod, int rows, int samples, const float *const *row, const vec *coef,
                         float *dst, ptrdiff_t stride, int i, int k)
 {
-    vec acc[DENSE_SAMPLES];
+    vec acc[TILE_SAMPLES];
     AB_UNROLL for (int s = 0; s < samples; s++) acc[s] = pw_get(dst + s * stride + i, k);
     AB_UNROLL for (int r = 0; r < rows; r++)
     {
-        v_prefetch(row[r] + i + DENSE_AHEAD);
+        if (samples == 1)
+            v_prefetch(row[r] + i + DENSE_AHEAD);
+        else
+            v_prefetch_l2(row[r] + i + DENSE_AHEAD_L2);
         vec w = dense_weight(wmod, row[r] + i, k);
         AB_UNROLL for (int s = 0; s < samples; s++) acc[s] =
             v_fma(w, coef[r * samples + s], acc[s]);
@@ -132,8 +204,8 @@ AB_INLINE void bwd_step(int wmod, int rows, int samples, const float *const *row
 AB_INLINE void bwd_tile(int wmod, int rows, int samples, const struct ab_dense_args *p, int n,
                         const int *o)
 {
-    const float *row[DENSE_ROWS_1];
-    vec coef[DENSE_ACCS];
+    const float *row[GROUP];
+    vec coef[TILE];
     AB_UNROLL for (int r = 0; r < rows; r++)
     {
         row[r] = p->wei + (ptrdiff_t)o[r] * p->in + p->r0;
@@ -164,18 +236,16 @@ static bool bwd_used(const struct ab_dense_args *p, int o)
 }
 
 /* Rows whose coefficients are all 0 are not read: after a ReLU mask that is half of W. */
-AB_INLINE void bwd_all(int wmod, const struct ab_dense_args *p)
+AB_INLINE void bwd_by_rows(int wmod, const struct ab_dense_args *p)
 {
-    for (int n = 0; n < p->n; n++)
-        memset(p->dst + n * p->dst_stride + p->r0, 0, (size_t)(p->r1 - p->r0) * sizeof(float));
-    const int full = p->n == 1 ? DENSE_ROWS_1 : DENSE_ROWS;
-    int group[DENSE_ROWS_1], rows = 0;
+    const int full = p->n == 1 ? GROUP : DENSE_ROWS;
+    int group[GROUP], rows = 0;
     for (int o = 0; o < p->out; o++) {
         if (!bwd_used(p, o)) continue;
         group[rows++] = o;
         if (rows < full) continue;
-        if (full == DENSE_ROWS_1)
-            bwd_tile(wmod, DENSE_ROWS_1, 1, p, 0, group);
+        if (full == GROUP)
+            bwd_tile(wmod, GROUP, 1, p, 0, group);
         else
             bwd_rows(wmod, DENSE_ROWS, p, group);
         rows = 0;
@@ -183,14 +253,161 @@ AB_INLINE void bwd_all(int wmod, const struct ab_dense_args *p)
     for (int r = 0; r < rows; r++) bwd_rows(wmod, 1, p, group + r);
 }
 
-/* ---- both ---- */
+/* ---- backward, several samples: a chunk of some rows ---- */
+
+/* dst(s)[i..i+k) += sum over r of w(row[r]) * coef[r][s], in the order of rows. */
+AB_INLINE void chunk_step(int wmod, int rows, int vecs, int samples, const float *const *row,
+                          const float *coef, float *dst, ptrdiff_t stride, int i, int k)
+{
+    vec acc[TILE];
+    AB_UNROLL for (int s = 0; s < samples; s++) AB_UNROLL for (int v = 0; v < vecs; v++)
+        acc[s * vecs + v] = pw_get(dst + s * stride + i + v * VL, k);
+    AB_UNROLL for (int r = 0; r < rows; r++)
+    {
+        vec w[CHUNK_VECS];
+        AB_UNROLL for (int v = 0; v < vecs; v++) w[v] = dense_weight(wmod, row[r] + i + v * VL, k);
+        AB_UNROLL for (int s = 0; s < samples; s++)
+        {
+            vec c = v_bcast(coef + r * SAMPLES + s);
+            AB_UNROLL for (int v = 0; v < vecs; v++) acc[s * vecs + v] =
+                v_fma(w[v], c, acc[s * vecs + v]);
+        }
+    }
+    AB_UNROLL for (int s = 0; s < samples; s++) AB_UNROLL for (int v = 0; v < vecs; v++)
+    {
+        if (k == VL)
+            v_storeu(dst + s * stride + i + v * VL, acc[s * vecs + v]);
+        else
+            v_store_part(dst + s * stride + i + v * VL, acc[s * vecs + v], k);
+    }
+}
+AB_INLINE void chunk_tile(int wmod, int rows, int samples, const float *const *row,
+                          const float *const *next, const float *coef, float *dst, ptrdiff_t stride,
+                          int i0, int i1)
+{
+    enum { STEP = CHUNK_VECS * VL };
+    int i = i0;
+    for (; i + STEP <= i1; i += STEP) {
+        AB_UNROLL for (int c = 0; c < STEP; c += AB_LANES) AB_UNROLL for (int r = 0; r < rows; r++)
+            v_prefetch_l2(next[r] + (i - i0) + c);
+        chunk_step(wmod, rows, CHUNK_VECS, samples, row, coef, dst, stride, i, VL);
+    }
+    for (; i + VL <= i1; i += VL) chunk_step(wmod, rows, 1, samples, row, coef, dst, stride, i, VL);
+    if (i < i1) chunk_step(wmod, rows, 1, samples, row, coef, dst, stride, i, i1 - i);
+}
+
+AB_INLINE void chunk_group(int wmod, int rows, const struct dense_part *p, const int *index,
+                           const float *const *row, const float *const *next, int i0, int i1)
+{
+    const ptrdiff_t stride = p->args->dst_stride;
+    float *dst = p->args->dst + p->n * stride;
+    float coef[GROUP * SAMPLES];
+    for (int r = 0; r < rows; r++)
+        for (int s = 0; s < p->samples; s++)
+            coef[r * SAMPLES + s] = p->args->src[(p->n + s) * p->args->src_stride + index[r]];
+    int s = 0;
+    for (; s + 4 <= p->samples; s += 4)
+        chunk_tile(wmod, rows, 4, row, next, coef + s, dst + s * stride, stride, i0, i1);
+    for (; s + 2 <= p->samples; s += 2)
+        chunk_tile(wmod, rows, 2, row, next, coef + s, dst + s * stride, stride, i0, i1);
+    if (s < p->samples)
+        chunk_tile(wmod, rows, 1, row, next, coef + s, dst + s * stride, stride, i0, i1);
+}
+
+/* ---- several samples, block after block ---- */
+
+AB_INLINE void block_store(const struct dense_part *p, const struct dense_block *b, const vec *sum)
+{
+    for (int s = 0; s < p->samples; s++)
+        for (int r = 0; r < b->rows; r += GROUP) {
+            const int rows = b->rows - r < GROUP ? b->rows - r : GROUP;
+            fwd_store(p->args, p->n + s, b->index[r], rows, sum + s * BLOCK + r);
+        }
+}
+
+/* The next rows of W from *o on that take part: in BWD those whose coefficients are not all 0. */
+static void next_block(const struct dense_part *part, int *o, struct dense_block *b)
+{
+    const struct ab_dense_args *p = part->args;
+    const bool fwd = p->pass == AB_FWD;
+    const int end = fwd ? p->r1 : p->out;
+    for (b->rows = 0; *o < end && b->rows < BLOCK; ++*o) {
+        if (!fwd && !bwd_used(p, *o)) continue;
+        b->index[b->rows] = *o;
+        b->row[b->rows++] = p->wei + (ptrdiff_t)*o * p->in;
+    }
+}
+
+/* Where the walk goes from the rows of a block from r on, columns [i0, i1): to the next rows, else
+ * to the next chunk, else to the next block. */
+AB_INLINE void rows_after(const struct dense_part *p, const struct dense_block *b,
+                          const struct dense_block *after, int r, int i0, int i1,
+                          const float **next)
+{
+    for (int k = 0; k < GROUP; k++) {
+        const int q = r + GROUP + k;
+        if (q < b->rows)
+            next[k] = b->row[q] + i0;
+        else if (i1 < p->i1 && k < b->rows)
+            next[k] = b->row[k] + i1;
+        else
+            next[k] = k < after->rows ? after->row[k] + p->i0 : b->row[0];
+    }
+}
+
+AB_INLINE void block_run(int wmod, bool fwd, const struct dense_part *p,
+                         const struct dense_block *b, const struct dense_block *after)
+{
+    vec sum[SAMPLES * BLOCK];
+    for (int i = 0; fwd && i < SAMPLES * BLOCK; i++) sum[i] = v_zero();
+    for (int i0 = p->i0, i1; i0 < p->i1; i0 = i1) {
+        i1 = p->i1 - i0 < CHUNK ? p->i1 : i0 + CHUNK;
+        for (int r = 0, rows; r < b->rows; r += rows) {
+            const float *next[GROUP];
+            rows_after(p, b, after, r, i0, i1, next);
+            rows = r + GROUP <= b->rows ? GROUP : 1;
+            if (fwd && rows == GROUP)
+                fwd_group(wmod, GROUP, p, b->row + r, next, i0, i1, sum + r);
+            else if (fwd)
+                fwd_group(wmod, 1, p, b->row + r, next, i0, i1, sum + r);
+            else if (rows == GROUP)
+                chunk_group(wmod, GROUP, p, b->index + r, b->row + r, next, i0, i1);
+            else
+                chunk_group(wmod, 1, p, b->index + r, b->row + r, next, i0, i1);
+        }
+    }
+    if (fwd) block_store(p, b, sum);
+}
+
+AB_INLINE void by_blocks(int wmod, bool fwd, const struct ab_dense_args *p)
+{
+    for (int n = 0; n < p->n; n += SAMPLES) {
+        struct dense_part part = {p, n, p->n - n, fwd ? 0 : p->r0, fwd ? p->in : p->r1};
+        if (part.samples > SAMPLES) part.samples = SAMPLES;
+        struct dense_block blocks[2];
+        int o = fwd ? p->r0 : 0, now = 0;
+        for (next_block(&part, &o, &blocks[0]); blocks[now].rows; now ^= 1) {
+            next_block(&part, &o, &blocks[now ^ 1]);
+            block_run(wmod, fwd, &part, &blocks[now], &blocks[now ^ 1]);
+        }
+    }
+}
+
+/* ---- all ---- */
 
 AB_INLINE void dense_pass(int wmod, const struct ab_dense_args *p)
 {
-    if (p->pass == AB_FWD)
-        fwd_all(wmod, p);
+    const bool fwd = p->pass == AB_FWD;
+    for (int n = 0; n < p->n && !fwd; n++)
+        memset(p->dst + n * p->dst_stride + p->r0, 0, (size_t)(p->r1 - p->r0) * sizeof(float));
+    if (fwd && p->n == 1)
+        one_all(wmod, p);
+    else if (!fwd && (p->n == 1 || VREGS < 32))
+        bwd_by_rows(wmod, p);
+    else if (fwd)
+        by_blocks(wmod, true, p);
     else
-        bwd_all(wmod, p);
+        by_blocks(wmod, false, p);
 }
 
 static void dense_run(const struct ab_dense_args *p)
