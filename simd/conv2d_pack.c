@@ -6,12 +6,18 @@
 
 enum layout { LAYOUT_NONE, LAYOUT_DIRECT, LAYOUT_DOT, LAYOUT_DEPTHWISE, LAYOUT_WINOGRAD };
 
+/* Outputs of a tile along an axis, for LAYOUT_WINOGRAD. */
+static int wino_out(const struct ab_kernel *k)
+{
+    return strcmp(k->variant, "winograd2") == 0 ? 2 : 4;
+}
+
 static enum layout layout_of(const struct ab_kernel *k)
 {
     if (k->isa == AB_ISA_ref) return LAYOUT_NONE;
     if (strcmp(k->variant, "dot") == 0) return LAYOUT_DOT;
     if (strcmp(k->variant, "depthwise") == 0) return LAYOUT_DEPTHWISE;
-    if (strcmp(k->variant, "winograd") == 0) return LAYOUT_WINOGRAD;
+    if (strncmp(k->variant, "winograd", 8) == 0) return LAYOUT_WINOGRAD;
     return LAYOUT_DIRECT;
 }
 
@@ -84,45 +90,56 @@ static void pack_depthwise(const struct ab_conv2d_args *a, float *out)
                     *out++ = weight(a, c, c, ky, kx);
 }
 
-/* G g G^T for 16 dst lanes at once, in double: taps g[3][3], planes u[6][6]. Tap 0 reads the lowest
- * src position. */
-static void wino_transform(double g[3][3][AB_LANES], float *u, ptrdiff_t plane)
+/* G for tiles of m outputs: rows of points 0, p, -p, (q, -q,) infinity. */
+static void wino_points(int m, double g[WINO_IN_MAX][3])
 {
     const double p = WINO_P, q = WINO_Q;
     const double np = 2 * p * p * (p * p - q * q), nq = 2 * q * q * (q * q - p * p);
-    const double m[WINO_IN][3] = {{1 / (p * p * q * q), 0, 0},   {1 / np, p / np, p * p / np},
-                                  {1 / np, -p / np, p * p / np}, {1 / nq, q / nq, q * q / nq},
-                                  {1 / nq, -q / nq, q * q / nq}, {0, 0, 1}};
-    double mid[WINO_IN][3][AB_LANES];
-    for (int i = 0; i < WINO_IN; i++)
-        for (int c = 0; c < 3; c++)
-            for (int o = 0; o < AB_LANES; o++)
-                mid[i][c][o] = m[i][0] * g[0][c][o] + m[i][1] * g[1][c][o] + m[i][2] * g[2][c][o];
-    for (int i = 0; i < WINO_IN; i++)
-        for (int k = 0; k < WINO_IN; k++, u += plane)
-            for (int o = 0; o < AB_LANES; o++)
-                u[o] = (float)(mid[i][0][o] * m[k][0] + mid[i][1][o] * m[k][1] +
-                               mid[i][2][o] * m[k][2]);
+    const double four[6][3] = {{1 / (p * p * q * q), 0, 0},   {1 / np, p / np, p * p / np},
+                               {1 / np, -p / np, p * p / np}, {1 / nq, q / nq, q * q / nq},
+                               {1 / nq, -q / nq, q * q / nq}, {0, 0, 1}};
+    static const double two[4][3] = {{1, 0, 0}, {0.5, 0.5, 0.5}, {0.5, -0.5, 0.5}, {0, 0, 1}};
+    if (m == 4)
+        memcpy(g, four, sizeof four);
+    else
+        memcpy(g, two, sizeof two);
 }
 
-static void pack_winograd(const struct ab_conv2d_args *a, const struct ab_conv2d_phase *p,
+/* G w G^T for 16 dst lanes at once, in double: taps w[3][3], planes u[m+2][m+2]. Tap 0 reads the
+ * lowest src position. */
+static void wino_transform(int m, double g[WINO_IN_MAX][3], double w[9][AB_LANES], float *u,
+                           ptrdiff_t plane)
+{
+    double mid[3][AB_LANES];
+    for (int i = 0; i < m + 2; i++) {
+        for (int c = 0; c < 3; c++)
+            for (int o = 0; o < AB_LANES; o++)
+                mid[c][o] = g[i][0] * w[c][o] + g[i][1] * w[3 + c][o] + g[i][2] * w[6 + c][o];
+        for (int k = 0; k < m + 2; k++, u += plane)
+            for (int o = 0; o < AB_LANES; o++)
+                u[o] = (float)(mid[0][o] * g[k][0] + mid[1][o] * g[k][1] + mid[2][o] * g[k][2]);
+    }
+}
+
+static void pack_winograd(const struct ab_conv2d_args *a, const struct ab_conv2d_phase *p, int m,
                           float *out)
 {
     const int src = ab_blocks(ab_conv2d_src_channels(&a->shape, a->pass)) * AB_LANES;
     const int dst_blocks = ab_blocks(ab_conv2d_dst_channels(&a->shape, a->pass));
     const ptrdiff_t plane = ab_wino_weights(dst_blocks, src / AB_LANES);
+    double points[WINO_IN_MAX][3];
+    wino_points(m, points);
     for (int b = 0; b < dst_blocks; b++)
         for (int c = 0; c < src; c++, out += AB_LANES) {
-            double g[3][3][AB_LANES];
+            double g[9][AB_LANES];
             for (int t = 0; t < 9; t++) {
                 const int ty = p->y.dstep > 0 ? t / 3 : 2 - t / 3;
                 const int tx = p->x.dstep > 0 ? t % 3 : 2 - t % 3;
                 for (int o = 0; o < AB_LANES; o++)
-                    g[t / 3][t % 3][o] =
-                        (double)weight(a, b * AB_LANES + o, c, p->y.k0 + ty * p->y.kstep,
-                                       p->x.k0 + tx * p->x.kstep);
+                    g[t][o] = (double)weight(a, b * AB_LANES + o, c, p->y.k0 + ty * p->y.kstep,
+                                             p->x.k0 + tx * p->x.kstep);
             }
-            wino_transform(g, out, plane);
+            wino_transform(m, points, g, out, plane);
         }
 }
 
@@ -145,7 +162,7 @@ size_t ab_conv2d_pack_size(const struct ab_kernel *k, const struct ab_conv2d_arg
     case LAYOUT_DOT: return tap * (size_t)dst_channels * src_blocks;
     case LAYOUT_DEPTHWISE: return tap * src_blocks;
     case LAYOUT_WINOGRAD:
-        return sizeof(float) * WINO_PLANES *
+        return sizeof(float) * (size_t)ab_wino_planes(wino_out(k)) *
                (size_t)ab_wino_weights(ab_blocks(dst_channels), (int)src_blocks);
     default: return 0;
     }
@@ -159,14 +176,14 @@ void ab_conv2d_pack(const struct ab_kernel *k, const struct ab_conv2d_args *args
         const struct ab_conv2d_phase p = ab_conv2d_phase_at(&args->shape, args->pass, i);
         if (layout == LAYOUT_DIRECT) pack_direct(args, &p, pack);
         if (layout == LAYOUT_DOT) pack_dot(args, &p, pack);
-        if (layout == LAYOUT_WINOGRAD) pack_winograd(args, &p, pack);
+        if (layout == LAYOUT_WINOGRAD) pack_winograd(args, &p, wino_out(k), pack);
     }
 }
 
 size_t ab_conv2d_scratch_size(const struct ab_kernel *k, const struct ab_conv2d_args *args)
 {
     if (layout_of(k) != LAYOUT_WINOGRAD) return 0;
-    const int src = ab_blocks(ab_conv2d_src_channels(&args->shape, args->pass));
-    const int dst = ab_blocks(ab_conv2d_dst_channels(&args->shape, args->pass));
-    return sizeof(float) * WINO_PLANES * (size_t)(ab_wino_plane(src) + ab_wino_plane(dst));
+    const int blocks = ab_blocks(args->shape.ic) + ab_blocks(args->shape.oc), m = wino_out(k);
+    const int tiles = ab_wino_tiles(&args->shape, args->pass, m);
+    return sizeof(float) * (size_t)blocks * (size_t)(ab_wino_planes(m) * ab_wino_plane(tiles));
 }

@@ -43,16 +43,33 @@ static bool ab_when_few_outputs(const void *args)
            ab_conv2d_src_channels(&a->shape, a->pass) >= AB_LANES;
 }
 
-/* 3x3, stride 1, wide enough that edge tiles and the streaming of 4 times the weights pay. */
-static bool ab_when_winograd(const void *args)
+/* 3x3 at stride 1, where transforms may serve. */
+static bool is_transformable(const struct ab_conv2d_args *a)
 {
-    const struct ab_conv2d_args *a = args;
     const struct ab_conv2d_shape *s = &a->shape;
     const bool is_3x3 =
         s->kh == 3 && s->kw == 3 && s->sh == 1 && s->sw == 1 && s->dh == 1 && s->dw == 1;
-    const int h = a->pass == AB_FWD ? s->oh : s->ih, w = a->pass == AB_FWD ? s->ow : s->iw;
-    return is_3x3 && s->g == 1 && !a->direct_only && s->ic >= AB_LANES && s->oc >= AB_LANES &&
-           h >= 9 && w >= 9;
+    return is_3x3 && s->g == 1 && !a->direct_only && s->ic >= AB_LANES && s->oc >= AB_LANES;
+}
+
+/* Pixels of dst. */
+static int conv2d_h(const struct ab_conv2d_args *a)
+{
+    return a->pass == AB_FWD ? a->shape.oh : a->shape.ih;
+}
+static int conv2d_w(const struct ab_conv2d_args *a)
+{
+    return a->pass == AB_FWD ? a->shape.ow : a->shape.iw;
+}
+
+static bool ab_when_winograd(const void *args)
+{
+    return is_transformable(args) && conv2d_h(args) >= 9 && conv2d_w(args) >= 9;
+}
+
+static bool ab_when_winograd2(const void *args)
+{
+    return is_transformable(args) && conv2d_h(args) >= 5 && conv2d_w(args) >= 5;
 }
 
 /* ---- table ---- */
@@ -93,7 +110,8 @@ double ab_kernel_amplification(const struct ab_kernel *k)
 {
     /* The largest seen was 4.0: 340 random layers of 16..512 channels, four fills, both passes,
      * AVX-512. */
-    return strcmp(k->variant, "winograd") == 0 ? 8.0 : 0.0;
+    if (strcmp(k->variant, "winograd") == 0) return 8.0;
+    return strcmp(k->variant, "winograd2") == 0 ? 8.0 : 0.0;
 }
 
 const char *ab_isa_name(enum ab_isa isa)
