@@ -52,24 +52,36 @@ static bool is_transformable(const struct ab_conv2d_args *a)
     return is_3x3 && s->g == 1 && !a->direct_only && s->ic >= AB_LANES && s->oc >= AB_LANES;
 }
 
-/* Pixels of dst. */
-static int conv2d_h(const struct ab_conv2d_args *a)
+static int dst_pixels(const struct ab_conv2d_args *a)
 {
-    return a->pass == AB_FWD ? a->shape.oh : a->shape.ih;
-}
-static int conv2d_w(const struct ab_conv2d_args *a)
-{
-    return a->pass == AB_FWD ? a->shape.ow : a->shape.iw;
+    const struct ab_conv2d_shape *s = &a->shape;
+    return a->pass == AB_FWD ? s->oh * s->ow : s->ih * s->iw;
 }
 
+/* F(4x4) has the fewest products, F(2x2) half the weights (16 floats instead of 36 for the 9 of
+ * direct kernels), which decides where few tiles wait for many weights. Measured on AMD EPYC Zen 4,
+ * one image, 16 to 512 channels, squares of 2 to 14; both instruction sets cross over at the same
+ * sizes. ms of direct / F(2x2) / F(4x4), AVX-512, then AVX2:
+ *
+ *   256 @4   .155  .081  .139    .178  .088  .155        512
+ * @7   2.29  1.10  1.40    2.93  1.16  1.37 256 @5   .240  .146  .155    .274  .155  .175 512
+ * @8   2.78  1.23  1.48    3.42  1.28  1.47 256 @6   .344  .172  .160    .363  .187  .182 512
+ * @9   3.51  1.78  1.41    4.14  1.91  1.44 256 @7   .472  .266  .170    .586  .279  .191 512
+ * @14  7.94  3.83  2.45    9.14  4.09  2.60
+ *
+ * The 512-channel layers' 37.7 MB of F(4x4) weights come from memory, all others' from L3. With
+ * four images F(4x4) is faster from 3 x 3 on (512 @7: 2.7 ms against 4.4), but an image's result
+ * must not depend on the batch that it is in, so the choice does not either. */
 static bool ab_when_winograd(const void *args)
 {
-    return is_transformable(args) && conv2d_h(args) >= 9 && conv2d_w(args) >= 9;
+    const struct ab_conv2d_args *a = args;
+    const bool cached = (long)a->shape.ic * a->shape.oc <= 1l << 17;
+    return is_transformable(a) && dst_pixels(a) >= (cached ? 32 : 80);
 }
 
 static bool ab_when_winograd2(const void *args)
 {
-    return is_transformable(args) && conv2d_h(args) >= 5 && conv2d_w(args) >= 5;
+    return is_transformable(args) && dst_pixels(args) >= 9;
 }
 
 /* ---- table ---- */
