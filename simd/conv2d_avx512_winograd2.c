@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // conv2d, Winograd F(2x2, 3x3), AVX-512.
 //
-// Registers: as the direct kernel, 2 dst blocks x 14 tiles. The transforms pass 36 values through
-// the 32 registers, so a few go through the stack.
+// Registers: as the direct kernel, 2 dst blocks x 14 tiles. The transforms hold their 16 values.
 #include "vec_avx512.h"
 
 #define WINO_OUT    2
