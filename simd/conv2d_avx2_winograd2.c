@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // conv2d, Winograd F(2x2, 3x3), AVX2 with FMA.
 //
-// Registers: as the direct kernel, 1 dst block (2 vectors) x 6 tiles. The transforms just hold their
-// 16 values.
+// Registers: as the direct kernel, 1 dst block (2 vectors) x 6 tiles. The transforms just hold
+// their 16 values.
 #include "vec_avx2.h"
 
 #define WINO_OUT      2

@@ -167,7 +167,10 @@ static void wino_src(const struct wino *w)
 
 /* Some tiles times one or two dst blocks, over all src channels of one plane. Meanwhile a share of
  * the weights that come next is fetched into L2: from `next` on, `next_step` floats further with
- * every step over src. */
+ * every step over src (512 -> 512 @14: 2.6 ms instead of 3.0 with AVX-512, 2.6 instead of 3.5 with
+ * AVX2; into L1 instead: 2.8 and 3.4). The shares are rounded up: a seventh of the lines left out
+ * costs 4 %. Chunks of 128 or 256 src channels, whose weights would stay in L1 for all tiles, are
+ * not faster. */
 struct wino_job {
     const float *src, *wei, *next;
     float *dst;
