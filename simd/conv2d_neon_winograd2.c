@@ -4,6 +4,7 @@
 // Registers: as the direct kernel, half a dst block (2 vectors) x 8 tiles by lane.
 #include "vec_neon.h"
 
+AB_SOURCE_ORDER
 #define WINO_OUT      2
 #define TILE_BLOCKS   1
 #define TILE_PIXELS   8
