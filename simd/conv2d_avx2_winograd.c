@@ -5,6 +5,7 @@
 // values and six constants at a time and pass 36 through the stack.
 #include "vec_avx2.h"
 
+#define WINO_OUT      4
 #define TILE_BLOCKS   1
 #define TILE_PIXELS   6
 #define TILE_TABLE(T) T(1, 1) T(1, 2) T(1, 3) T(1, 4) T(1, 5) T(1, 6)

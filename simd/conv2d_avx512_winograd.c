@@ -5,6 +5,7 @@
 // the 32 registers, so a few go through the stack.
 #include "vec_avx512.h"
 
+#define WINO_OUT    4
 #define TILE_BLOCKS 2
 #define TILE_PIXELS 14
 // clang-format off

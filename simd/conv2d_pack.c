@@ -6,12 +6,18 @@
 
 enum layout { LAYOUT_NONE, LAYOUT_DIRECT, LAYOUT_DOT, LAYOUT_DEPTHWISE, LAYOUT_WINOGRAD };
 
+/* Outputs of a tile along an axis, for LAYOUT_WINOGRAD. */
+static int wino_out(const struct ab_kernel *k)
+{
+    return strcmp(k->variant, "winograd2") == 0 ? 2 : 4;
+}
+
 static enum layout layout_of(const struct ab_kernel *k)
 {
     if (k->isa == AB_ISA_ref) return LAYOUT_NONE;
     if (strcmp(k->variant, "dot") == 0) return LAYOUT_DOT;
     if (strcmp(k->variant, "depthwise") == 0) return LAYOUT_DEPTHWISE;
-    if (strcmp(k->variant, "winograd") == 0) return LAYOUT_WINOGRAD;
+    if (strncmp(k->variant, "winograd", 8) == 0) return LAYOUT_WINOGRAD;
     return LAYOUT_DIRECT;
 }
 
@@ -26,18 +32,52 @@ static float weight(const struct ab_conv2d_args *a, int dst_c, int src_c, int ky
     return ab_conv2d_wmod(a->wmod, a->wei[at]);
 }
 
-/* All taps of one phase between dst lanes [dst_c, dst_c + dst_lanes) and src channels [begin,end),
- * which lie in one block: the innermost index is the dst lane. */
+/* The dst lanes of one block that have weights for one src channel: those of its group. They are
+ * neighbours; the taps of lane `lo` lie at `taps`, of each further one `step` floats on. */
+struct lanes {
+    const float *taps;
+    ptrdiff_t step;
+    int lo, hi;
+};
+
+static struct lanes lanes_of(const struct ab_conv2d_args *a, int dst_c, int src_c)
+{
+    const struct ab_conv2d_shape *s = &a->shape;
+    const int dst_channels = ab_conv2d_dst_channels(s, a->pass), per_group = dst_channels / s->g;
+    const int src_channels = ab_conv2d_src_channels(s, a->pass), inputs = src_channels / s->g;
+    const int first = src_c / inputs * per_group, last = first + per_group;
+    const int begin = first > dst_c ? first : dst_c;
+    const int end = last < dst_c + AB_LANES ? last : dst_c + AB_LANES;
+    const ptrdiff_t taps = (ptrdiff_t)s->kh * s->kw, icg = s->ic / s->g;
+    if (src_c >= src_channels || begin >= end) return (struct lanes){a->wei, 0, 0, 0};
+    const ptrdiff_t at =
+        a->pass == AB_FWD ? begin * icg + src_c % inputs : src_c * icg + begin % per_group;
+    return (struct lanes){a->wei + at * taps, a->pass == AB_FWD ? icg * taps : taps, begin - dst_c,
+                          end - dst_c};
+}
+
+/* All taps of one phase between dst lanes [dst_c, dst_c + AB_LANES) and src channels [begin,end),
+ * which lie in one block: the innermost index is the dst lane. Channels are the outer loop, since
+ * the taps of a pair of channels are neighbours in the model. */
 static float *pack_taps(const struct ab_conv2d_args *a, const struct ab_conv2d_phase *p, int dst_c,
                         struct ab_conv2d_span src, float *out)
 {
-    for (int ty = 0; ty < p->y.taps; ty++)
-        for (int tx = 0; tx < p->x.taps; tx++)
-            for (int c = src.begin; c < src.end; c++)
-                for (int o = 0; o < AB_LANES; o++)
-                    *out++ = weight(a, dst_c + o, c, p->y.k0 + ty * p->y.kstep,
-                                    p->x.k0 + tx * p->x.kstep);
-    return out;
+    const ptrdiff_t tap = (ptrdiff_t)(src.end - src.begin) * AB_LANES;
+    const ptrdiff_t all = p->y.taps * p->x.taps * tap;
+    memset(out, 0, sizeof *out * (size_t)all);
+    for (int c = src.begin; c < src.end; c++) {
+        const struct lanes l = lanes_of(a, dst_c, c);
+        for (int o = l.lo; o < l.hi; o++) {
+            float *to = out + (c - src.begin) * AB_LANES + o;
+            for (int ty = 0; ty < p->y.taps; ty++) {
+                const float *row = l.taps + (o - l.lo) * l.step +
+                                   (ptrdiff_t)(p->y.k0 + ty * p->y.kstep) * a->shape.kw;
+                for (int tx = 0; tx < p->x.taps; tx++, to += tap)
+                    *to = ab_conv2d_wmod(a->wmod, row[p->x.k0 + tx * p->x.kstep]);
+            }
+        }
+    }
+    return out + all;
 }
 
 static void pack_direct(const struct ab_conv2d_args *a, const struct ab_conv2d_phase *p, float *out)
@@ -84,45 +124,58 @@ static void pack_depthwise(const struct ab_conv2d_args *a, float *out)
                     *out++ = weight(a, c, c, ky, kx);
 }
 
-/* G g G^T for 16 dst lanes at once, in double: taps g[3][3], planes u[6][6]. Tap 0 reads the lowest
- * src position. */
-static void wino_transform(double g[3][3][AB_LANES], float *u, ptrdiff_t plane)
+/* G for tiles of m outputs: rows of points 0, p, -p, (q, -q,) infinity. */
+static void wino_points(int m, double g[WINO_IN_MAX][3])
 {
     const double p = WINO_P, q = WINO_Q;
     const double np = 2 * p * p * (p * p - q * q), nq = 2 * q * q * (q * q - p * p);
-    const double m[WINO_IN][3] = {{1 / (p * p * q * q), 0, 0},   {1 / np, p / np, p * p / np},
-                                  {1 / np, -p / np, p * p / np}, {1 / nq, q / nq, q * q / nq},
-                                  {1 / nq, -q / nq, q * q / nq}, {0, 0, 1}};
-    double mid[WINO_IN][3][AB_LANES];
-    for (int i = 0; i < WINO_IN; i++)
-        for (int c = 0; c < 3; c++)
-            for (int o = 0; o < AB_LANES; o++)
-                mid[i][c][o] = m[i][0] * g[0][c][o] + m[i][1] * g[1][c][o] + m[i][2] * g[2][c][o];
-    for (int i = 0; i < WINO_IN; i++)
-        for (int k = 0; k < WINO_IN; k++, u += plane)
-            for (int o = 0; o < AB_LANES; o++)
-                u[o] = (float)(mid[i][0][o] * m[k][0] + mid[i][1][o] * m[k][1] +
-                               mid[i][2][o] * m[k][2]);
+    const double four[6][3] = {{1 / (p * p * q * q), 0, 0},   {1 / np, p / np, p * p / np},
+                               {1 / np, -p / np, p * p / np}, {1 / nq, q / nq, q * q / nq},
+                               {1 / nq, -q / nq, q * q / nq}, {0, 0, 1}};
+    static const double two[4][3] = {{1, 0, 0}, {0.5, 0.5, 0.5}, {0.5, -0.5, 0.5}, {0, 0, 1}};
+    if (m == 4)
+        memcpy(g, four, sizeof four);
+    else
+        memcpy(g, two, sizeof two);
 }
 
-static void pack_winograd(const struct ab_conv2d_args *a, const struct ab_conv2d_phase *p,
+/* G w G^T for 16 dst lanes at once, in double: taps w[3][3], planes u[m+2][m+2]. Tap 0 reads the
+ * lowest src position. */
+static inline void wino_transform(int m, double g[WINO_IN_MAX][3], double w[9][AB_LANES], float *u,
+                                  ptrdiff_t plane)
+{
+    for (int i = 0; i < m + 2; i++) {
+        double mid[3][AB_LANES];
+        for (int c = 0; c < 3; c++)
+            for (int o = 0; o < AB_LANES; o++)
+                mid[c][o] = g[i][0] * w[c][o] + g[i][1] * w[3 + c][o] + g[i][2] * w[6 + c][o];
+        for (int k = 0; k < m + 2; k++, u += plane)
+            for (int o = 0; o < AB_LANES; o++)
+                u[o] = (float)(mid[0][o] * g[k][0] + mid[1][o] * g[k][1] + mid[2][o] * g[k][2]);
+    }
+}
+
+static void pack_winograd(const struct ab_conv2d_args *a, const struct ab_conv2d_phase *p, int m,
                           float *out)
 {
     const int src = ab_blocks(ab_conv2d_src_channels(&a->shape, a->pass)) * AB_LANES;
     const int dst_blocks = ab_blocks(ab_conv2d_dst_channels(&a->shape, a->pass));
     const ptrdiff_t plane = ab_wino_weights(dst_blocks, src / AB_LANES);
+    const bool up = p->y.dstep > 0; /* taps run up in forward, down in backward-data */
+    double points[WINO_IN_MAX][3];
+    wino_points(m, points);
     for (int b = 0; b < dst_blocks; b++)
         for (int c = 0; c < src; c++, out += AB_LANES) {
-            double g[3][3][AB_LANES];
-            for (int t = 0; t < 9; t++) {
-                const int ty = p->y.dstep > 0 ? t / 3 : 2 - t / 3;
-                const int tx = p->x.dstep > 0 ? t % 3 : 2 - t % 3;
-                for (int o = 0; o < AB_LANES; o++)
-                    g[t / 3][t % 3][o] =
-                        (double)weight(a, b * AB_LANES + o, c, p->y.k0 + ty * p->y.kstep,
-                                       p->x.k0 + tx * p->x.kstep);
-            }
-            wino_transform(g, out, plane);
+            const struct lanes l = lanes_of(a, b * AB_LANES, c);
+            double w[9][AB_LANES] = {{0}};
+            for (int o = l.lo; o < l.hi; o++)
+                for (int t = 0; t < 9; t++)
+                    w[up ? t : 8 - t][o] =
+                        (double)ab_conv2d_wmod(a->wmod, l.taps[(o - l.lo) * l.step + t]);
+            if (m == 4)
+                wino_transform(4, points, w, out, plane);
+            else
+                wino_transform(2, points, w, out, plane);
         }
 }
 
@@ -145,7 +198,7 @@ size_t ab_conv2d_pack_size(const struct ab_kernel *k, const struct ab_conv2d_arg
     case LAYOUT_DOT: return tap * (size_t)dst_channels * src_blocks;
     case LAYOUT_DEPTHWISE: return tap * src_blocks;
     case LAYOUT_WINOGRAD:
-        return sizeof(float) * WINO_PLANES *
+        return sizeof(float) * (size_t)ab_wino_planes(wino_out(k)) *
                (size_t)ab_wino_weights(ab_blocks(dst_channels), (int)src_blocks);
     default: return 0;
     }
@@ -159,14 +212,14 @@ void ab_conv2d_pack(const struct ab_kernel *k, const struct ab_conv2d_args *args
         const struct ab_conv2d_phase p = ab_conv2d_phase_at(&args->shape, args->pass, i);
         if (layout == LAYOUT_DIRECT) pack_direct(args, &p, pack);
         if (layout == LAYOUT_DOT) pack_dot(args, &p, pack);
-        if (layout == LAYOUT_WINOGRAD) pack_winograd(args, &p, pack);
+        if (layout == LAYOUT_WINOGRAD) pack_winograd(args, &p, wino_out(k), pack);
     }
 }
 
 size_t ab_conv2d_scratch_size(const struct ab_kernel *k, const struct ab_conv2d_args *args)
 {
     if (layout_of(k) != LAYOUT_WINOGRAD) return 0;
-    const int src = ab_blocks(ab_conv2d_src_channels(&args->shape, args->pass));
-    const int dst = ab_blocks(ab_conv2d_dst_channels(&args->shape, args->pass));
-    return sizeof(float) * WINO_PLANES * (size_t)(ab_wino_plane(src) + ab_wino_plane(dst));
+    const int blocks = ab_blocks(args->shape.ic) + ab_blocks(args->shape.oc), m = wino_out(k);
+    const int tiles = ab_wino_tiles(&args->shape, args->pass, m);
+    return sizeof(float) * (size_t)blocks * (size_t)(ab_wino_planes(m) * ab_wino_plane(tiles));
 }

@@ -1,14 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
-// Winograd F(4x4, 3x3) convolution, both passes, over the vector vocabulary. Include one
-// vec_<isa>.h first and define TILE_PIXELS, TILE_BLOCKS and TILE_TABLE as for the direct kernel: a
-// plane's product of weights and tiles is a 1x1 convolution whose pixels are tiles, so the register
-// tile is the same.
+// Winograd F(m x m, 3x3) convolution, both passes, over the vector vocabulary. Include one
+// vec_<isa>.h first and define WINO_OUT (m, 4 or 2), and TILE_PIXELS, TILE_BLOCKS and TILE_TABLE as
+// for the direct kernel: a plane's product of weights and tiles is a 1x1 convolution whose pixels
+// are tiles, so the register tile is the same.
 //
-// For WINO_TILES tiles at a time: transform src into 36 planes; multiply plane by plane, so that
-// one plane's src (112 KB at 512 channels) stays in L2 while its weights stream through once;
-// transform back, then the epilogue while dst is in L1. Tiles are anchored at dst (0,0) and each is
-// computed alone in one order of channels, so ranges do not change results; rows of a tile that lie
-// outside the range are computed and dropped.
+// For some tens of tiles at a time: transform src into planes; multiply plane by plane, so that one
+// plane's src stays in L2 while its weights stream through once; transform back, then the epilogue
+// while dst is in L1. Transformed src and dst are [channel block][plane][tile][16 lanes]: the
+// planes that one tile touches lie within 32 pages, and what a plane's products read of a block
+// runs on into the next plane.
+//
+// A tile that reaches past dst's edge has 1 <= k < m outputs along that axis and needs only k + 2
+// of the m + 2 points, so it takes part in fewer planes (14 x 14 pixels: 484 products instead of
+// 576). Its B is that of the fewer points, scaled so that the same G serves.
+//
+// Tiles are anchored at dst (0,0) and each is computed alone in one order of channels, so ranges do
+// not change results; rows of a tile that lie outside the range are computed and dropped.
 #ifndef AB_CONV2D_WINOGRAD_TPL_H
 #define AB_CONV2D_WINOGRAD_TPL_H
 
@@ -16,6 +23,22 @@
 #include "conv2d_epilogue.h"
 #include "conv2d_tile_tpl.h"
 #include "conv2d_winograd.h"
+#include "conv2d_winograd_points.h"
+
+enum {
+    /* How many tiles ahead src and dst are fetched: an image that is not in L2 costs the transforms
+     * twice their time without (64 -> 64 @224, AVX-512: 10.4 ms instead of 11.0). Fetching ahead in
+     * the planes, or the next tiles' src during the products, gains nothing. */
+    WINO_SRC_AHEAD = 4,
+    WINO_DST_AHEAD = 2,
+};
+
+/* One tile of the block that is being worked on. */
+struct wino_tile {
+    int n, y, x;    /* dst position of its first pixel */
+    int rows, cols; /* outputs: WINO_OUT each, but less at the edge of dst */
+    int slot;       /* its place in a plane */
+};
 
 /* Tiles [first, first + count) of the range's tile grid, in order of image, tile row, tile column.
  */
@@ -26,246 +49,308 @@ struct wino {
     int off_y, off_x; /* src position of tap 0 for dst (0,0) */
     int row0, rows, cols;
     float *src_planes, *dst_planes;
+    ptrdiff_t plane, block; /* floats to the next plane, to the next channel block */
     int first, count;
+    struct wino_tile tiles[WINO_TILES];
+    /* Slots: tiles short in both axes, in rows, in none, in columns. So those that take part in a
+     * plane are neighbours, from kind i to kind j. */
+    int kinds[5];
 };
 
-struct wino_at {
-    int n, y, x; /* dst position of the tile's first pixel */
-};
-
-static struct wino_at wino_locate(const struct wino *w, int tile)
+static int wino_kind(const struct wino_tile *t)
 {
-    const int per_image = w->rows * w->cols, in_image = tile % per_image;
-    const struct wino_at at = {w->a->range.n0 + tile / per_image,
-                               (w->row0 + in_image / w->cols) * WINO_OUT,
-                               in_image % w->cols * WINO_OUT};
-    return at;
+    const bool low = t->rows < WINO_OUT, narrow = t->cols < WINO_OUT;
+    return low ? !narrow : 2 + narrow;
+}
+
+static int wino_least(int a, int b)
+{
+    return a < b ? a : b;
+}
+
+static void wino_place(struct wino *w)
+{
+    const int per_image = w->rows * w->cols;
+    int next[4] = {0, 0, 0, 0};
+    for (int i = 0; i < w->count; i++) {
+        struct wino_tile *t = &w->tiles[i];
+        const int in_image = (w->first + i) % per_image;
+        t->n = w->a->range.n0 + (w->first + i) / per_image;
+        t->y = (w->row0 + in_image / w->cols) * WINO_OUT;
+        t->x = in_image % w->cols * WINO_OUT;
+        t->rows = wino_least(w->h - t->y, WINO_OUT);
+        t->cols = wino_least(w->w - t->x, WINO_OUT);
+        next[wino_kind(t)]++;
+    }
+    w->kinds[0] = 0;
+    for (int k = 0; k < 4; k++) {
+        w->kinds[k + 1] = w->kinds[k] + next[k];
+        next[k] = w->kinds[k];
+    }
+    for (int i = 0; i < w->count; i++) w->tiles[i].slot = next[wino_kind(&w->tiles[i])]++;
 }
 
 /* ---- src ---- */
 
-/* One row or column of six through B^T. */
-AB_INLINE void wino_in(const vec *d, vec *t)
-{
-    const vec p = v_set1((float)WINO_P), q = v_set1((float)WINO_Q);
-    const vec p2 = v_set1((float)(-WINO_P * WINO_P)), q2 = v_set1((float)(-WINO_Q * WINO_Q));
-    const vec sum = v_set1((float)(-WINO_P * WINO_P - WINO_Q * WINO_Q));
-    const vec prod = v_set1((float)(WINO_P * WINO_P * WINO_Q * WINO_Q));
-    const vec e1 = v_fma(q2, d[2], d[4]), o1 = v_mul(p, v_fma(q2, d[1], d[3]));
-    const vec e2 = v_fma(p2, d[2], d[4]), o2 = v_mul(q, v_fma(p2, d[1], d[3]));
-    t[0] = v_fma(prod, d[0], v_fma(sum, d[2], d[4]));
-    t[1] = v_add(e1, o1);
-    t[2] = v_sub(e1, o1);
-    t[3] = v_add(e2, o2);
-    t[4] = v_sub(e2, o2);
-    t[5] = v_fma(prod, d[1], v_fma(sum, d[3], d[5]));
-}
-
-/* VL lanes of one tile: 6 x 6 pixels at x to 36 planes at out. */
-AB_INLINE void wino_src_lanes(const float *x, ptrdiff_t row, float *out, ptrdiff_t plane)
+/* VL lanes of one tile with rows x cols outputs, at x, to its planes at out. */
+AB_INLINE void wino_src_lanes(const float *x, ptrdiff_t row, float *out, ptrdiff_t plane, int rows,
+                              int cols)
 {
     vec mid[WINO_IN][WINO_IN]; /* [column][row of B^T] */
-    AB_UNROLL for (int c = 0; c < WINO_IN; c++)
+    AB_UNROLL for (int c = 0; c < cols + 2; c++)
     {
         vec d[WINO_IN];
-        AB_UNROLL for (int r = 0; r < WINO_IN; r++) d[r] = v_load(x + r * row + c * AB_LANES);
-        wino_in(d, mid[c]);
+        AB_UNROLL for (int r = 0; r < rows + 2; r++) d[r] = v_load(x + r * row + c * AB_LANES);
+        wino_in(rows, d, mid[c]);
     }
     AB_UNROLL for (int r = 0; r < WINO_IN; r++)
     {
+        if (!wino_uses(rows, r)) continue;
         vec d[WINO_IN], t[WINO_IN];
-        AB_UNROLL for (int c = 0; c < WINO_IN; c++) d[c] = mid[c][r];
-        wino_in(d, t);
-        AB_UNROLL for (int c = 0; c < WINO_IN; c++) v_store(out + (r * WINO_IN + c) * plane, t[c]);
-    }
-}
-
-/* The 6x6 pixels of a tile that reaches past dst's edge: those that the last outputs need, and
- * zeros. */
-static void wino_gather(const struct wino *w, const float *x, struct wino_at at, float *to)
-{
-    const int rows = w->h + 2 - at.y, cols = w->w + 2 - at.x;
-    for (int r = 0; r < WINO_IN; r++)
-        for (int c = 0; c < WINO_IN; c++)
-            for (int l = 0; l < AB_LANES; l += VL)
-                v_store(to + (r * WINO_IN + c) * AB_LANES + l,
-                        r < rows && c < cols ? v_load(x + r * w->a->src.row + c * AB_LANES + l)
-                                             : v_zero());
-}
-
-static void wino_src(const struct wino *w)
-{
-    const struct ab_view *v = &w->a->src;
-    const ptrdiff_t plane = ab_wino_plane(w->src_blocks);
-    _Alignas(64) float edge[WINO_PLANES * AB_LANES];
-    for (int i = 0; i < w->count; i++) {
-        const struct wino_at at = wino_locate(w, w->first + i);
-        const bool inside = at.y + WINO_OUT <= w->h && at.x + WINO_OUT <= w->w;
-        for (int b = 0; b < w->src_blocks; b++) {
-            const float *x = v->data + ab_view_at(v, at.n, b, at.y + w->off_y, at.x + w->off_x);
-            ptrdiff_t row = v->row;
-            if (!inside) {
-                wino_gather(w, x, at, edge);
-                x = edge;
-                row = (ptrdiff_t)WINO_IN * AB_LANES;
-            }
-            float *out = w->src_planes + ((ptrdiff_t)b * WINO_TILES + i) * AB_LANES;
-            for (int l = 0; l < AB_LANES; l += VL) wino_src_lanes(x + l, row, out + l, plane);
+        AB_UNROLL for (int c = 0; c < cols + 2; c++) d[c] = mid[c][r];
+        wino_in(cols, d, t);
+        AB_UNROLL for (int c = 0; c < WINO_IN; c++)
+        {
+            if (wino_uses(cols, c)) v_store(out + (r * WINO_IN + c) * plane, t[c]);
         }
     }
 }
 
+#define SRC(rows, cols)                                                                            \
+    static void wino_src_##rows##_##cols(const float *x, ptrdiff_t row, float *out,                \
+                                         ptrdiff_t plane)                                          \
+    {                                                                                              \
+        for (int l = 0; l < AB_LANES; l += VL)                                                     \
+            wino_src_lanes(x + l, row, out + l, plane, rows, cols);                                \
+    }
+WINO_TABLE(SRC)
+#undef SRC
+
+static void (*const wino_srcs[WINO_OUT][WINO_OUT])(const float *, ptrdiff_t, float *, ptrdiff_t) = {
+#define SRC(rows, cols) [rows - 1][cols - 1] = wino_src_##rows##_##cols,
+    WINO_TABLE(SRC)
+#undef SRC
+};
+
+/* Where a tile's src begins: dst position and tap 0. */
+static const float *wino_src_at(const struct wino *w, const struct wino_tile *t, int b)
+{
+    const struct ab_view *v = &w->a->src;
+    return v->data + ab_view_at(v, t->n, b, t->y + w->off_y, t->x + w->off_x);
+}
+
+/* Fetches the m x m pixels that a tile has not in common with those left of it and above it. */
+static void wino_fetch(const float *x, ptrdiff_t row)
+{
+    for (int r = 2; r < WINO_IN; r++)
+        for (int c = 2; c < WINO_IN; c++) v_prefetch(x + r * row + c * AB_LANES);
+}
+
+static void wino_src(const struct wino *w)
+{
+    const ptrdiff_t row = w->a->src.row;
+    for (int b = 0; b < w->src_blocks; b++)
+        for (int i = 0; i < w->count; i++) {
+            const struct wino_tile *t = &w->tiles[i];
+            const int later = i + WINO_SRC_AHEAD, wrapped = later - w->count;
+            if (wrapped < 0)
+                wino_fetch(wino_src_at(w, &w->tiles[later], b), row);
+            else if (wrapped < w->count && b + 1 < w->src_blocks)
+                wino_fetch(wino_src_at(w, &w->tiles[wrapped], b + 1), row);
+            wino_srcs[t->rows - 1][t->cols - 1](
+                wino_src_at(w, t, b), row,
+                w->src_planes + b * w->block + (ptrdiff_t)t->slot * AB_LANES, w->plane);
+        }
+}
+
 /* ---- the products ---- */
 
-/* np tiles times one or two dst blocks, over all src channels of one plane. */
-AB_INLINE void wino_tile(const float *src, int src_blocks, const float *wei, ptrdiff_t wei_block,
-                         float *dst, int blocks, int np)
+/* Some tiles times one or two dst blocks, over all src channels of one plane. Meanwhile a share of
+ * the weights that come next is fetched into L2: from `next` on, `next_step` floats further with
+ * every step over src (512 -> 512 @14: 2.6 ms instead of 3.0 with AVX-512, 2.6 instead of 3.5 with
+ * AVX2; into L1 instead: 2.8 and 3.4). The shares are rounded up: a seventh of the lines left out
+ * costs 4 %. Chunks of 128 or 256 src channels, whose weights would stay in L1 for all tiles, are
+ * not faster. */
+struct wino_job {
+    const float *src, *wei, *next;
+    float *dst;
+    ptrdiff_t block, wei_block; /* strides of src and dst, and of weights */
+    ptrdiff_t next_step;
+    int src_blocks;
+};
+
+AB_INLINE void wino_product(const struct wino_job *j, int blocks, int np)
 {
     const int nv = blocks * BLOCK_VECS;
-    const ptrdiff_t dst_block = (ptrdiff_t)WINO_TILES * AB_LANES;
     for (int half = 0; half < AB_LANES; half += BLOCK_VECS * VL) {
+        const float *src = j->src, *wei = j->wei + half, *next = j->next;
         vec acc[TILE_PIXELS][TILE_VECS];
         AB_UNROLL for (int p = 0; p < np; p++)
         {
             AB_UNROLL for (int v = 0; v < nv; v++) acc[p][v] = v_zero();
         }
-        for (int b = 0; b < src_blocks; b++)
-            sum_lanes(src + b * dst_block, AB_LANES,
-                      wei + half + (ptrdiff_t)b * AB_LANES * AB_LANES, wei_block, AB_LANES, nv, np,
-                      acc);
+        for (int b = 0; b < j->src_blocks; b++) {
+            for (int c = 0; c < AB_LANES; c += LANES_AT_ONCE) {
+                AB_UNROLL for (int k = 0; k < blocks; k++) v_prefetch_l2(next + k * j->wei_block);
+                sum_lanes(src + c, AB_LANES, wei, j->wei_block, LANES_AT_ONCE, nv, np, acc);
+                wei += LANES_AT_ONCE * AB_LANES;
+                next += j->next_step;
+            }
+            src += j->block;
+        }
         AB_UNROLL for (int p = 0; p < np; p++)
         {
             AB_UNROLL for (int v = 0; v < nv; v++)
-                v_store(dst + half + p * AB_LANES + vec_at(v, dst_block), acc[p][v]);
+                v_store(j->dst + half + p * AB_LANES + vec_at(v, j->block), acc[p][v]);
         }
     }
 }
 
 #define TILE(blocks, np)                                                                           \
-    static void wino_tile_##blocks##_##np(const float *src, int src_blocks, const float *wei,      \
-                                          ptrdiff_t wei_block, float *dst)                         \
+    static void wino_product_##blocks##_##np(const struct wino_job *j)                             \
     {                                                                                              \
-        wino_tile(src, src_blocks, wei, wei_block, dst, blocks, np);                               \
+        wino_product(j, blocks, np);                                                               \
     }
 TILE_TABLE(TILE)
 #undef TILE
 
-static void (*const wino_tiles[TILE_BLOCKS][TILE_PIXELS])(const float *, int, const float *,
-                                                          ptrdiff_t, float *) = {
-#define TILE(blocks, np) [blocks - 1][np - 1] = wino_tile_##blocks##_##np,
+static void (*const wino_run_product[TILE_BLOCKS][TILE_PIXELS])(const struct wino_job *) = {
+#define TILE(blocks, np) [blocks - 1][np - 1] = wino_product_##blocks##_##np,
     TILE_TABLE(TILE)
 #undef TILE
 };
 
-static void wino_products(const struct wino *w, int plane)
+/* The slots that take part in a plane. */
+static struct ab_conv2d_span wino_slots(const struct wino *w, int plane)
+{
+    const bool low = wino_uses(w->h % WINO_OUT, plane / WINO_IN);
+    const bool narrow = wino_uses(w->w % WINO_OUT, plane % WINO_IN);
+    return (struct ab_conv2d_span){w->kinds[low ? !narrow : 2], w->kinds[narrow ? 4 : 3]};
+}
+
+static void wino_plane_products(const struct wino *w, int plane)
 {
     const struct ab_range *r = &w->a->range;
+    const struct ab_conv2d_span slots = wino_slots(w, plane);
+    const int count = slots.end - slots.begin, groups = (count + TILE_PIXELS - 1) / TILE_PIXELS;
     const ptrdiff_t stream = (ptrdiff_t)w->src_blocks * AB_LANES * AB_LANES;
-    const float *src = w->src_planes + plane * ab_wino_plane(w->src_blocks);
-    const float *wei =
-        (const float *)w->a->pack + plane * ab_wino_weights(w->dst_blocks, w->src_blocks);
-    float *dst = w->dst_planes + plane * ab_wino_plane(r->b1 - r->b0);
-    const int groups = (w->count + TILE_PIXELS - 1) / TILE_PIXELS;
+    const float *pack = w->a->pack;
+    struct wino_job j = {.block = w->block, .wei_block = stream, .src_blocks = w->src_blocks};
+    if (groups == 0) return;
+    j.next_step = (LANES_AT_ONCE * AB_LANES + groups - 1) / groups;
     for (int b = r->b0, blocks; b < r->b1; b += blocks) {
         blocks = TILE_BLOCKS == 2 && b + 1 < r->b1 ? 2 : 1;
-        for (int g = 0, done = 0; g < groups; g++) {
-            const int np = w->count / groups + (g < w->count % groups);
-            wino_tiles[blocks - 1][np - 1](
-                src + (ptrdiff_t)done * AB_LANES, w->src_blocks, wei + b * stream, stream,
-                dst + ((ptrdiff_t)(b - r->b0) * WINO_TILES + done) * AB_LANES);
-            done += np;
+        const bool last = b + blocks == r->b1;
+        const int next_plane = (plane + last) % WINO_PLANES, next = last ? r->b0 : b + blocks;
+        j.wei = pack + (plane * w->dst_blocks + b) * stream;
+        j.next = pack + (next_plane * w->dst_blocks + next) * stream;
+        const ptrdiff_t at = plane * w->plane + (ptrdiff_t)slots.begin * AB_LANES;
+        j.src = w->src_planes + at;
+        j.dst = w->dst_planes + (b - r->b0) * w->block + at;
+        for (int g = 0; g < groups; g++) {
+            const int np = count / groups + (g < count % groups);
+            wino_run_product[blocks - 1][np - 1](&j);
+            j.src += (ptrdiff_t)np * AB_LANES;
+            j.dst += (ptrdiff_t)np * AB_LANES;
+            j.next += stream / groups;
         }
     }
+}
+
+static void wino_products(const struct wino *w)
+{
+    for (int plane = 0; plane < WINO_PLANES; plane++) wino_plane_products(w, plane);
 }
 
 /* ---- dst ---- */
 
-/* Six products through A^T: four outputs. */
-AB_INLINE void wino_out(const vec *m, vec *y)
-{
-    const vec p = v_set1((float)WINO_P), q = v_set1((float)WINO_Q);
-    const vec p2 = v_set1((float)(WINO_P * WINO_P)), q2 = v_set1((float)(WINO_Q * WINO_Q));
-    const vec p3 = v_set1((float)(WINO_P * WINO_P * WINO_P));
-    const vec q3 = v_set1((float)(WINO_Q * WINO_Q * WINO_Q));
-    const vec e1 = v_add(m[1], m[2]), o1 = v_sub(m[1], m[2]);
-    const vec e2 = v_add(m[3], m[4]), o2 = v_sub(m[3], m[4]);
-    y[0] = v_add(v_add(m[0], e1), e2);
-    y[1] = v_fma(p, o1, v_mul(q, o2));
-    y[2] = v_fma(p2, e1, v_mul(q2, e2));
-    y[3] = v_fma(p3, o1, v_fma(q3, o2, m[5]));
-}
+/* Where a run of tiles of one tile row goes: dst itself, or a buffer if the epilogue reads what dst
+ * overwrites. */
+struct wino_run {
+    const struct wino_tile *tiles;
+    int count, block, first_row, last_row; /* rows [first, last) of the tile row are wanted */
+    float *to;
+    ptrdiff_t row;
+    const float *products, *bias;
+};
 
-/* VL lanes of one tile's 4 x 4 sums, to y[row][column]. */
-AB_INLINE void wino_dst_lanes(const float *m, ptrdiff_t plane, vec y[WINO_OUT][WINO_OUT])
+/* The sums of VL lanes of one tile, with bias and add. */
+AB_INLINE void wino_dst_lanes(const struct wino_run *run, const float *m, ptrdiff_t plane,
+                              float *to, const float *bias, const float *add, ptrdiff_t add_row,
+                              int rows, int cols)
 {
     vec mid[WINO_IN][WINO_OUT]; /* [row of planes][column of dst] */
     AB_UNROLL for (int r = 0; r < WINO_IN; r++)
     {
+        if (!wino_uses(rows, r)) continue;
         vec t[WINO_IN];
-        AB_UNROLL for (int c = 0; c < WINO_IN; c++) t[c] = v_load(m + (r * WINO_IN + c) * plane);
-        wino_out(t, mid[r]);
+        AB_UNROLL for (int c = 0; c < WINO_IN; c++)
+        {
+            if (wino_uses(cols, c)) t[c] = v_load(m + (r * WINO_IN + c) * plane);
+        }
+        wino_out(cols, t, mid[r]);
     }
-    AB_UNROLL for (int c = 0; c < WINO_OUT; c++)
+    const vec plus = bias ? v_load(bias) : v_zero();
+    AB_UNROLL for (int c = 0; c < cols; c++)
     {
-        vec t[WINO_IN], out[WINO_OUT];
-        AB_UNROLL for (int r = 0; r < WINO_IN; r++) t[r] = mid[r][c];
-        wino_out(t, out);
-        AB_UNROLL for (int r = 0; r < WINO_OUT; r++) y[r][c] = out[r];
-    }
-}
-
-/* Where a run of tiles of one tile row goes: dst itself, or a buffer if the epilogue reads what dst
- * overwrites. */
-struct wino_run {
-    struct wino_at at;
-    int block, tiles, first_row, last_row; /* rows [first, last) of the tile row are wanted */
-    const float *products;
-    float *to;
-    ptrdiff_t row;
-};
-
-/* The sums of one tile, with bias and add. */
-static void wino_store(const struct wino *w, const struct wino_run *run, int tile)
-{
-    const struct ab_conv2d_args *a = w->a;
-    const ptrdiff_t plane = ab_wino_plane(a->range.b1 - a->range.b0);
-    const int x = run->at.x + tile * WINO_OUT;
-    const int cols = w->w - x < WINO_OUT ? w->w - x : WINO_OUT;
-    const bool biased = a->bias && a->pass == AB_FWD;
-    for (int l = 0; l < AB_LANES; l += VL) {
-        vec y[WINO_OUT][WINO_OUT];
-        wino_dst_lanes(run->products + tile * AB_LANES + l, plane, y);
-        const vec bias = biased ? v_load(a->bias + run->block * AB_LANES + l) : v_zero();
-        for (int r = run->first_row; r < run->last_row; r++) {
-            float *to = run->to + r * run->row + (ptrdiff_t)tile * WINO_OUT * AB_LANES + l;
-            const float *add =
-                a->add.data
-                    ? a->add.data + ab_view_at(&a->add, run->at.n, run->block, run->at.y + r, x) + l
-                    : NULL;
-            for (int c = 0; c < cols; c++) {
-                vec sum = v_add(y[r][c], bias);
-                if (add) sum = v_add(sum, v_load(add + c * AB_LANES));
-                v_store(to + c * AB_LANES, sum);
-            }
+        vec t[WINO_IN], y[WINO_OUT];
+        AB_UNROLL for (int r = 0; r < WINO_IN; r++)
+        {
+            if (wino_uses(rows, r)) t[r] = mid[r][c];
+        }
+        wino_out(rows, t, y);
+        AB_UNROLL for (int r = 0; r < rows; r++)
+        {
+            if (r < run->first_row || r >= run->last_row) continue;
+            vec sum = v_add(y[r], plus);
+            if (add) sum = v_add(sum, v_load(add + r * add_row + c * AB_LANES));
+            v_store(to + r * run->row + c * AB_LANES, sum);
         }
     }
 }
 
-enum { WINO_RUN = 14 };
+#define DST(rows, cols)                                                                            \
+    static void wino_dst_##rows##_##cols(const struct wino *w, const struct wino_run *run, int i)  \
+    {                                                                                              \
+        const struct wino_tile *t = &run->tiles[i];                                                \
+        const struct ab_view *v = &w->a->add;                                                      \
+        const float *m = run->products + (ptrdiff_t)t->slot * AB_LANES;                            \
+        float *to = run->to + (ptrdiff_t)i * WINO_OUT * AB_LANES;                                  \
+        const float *add = v->data ? v->data + ab_view_at(v, t->n, run->block, t->y, t->x) : NULL; \
+        for (int l = 0; l < AB_LANES; l += VL)                                                     \
+            wino_dst_lanes(run, m + l, w->plane, to + l, run->bias ? run->bias + l : NULL,         \
+                           add ? add + l : NULL, v->row, rows, cols);                              \
+    }
+WINO_TABLE(DST)
+#undef DST
+
+static void (*const wino_dsts[WINO_OUT][WINO_OUT])(const struct wino *, const struct wino_run *,
+                                                   int) = {
+#define DST(rows, cols) [rows - 1][cols - 1] = wino_dst_##rows##_##cols,
+    WINO_TABLE(DST)
+#undef DST
+};
+
+enum { WINO_RUN = 56 / WINO_OUT };
 
 static void wino_finish(const struct wino *w, struct wino_run *run)
 {
     const struct ab_conv2d_args *a = w->a;
     const bool aliased = conv2d_is_aliased(a);
     _Alignas(64) float sums[WINO_OUT * WINO_RUN * WINO_OUT * AB_LANES];
-    float *dst = a->dst.data + ab_view_at(&a->dst, run->at.n, run->block, run->at.y, run->at.x);
-    const int reach = run->tiles * WINO_OUT, left = w->w - run->at.x;
-    const int pixels = left < reach ? left : reach;
+    const struct wino_tile *t = run->tiles;
+    float *dst = a->dst.data + ab_view_at(&a->dst, t->n, run->block, t->y, t->x);
+    const int pixels = wino_least(run->count * WINO_OUT, w->w - t->x);
     run->to = aliased ? sums : dst;
     run->row = aliased ? (ptrdiff_t)WINO_RUN * WINO_OUT * AB_LANES : a->dst.row;
-    for (int t = 0; t < run->tiles; t++) wino_store(w, run, t);
+    for (int i = 0; i < run->count; i++) {
+        const float *later = dst + (ptrdiff_t)(i + WINO_DST_AHEAD) * WINO_OUT * AB_LANES;
+        for (int r = 0; r < WINO_OUT && i + WINO_DST_AHEAD < run->count; r++)
+            for (int c = 0; c < WINO_OUT; c++) v_prefetch(later + r * a->dst.row + c * AB_LANES);
+        wino_dsts[t[i].rows - 1][t[i].cols - 1](w, run, i);
+    }
     for (int r = run->first_row; r < run->last_row; r++) {
-        const struct pw_at at = {run->at.n, run->block, run->at.y + r, run->at.x, 1};
+        const struct pw_at at = {t->n, run->block, t->y + r, t->x, 1};
         float *from = run->to + r * run->row;
         if (aliased)
             conv2d_finish_copy(a, &at, from, dst + r * a->dst.row, AB_LANES, pixels);
@@ -276,19 +361,18 @@ static void wino_finish(const struct wino *w, struct wino_run *run)
 
 static void wino_dst(const struct wino *w)
 {
-    const struct ab_range *range = &w->a->range;
-    for (int b = range->b0; b < range->b1; b++) {
+    const struct ab_conv2d_args *a = w->a;
+    for (int b = a->range.b0; b < a->range.b1; b++) {
         for (int i = 0; i < w->count;) {
-            struct wino_run run = {.at = wino_locate(w, w->first + i), .block = b};
-            const int in_row = w->cols - run.at.x / WINO_OUT, most = w->count - i;
-            run.tiles = in_row < most ? in_row : most;
-            if (run.tiles > WINO_RUN) run.tiles = WINO_RUN;
-            const int end = range->y1 < w->h ? range->y1 : w->h;
-            run.first_row = range->y0 > run.at.y ? range->y0 - run.at.y : 0;
-            run.last_row = end - run.at.y < WINO_OUT ? end - run.at.y : WINO_OUT;
-            run.products = w->dst_planes + ((ptrdiff_t)(b - range->b0) * WINO_TILES + i) * AB_LANES;
+            struct wino_run run = {.tiles = &w->tiles[i], .block = b};
+            const int in_row = w->cols - w->tiles[i].x / WINO_OUT, y = w->tiles[i].y;
+            run.count = wino_least(wino_least(in_row, w->count - i), WINO_RUN);
+            run.first_row = a->range.y0 > y ? a->range.y0 - y : 0;
+            run.last_row = wino_least(wino_least(a->range.y1, w->h) - y, WINO_OUT);
+            run.products = w->dst_planes + (b - a->range.b0) * w->block;
+            run.bias = a->bias && a->pass == AB_FWD ? a->bias + b * AB_LANES : NULL;
             wino_finish(w, &run);
-            i += run.tiles;
+            i += run.count;
         }
     }
 }
@@ -306,6 +390,7 @@ AB_INLINE void conv2d_winograd(const struct ab_conv2d_args *a)
 {
     const struct ab_conv2d_phase phase = ab_conv2d_phase_at(&a->shape, a->pass, 0);
     const struct ab_range *r = &a->range;
+    const int most = ab_wino_tiles(&a->shape, a->pass, WINO_OUT);
     struct wino w = {.a = a,
                      .src_blocks = ab_blocks(ab_conv2d_src_channels(&a->shape, a->pass)),
                      .dst_blocks = ab_blocks(ab_conv2d_dst_channels(&a->shape, a->pass)),
@@ -314,17 +399,20 @@ AB_INLINE void conv2d_winograd(const struct ab_conv2d_args *a)
                      .off_y = wino_origin(&phase.y),
                      .off_x = wino_origin(&phase.x),
                      .row0 = r->y0 / WINO_OUT,
+                     .plane = ab_wino_plane(most),
+                     .block = WINO_PLANES * ab_wino_plane(most),
                      .src_planes = a->scratch};
     if (r->y0 >= r->y1 || r->b0 >= r->b1) return;
     w.rows = (r->y1 + WINO_OUT - 1) / WINO_OUT - w.row0;
     w.cols = (w.w + WINO_OUT - 1) / WINO_OUT;
-    w.dst_planes = w.src_planes + WINO_PLANES * ab_wino_plane(w.src_blocks);
+    w.dst_planes = w.src_planes + w.src_blocks * w.block;
     const int tiles = (r->n1 - r->n0) * w.rows * w.cols;
-    const int groups = (tiles + WINO_TILES - 1) / WINO_TILES;
+    const int groups = (tiles + most - 1) / most;
     for (int g = 0; g < groups; g++, w.first += w.count) {
         w.count = tiles / groups + (g < tiles % groups);
+        wino_place(&w);
         wino_src(&w);
-        for (int plane = 0; plane < WINO_PLANES; plane++) wino_products(&w, plane);
+        wino_products(&w);
         wino_dst(&w);
     }
 }

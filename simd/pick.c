@@ -43,16 +43,45 @@ static bool ab_when_few_outputs(const void *args)
            ab_conv2d_src_channels(&a->shape, a->pass) >= AB_LANES;
 }
 
-/* 3x3, stride 1, wide enough that edge tiles and the streaming of 4 times the weights pay. */
-static bool ab_when_winograd(const void *args)
+/* 3x3 at stride 1, where transforms may serve. */
+static bool is_transformable(const struct ab_conv2d_args *a)
 {
-    const struct ab_conv2d_args *a = args;
     const struct ab_conv2d_shape *s = &a->shape;
     const bool is_3x3 =
         s->kh == 3 && s->kw == 3 && s->sh == 1 && s->sw == 1 && s->dh == 1 && s->dw == 1;
-    const int h = a->pass == AB_FWD ? s->oh : s->ih, w = a->pass == AB_FWD ? s->ow : s->iw;
-    return is_3x3 && s->g == 1 && !a->direct_only && s->ic >= AB_LANES && s->oc >= AB_LANES &&
-           h >= 9 && w >= 9;
+    return is_3x3 && s->g == 1 && !a->direct_only && s->ic >= AB_LANES && s->oc >= AB_LANES;
+}
+
+static int dst_pixels(const struct ab_conv2d_args *a)
+{
+    const struct ab_conv2d_shape *s = &a->shape;
+    return a->pass == AB_FWD ? s->oh * s->ow : s->ih * s->iw;
+}
+
+/* F(4x4) has the fewest products, F(2x2) half the weights (16 floats instead of 36 for the 9 of
+ * direct kernels), which decides where few tiles wait for many weights. Measured on AMD EPYC Zen 4,
+ * one image, 16 to 512 channels, squares of 2 to 14; both instruction sets cross over at the same
+ * sizes. ms of direct / F(2x2) / F(4x4), AVX-512, then AVX2:
+ *
+ *   256 @4   .155  .081  .139    .178  .088  .155        512
+ * @7   2.29  1.10  1.40    2.93  1.16  1.37 256 @5   .240  .146  .155    .274  .155  .175 512
+ * @8   2.78  1.23  1.48    3.42  1.28  1.47 256 @6   .344  .172  .160    .363  .187  .182 512
+ * @9   3.51  1.78  1.41    4.14  1.91  1.44 256 @7   .472  .266  .170    .586  .279  .191 512
+ * @14  7.94  3.83  2.45    9.14  4.09  2.60
+ *
+ * The 512-channel layers' 37.7 MB of F(4x4) weights come from memory, all others' from L3. With
+ * four images F(4x4) is faster from 3 x 3 on (512 @7: 2.7 ms against 4.4), but an image's result
+ * must not depend on the batch that it is in, so the choice does not either. */
+static bool ab_when_winograd(const void *args)
+{
+    const struct ab_conv2d_args *a = args;
+    const bool cached = (long)a->shape.ic * a->shape.oc <= 1l << 17;
+    return is_transformable(a) && dst_pixels(a) >= (cached ? 32 : 80);
+}
+
+static bool ab_when_winograd2(const void *args)
+{
+    return is_transformable(args) && dst_pixels(args) >= 9;
 }
 
 /* ---- table ---- */
@@ -91,9 +120,11 @@ const struct ab_kernel *ab_kernels(int *count)
 
 double ab_kernel_amplification(const struct ab_kernel *k)
 {
-    /* The largest seen was 4.0: 340 random layers of 16..512 channels, four fills, both passes,
-     * AVX-512. */
-    return strcmp(k->variant, "winograd") == 0 ? 8.0 : 0.0;
+    /* F(4x4): the largest seen was 4.0, in 340 random layers of 16..512 channels, four fills, both
+     * passes. F(2x2): 1.14 in the 400 layers of `AB_TEST_LAYERS=400 test_conv2d amplification`,
+     * both instruction sets and passes, where F(4x4) shows 1.96. */
+    if (strcmp(k->variant, "winograd") == 0) return 8.0;
+    return strcmp(k->variant, "winograd2") == 0 ? 4.0 : 0.0;
 }
 
 const char *ab_isa_name(enum ab_isa isa)

@@ -227,6 +227,13 @@ static struct truth truth_of(const struct problem *p)
     return t;
 }
 
+static void truth_free(struct truth *t)
+{
+    free(t->sum);
+    free(t->magnitude);
+    free(t->products);
+}
+
 /* The largest magnitude among the outputs of element e's image and channel within five pixels. */
 static double magnitude_around(const struct problem *p, struct truth t, int e)
 {
@@ -276,9 +283,7 @@ static void check_real(struct problem *p, struct rng *r)
         }
         blocked_free(&whole);
     }
-    free(t.sum);
-    free(t.magnitude);
-    free(t.products);
+    truth_free(&t);
 }
 
 TEST(real_numbers_within_bound_and_split)
@@ -313,6 +318,55 @@ TEST(large_layer_split)
             check_real(&p, &r);
             problem_free(&p);
         }
+}
+
+/* ---- amplification ---- */
+
+/* The largest error, in the unit of ab_kernel_amplification. */
+static double amplification(const struct problem *p, struct truth t)
+{
+    double most = 0.0;
+    int e = 0;
+    for (int n = 0; n < p->dst.n; n++)
+        for (int c = 0; c < p->dst.c; c++)
+            for (int y = 0; y < p->dst.h; y++)
+                for (int x = 0; x < p->dst.w; x++, e++) {
+                    const double got = (double)*blocked_at(&p->dst, n, c, y, x);
+                    const double unit = sqrt(p->src.c) * 0x1p-24 * magnitude_around(p, t, e);
+                    if (unit > 0) most = fmax(most, fabs(got - t.sum[e]) / unit);
+                }
+    return most;
+}
+
+/* The evidence behind the factors in simd/pick.c: AB_TEST_LAYERS random 3x3 layers, both passes,
+ * every fill. */
+TEST(amplification_below_factor)
+{
+    const char *wanted = getenv("AB_TEST_LAYERS");
+    const struct ab_kernel *kernels[MAX_KERNELS];
+    const int count = kernels_of(AB_KERNEL_conv2d, kernels, MAX_KERNELS);
+    double most[MAX_KERNELS] = {0};
+    struct rng r = rng_new(9);
+    for (int i = 0; i < (wanted ? atoi(wanted) : 8); i++) {
+        const int widest = wanted ? 512 : 64, side = rng_between(&r, 9, 16);
+        const struct layer l = {1, 1, rng_between(&r, 16, widest), rng_between(&r, 16, 32),
+                                SQUARE(side, 3, 1, 1, 1)};
+        const struct layer back = {1, 1, l.oc, l.ic, SQUARE(side, 3, 1, 1, 1)};
+        struct problem p = problem_new(i % 2 ? &back : &l, i % 2 ? AB_BWD : AB_FWD, AB_W_ALL,
+                                       (enum fill)(i / 2 % FILL_COUNT), GUARD_RIGHT, &r);
+        p.args.bias = NULL;
+        struct truth t = truth_of(&p);
+        for (int k = 0; k < count; k++) {
+            if (ab_kernel_amplification(kernels[k]) <= 0 || !kernels[k]->applies(&p.args)) continue;
+            run_all(kernels[k], &p);
+            most[k] = fmax(most[k], amplification(&p, t));
+            CHECK(most[k] <= ab_kernel_amplification(kernels[k]), "%g", most[k]);
+        }
+        truth_free(&t);
+        problem_free(&p);
+    }
+    for (int k = 0; k < count && wanted; k++)
+        if (most[k] > 0) printf("%-24s %.2f\n", kernels[k]->name, most[k]);
 }
 
 /* ---- adjointness ---- */
@@ -398,10 +452,16 @@ TEST(choice_is_pure_and_total)
 }
 
 static const struct test_case cases[] = {
-    CASE(integers_equal_ref),     CASE(every_weight_transform),
-    CASE(random_shapes),          CASE(every_epilogue),
-    CASE(dst_may_alias_operands), CASE(real_numbers_within_bound_and_split),
-    CASE(large_layer_split),      CASE(passes_are_adjoint),
-    CASE(halo_is_what_is_read),   CASE(choice_is_pure_and_total),
+    CASE(integers_equal_ref),
+    CASE(every_weight_transform),
+    CASE(random_shapes),
+    CASE(every_epilogue),
+    CASE(dst_may_alias_operands),
+    CASE(real_numbers_within_bound_and_split),
+    CASE(large_layer_split),
+    CASE(passes_are_adjoint),
+    CASE(halo_is_what_is_read),
+    CASE(choice_is_pure_and_total),
+    CASE(amplification_below_factor),
 };
 TEST_MAIN("conv2d", cases)
