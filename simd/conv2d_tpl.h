@@ -145,7 +145,7 @@ AB_INLINE void sum_one(const float *x, ptrdiff_t pix, const float *w, ptrdiff_t 
 }
 
 /* The tile with constant counts of dst blocks and pixels. `step`: src_pix = step*16, or any if 0;
- * `one`: a single tap and whole src blocks. */
+ * `one`: a single tap, and src channels from the start of a block. */
 AB_INLINE void tile_body(const struct tile *t, int blocks, int np, int step, bool one)
 {
     const int nv = blocks * BLOCK_VECS;
@@ -160,12 +160,15 @@ AB_INLINE void tile_body(const struct tile *t, int blocks, int np, int step, boo
         if (one) fetch_dst(t, blocks, np);
         for (int c = t->begin; c < t->end;) {
             const int block_end = (c / AB_LANES + 1) * AB_LANES;
-            const int lanes = one ? AB_LANES : (block_end < t->end ? block_end : t->end) - c;
+            const int lanes = (block_end < t->end ? block_end : t->end) - c;
             if (one) {
                 ahead = fetch_ahead(t, ahead, blocks);
                 if (t->gap) fetch_gap(t, blocks, (c - t->begin) / AB_LANES, np);
-                sum_one(src, pix, w, t->wei_block, t->fetch, nv, np, acc);
-                w += AB_LANES * AB_LANES;
+                if (lanes == AB_LANES)
+                    sum_one(src, pix, w, t->wei_block, t->fetch, nv, np, acc);
+                else
+                    sum_lanes(src, pix, w, t->wei_block, lanes, nv, np, acc);
+                w += lanes * AB_LANES;
             } else {
                 w = sum_taps(t, src, pix, w + lanes * t->wei_lead, &ahead, lanes, nv, np, step,
                              acc) +
@@ -209,8 +212,8 @@ static void (*const tiles[KINDS][TILE_BLOCKS][TILE_PIXELS])(const struct tile *)
 static enum kind kind_of(const struct tile *t, int src_step)
 {
     if (src_step > 2) return ANY_STEP;
-    const bool one = t->rows * t->cols == 1 && t->wei_lead == 0 && t->wei_tail == 0 &&
-                     t->begin % AB_LANES == 0 && t->end % AB_LANES == 0;
+    const bool one =
+        t->rows * t->cols == 1 && t->wei_lead == 0 && t->wei_tail == 0 && t->begin % AB_LANES == 0;
     return (enum kind)(src_step + (one ? STEP_2 : 0));
 }
 
