@@ -7,6 +7,8 @@
 #include "vec_neon.h"
 
 AB_SOURCE_ORDER
+
+#define TILE_CHUNK    1152
 #define TILE_BLOCKS   1
 #define TILE_PIXELS   8
 #define TILE_TABLE(T) T(1, 1) T(1, 2) T(1, 3) T(1, 4) T(1, 5) T(1, 6) T(1, 7) T(1, 8)
