@@ -4,9 +4,12 @@
 // Registers: 7 accumulators + 1 weight; src is a memory operand. Half a block at a time.
 #include "vec_avx2.h"
 
-#define DW_PIXELS   7
-#define DW_VECS     1
-#define DW_TABLE(T) T(1) T(2) T(3) T(4) T(5) T(6) T(7)
+#define DW_PIXELS         7
+#define DW_VECS           1
+#define DW_ROWS           1
+#define DW_STRIDED_PIXELS 4
+#define DW_STRIDED_VECS   2
+#define DW_TABLE(T)       T(1) T(2) T(3) T(4) T(5) T(6) T(7)
 #include "conv2d_depthwise_tpl.h"
 
 void ab_conv2d_avx2_depthwise(const void *p);

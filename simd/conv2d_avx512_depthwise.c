@@ -5,9 +5,12 @@
 // latency.
 #include "vec_avx512.h"
 
-#define DW_PIXELS   7
-#define DW_VECS     1
-#define DW_TABLE(T) T(1) T(2) T(3) T(4) T(5) T(6) T(7)
+#define DW_PIXELS         7
+#define DW_VECS           1
+#define DW_ROWS           2
+#define DW_STRIDED_PIXELS 7
+#define DW_STRIDED_VECS   1
+#define DW_TABLE(T)       T(1) T(2) T(3) T(4) T(5) T(6) T(7)
 #include "conv2d_depthwise_tpl.h"
 
 void ab_conv2d_avx512_depthwise(const void *p);
