@@ -43,6 +43,13 @@ static bool ab_when_few_outputs(const void *args)
            ab_conv2d_src_channels(&a->shape, a->pass) >= AB_LANES;
 }
 
+/* Rows hold at least one tile of any ISA. */
+static bool ab_when_few_inputs(const void *args)
+{
+    const struct ab_conv2d_args *a = args;
+    return a->pass == AB_FWD && a->shape.g == 1 && a->shape.ic <= 4 && a->shape.ow >= 8;
+}
+
 /* 3x3, stride 1, wide enough that edge tiles and the streaming of 4 times the weights pay. */
 static bool ab_when_winograd(const void *args)
 {
