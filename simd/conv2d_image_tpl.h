@@ -203,7 +203,7 @@ static void image_rows(const struct ab_conv2d_args *a, int n, int block, int blo
         r.rows = inside.end - inside.begin;
         r.src = a->src.data;
         if (r.rows > 0) r.src += ab_view_at(&a->src, n, 0, sy, p.x.d0);
-        r.wei = (const float *)a->pack + block * r.wei_block +
+        r.wei = (const float *)a->pack + ab_conv2d_stream_at(a, &p, s->ic, block) +
                 (ptrdiff_t)inside.begin * s->kw * s->ic * AB_LANES;
         r.add = a->add.data ? a->add.data + ab_view_at(&a->add, n, block, y, 0) : NULL;
         image_run_row(a, &r, (struct pw_at){n, block, y, 0, 1});

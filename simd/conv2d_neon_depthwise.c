@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // conv2d, depthwise, NEON.
 //
-// Registers: 14 accumulators + 2 weights + 1 src vector. Half a block at a time.
+// Registers: 14 accumulators (2 rows x 7 pixels, or 7 pixels x 2 vectors) + up to 6 weights + 1 src
+// vector.
 #include "vec_neon.h"
 
 #define DW_PIXELS         7
