@@ -105,13 +105,26 @@ AB_INLINE void image_sums(const struct image_row *r, struct image_kind k,
     image_store(t, nv, acc);
 }
 
+/* What the next dst row adds to src under a tile, at a stride: there src takes several lines a
+ * pixel. Where a batch exceeds L3 this is worth 5-30 % (Zen 4, batch 4: 7x7 stride 2 AVX2 109
+ * GFLOP/s against 98, 3x3 stride 2 77 against 59), and costs 2-3 % of 3x3 where it does not. */
+AB_INLINE void image_ahead(const struct image_row *r, int step, int x)
+{
+    for (int j = 0; j < step && step > 1; j++) {
+        const float *ahead =
+            r->src + (r->rows + j) * r->src_row + (x * step + r->cols - step) * AB_LANES;
+        AB_UNROLL for (int p = 0; p < IMAGE_PIXELS * step; p++) v_prefetch(ahead + p * AB_LANES);
+    }
+}
+
 /* `tiles` tiles of all blocks of the row from position x. */
 AB_INLINE void image_run(const struct image_row *r, struct image_kind k, int x, int tiles,
                          float *out, ptrdiff_t out_block)
 {
     const ptrdiff_t pix = k.step ? k.step * AB_LANES : r->src_pix;
     struct image_tile t = {.add_block = r->add_block, .dst_block = out_block};
-    for (int i = 0; i < tiles; i++, x += IMAGE_PIXELS, out += IMAGE_PIXELS * AB_LANES)
+    for (int i = 0; i < tiles; i++, x += IMAGE_PIXELS, out += IMAGE_PIXELS * AB_LANES) {
+        image_ahead(r, k.step, x);
         for (ptrdiff_t b = 0; b < r->blocks; b += k.blocks)
             for (ptrdiff_t half = 0; half < AB_LANES; half += IMAGE_VECS * VL) {
                 t.src = r->src + x * pix;
@@ -121,6 +134,7 @@ AB_INLINE void image_run(const struct image_row *r, struct image_kind k, int x, 
                 t.dst = out + b * out_block + half;
                 image_sums(r, k, &t);
             }
+    }
 }
 
 typedef void image_tiles(const struct image_row *r, int x, int tiles, float *out,
