@@ -12,15 +12,24 @@ AB_INLINE bool conv2d_is_aliased(const struct ab_conv2d_args *a)
     return a->f.kind != AB_PW_COPY && (a->f.a.data == a->dst.data || a->f.z.data == a->dst.data);
 }
 
+/* +0 into the lanes from `real` on. */
+AB_INLINE void conv2d_clear_lanes(float *x, ptrdiff_t pix, int pixels, int real)
+{
+    for (int v = 0; v < AB_LANES; v += VL) {
+        const int k = real - v;
+        for (int i = 0; i < pixels && k < VL; i++)
+            v_store(x + i * pix + v, k > 0 ? v_load_part(x + i * pix + v, k) : v_zero());
+    }
+}
+
 /* `pixels` finished sums of one block, in place at x. */
 AB_INLINE void conv2d_finish(const struct ab_conv2d_args *a, const struct pw_at *at, float *x,
                              ptrdiff_t pix, int pixels)
 {
-    const int channels = ab_conv2d_dst_channels(&a->shape, a->pass);
+    const int real = ab_conv2d_dst_channels(&a->shape, a->pass) - at->block * AB_LANES;
     pw_pixels(&a->f, at, x, pix, pixels);
     /* NaN or infinite src makes NaN of the zero weights of padding lanes. */
-    for (int l = channels - at->block * AB_LANES; l < AB_LANES; l++)
-        for (int i = 0; i < pixels; i++) x[i * pix + l] = 0.0f;
+    if (real < AB_LANES) conv2d_clear_lanes(x, pix, pixels, real);
 }
 
 /* The same for sums kept outside dst: finished there, then copied. */

@@ -43,6 +43,13 @@ static bool ab_when_few_outputs(const void *args)
            ab_conv2d_src_channels(&a->shape, a->pass) >= AB_LANES;
 }
 
+/* Rows hold at least one tile of any ISA. */
+static bool ab_when_few_inputs(const void *args)
+{
+    const struct ab_conv2d_args *a = args;
+    return a->pass == AB_FWD && a->shape.g == 1 && a->shape.ic <= 4 && a->shape.ow >= 8;
+}
+
 /* 3x3 at stride 1, where transforms may serve. */
 static bool is_transformable(const struct ab_conv2d_args *a)
 {

@@ -160,6 +160,16 @@ AB_INLINE void v_hsum4(vec a, vec b, vec c, vec d, float *out)
     __m256 t = _mm256_hadd_ps(ab, cd);
     _mm_storeu_ps(out, _mm_add_ps(_mm256_castps256_ps128(t), _mm256_extractf128_ps(t, 1)));
 }
+AB_INLINE vec v_sum4(vec za, vec zb, vec zc, vec zd)
+{
+    const __m256 a = v_fold(za), b = v_fold(zb), c = v_fold(zc), d = v_fold(zd);
+    const __m256 ab = _mm256_add_ps(_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b));
+    const __m256 cd = _mm256_add_ps(_mm256_unpacklo_ps(c, d), _mm256_unpackhi_ps(c, d));
+    const __m256 t =
+        _mm256_add_ps(_mm256_shuffle_ps(ab, cd, 0x44), _mm256_shuffle_ps(ab, cd, 0xee));
+    return _mm512_zextps128_ps512(
+        _mm_add_ps(_mm256_castps256_ps128(t), _mm256_extractf128_ps(t, 1)));
+}
 
 AB_INLINE uvec vu_from(vec a)
 {

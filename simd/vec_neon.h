@@ -16,7 +16,8 @@
 //   v_gt v_lt v_eq     false on NaN; v_neq v_nle v_nge ("not less or equal", ...): true on NaN
 //   v_keep(m, a)       m ? a : +0;  v_select(m, a, b): m ? a : b;  vm_bits: lane i at bit i,
 //                      vm_from_bits: back
-//   v_hsum             sum of lanes by a fixed tree; v_hsum4 stores four of them at out[0..4)
+//   v_hsum             sum of lanes by a fixed tree; v_hsum4 stores four of them at out[0..4),
+//                      v_sum4 returns them in the first four lanes, the others +0
 //   vu_sign            all bits copies of the sign bit; vu_shr: logical, the same count for all
 #ifndef AB_SIMD_VEC_H
 #define AB_SIMD_VEC_H
@@ -188,6 +189,10 @@ AB_INLINE float v_hsum(vec a)
 AB_INLINE void v_hsum4(vec a, vec b, vec c, vec d, float *out)
 {
     vst1q_f32(out, vpaddq_f32(vpaddq_f32(a, b), vpaddq_f32(c, d)));
+}
+AB_INLINE vec v_sum4(vec a, vec b, vec c, vec d)
+{
+    return vpaddq_f32(vpaddq_f32(a, b), vpaddq_f32(c, d));
 }
 
 AB_INLINE uvec vu_from(vec a)
