@@ -2,6 +2,7 @@
 // --profile: where the time of an execution goes, step by step.
 #include "run.h"
 
+#include "bandwidth.h"
 #include "peak.h"
 
 #include <math.h>
@@ -34,19 +35,31 @@ static const char *step_layer(const struct ab_plan *plan, const struct ab_step *
                : "";
 }
 
+/* The least time that `bytes` and `flops` of the plain definition take on `threads` cores: what
+ * cannot be done at once is the longer of the two. Bytes of small steps come from a cache. */
+static double roof_ns(double flops, double bytes, double peak, int threads)
+{
+    const double bandwidth = bytes > 0 ? ab_bandwidth_gbs((size_t)bytes) * threads : 0;
+    const double reading = bandwidth > 0 ? bytes / bandwidth : 0;
+    return fmax(peak > 0 ? flops / peak : 0, reading);
+}
+
 static void print_step(FILE *f, const struct ab_plan *plan, int i, double ns, double total,
                        double peak)
 {
+    const double bytes = ab_step_bytes(plan, &plan->program.steps[i]);
+    const double roof =
+        roof_ns(ab_step_flops(plan, &plan->program.steps[i]), bytes, peak, plan->exec.threads);
     const struct ab_step *s = &plan->program.steps[i];
     const struct ab_value *v = s->dst >= 0 ? &plan->program.values[s->dst] : NULL;
     double gflops = ns > 0 ? ab_step_flops(plan, s) / ns : 0;
     char shape[40] = "", rate[32] = "", share[16] = "";
     if (v) snprintf(shape, sizeof shape, "%dx%dx%d", v->dims.c, v->dims.h, v->dims.w);
     if (gflops > 0) snprintf(rate, sizeof rate, "%.1f", gflops);
-    if (gflops > 0 && peak > 0) snprintf(share, sizeof share, "%.0f %%", 100 * gflops / peak);
-    fprintf(f, "%4d %-9s %-3s %-18.18s %-14s %-24.24s %8.3f %5.1f %% %8s %5s\n", i,
+    if (ns > 0) snprintf(share, sizeof share, "%.0f %%", 100 * roof / ns);
+    fprintf(f, "%4d %-9s %-3s %-18.18s %-14s %-24.24s %8.3f %5.1f %% %8s %9.2f %6s\n", i,
             ab_op_name(s->op), s->pass == AB_BWD ? "bwd" : "fwd", step_layer(plan, s), shape,
-            ab_plan_kernel(plan, i), ns / 1e6, 100 * ns / total, rate, share);
+            ab_plan_kernel(plan, i), ns / 1e6, 100 * ns / total, rate, bytes / 1e6, share);
 }
 
 /* What one pass over all linear layers multiplies, forward or backward. */
@@ -72,8 +85,11 @@ static void print_passes(FILE *f, const struct ab_plan *plan)
         const struct ab_step *s = &plan->program.steps[i];
         if (!s->constant) passes[s->pass == AB_BWD] += ab_step_flops(plan, s) / whole;
     }
-    fprintf(f, "passes over the linear layers: %.2f forward, %.2f backward\n", passes[0],
-            passes[1]);
+    fprintf(f,
+            "passes over the linear layers: %.2f forward, %.2f backward\nroof: the least time for "
+            "the step's multiplications and bytes, by the measured FMA peak and read bandwidth,\n"
+            "over its time; above 100 %% where Winograd needs fewer multiplications\n",
+            passes[0], passes[1]);
 }
 
 /* A record of kind "step". */
@@ -101,6 +117,7 @@ static enum ab_status store_step(struct ab_run *run, const struct ab_record *of,
     r.threads = of->threads;
     r.batch = of->batch;
     r.flops = ab_step_flops(plan, s);
+    r.bytes = ab_step_bytes(plan, s);
     r.peak = of->peak;
     r.ratio_why = "steps have no counterpart";
     r.ns = malloc(sizeof *r.ns);
@@ -129,10 +146,10 @@ static enum ab_status profile_row(struct ab_row *row, FILE *f, struct ab_error *
     if (status == AB_OK)
         fprintf(f,
                 "\n%s, %s, %s, %d thread%s: steps of one execution, %.3f ms\n%4s %-9s %-3s "
-                "%-18s %-14s %-24s %8s %7s %8s %5s\n",
+                "%-18s %-14s %-24s %8s %7s %8s %9s %6s\n",
                 r->model, r->method, r->backend, r->threads, r->threads == 1 ? "" : "s",
                 total / 1e6, "step", "op", "", "layer", "result", "kernel", "ms", "share",
-                "GFLOP/s", "peak");
+                "GFLOP/s", "MB", "roof");
     for (int i = 0; status == AB_OK && i < plan->program.n_steps; i++) {
         if (plan->program.steps[i].constant) continue;
         print_step(f, plan, i, ns[i], total, r->peak);

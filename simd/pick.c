@@ -68,13 +68,16 @@ static int dst_pixels(const struct ab_conv2d_args *a)
 /* F(4x4) has the fewest products, F(2x2) half the weights (16 floats instead of 36 for the 9 of
  * direct kernels), which decides where few tiles wait for many weights. Measured on AMD EPYC Zen 4,
  * one image, 16 to 512 channels, squares of 2 to 14; both instruction sets cross over at the same
- * sizes. ms of direct / F(2x2) / F(4x4), AVX-512, then AVX2:
+ * sizes. ms of direct, F(2x2), F(4x4), with AVX-512, then with AVX2:
  *
- *   256 @4   .155  .081  .139    .178  .088  .155        512
- * @7   2.29  1.10  1.40    2.93  1.16  1.37 256 @5   .240  .146  .155    .274  .155  .175 512
- * @8   2.78  1.23  1.48    3.42  1.28  1.47 256 @6   .344  .172  .160    .363  .187  .182 512
- * @9   3.51  1.78  1.41    4.14  1.91  1.44 256 @7   .472  .266  .170    .586  .279  .191 512
- * @14  7.94  3.83  2.45    9.14  4.09  2.60
+ *   256 @4    .155  .081  .139    .178  .088  .155
+ *   256 @5    .240  .146  .155    .274  .155  .175
+ *   256 @6    .344  .172  .160    .363  .187  .182
+ *   256 @7    .472  .266  .170    .586  .279  .191
+ *   512 @7    2.29  1.10  1.40    2.93  1.16  1.37
+ *   512 @8    2.78  1.23  1.48    3.42  1.28  1.47
+ *   512 @9    3.51  1.78  1.41    4.14  1.91  1.44
+ *   512 @14   7.94  3.83  2.45    9.14  4.09  2.60
  *
  * The 512-channel layers' 37.7 MB of F(4x4) weights come from memory, all others' from L3. With
  * four images F(4x4) is faster from 3 x 3 on (512 @7: 2.7 ms against 4.4), but an image's result

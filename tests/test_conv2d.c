@@ -99,7 +99,8 @@ static void give_epilogue(struct problem *p, enum ab_pointwise_kind kind, struct
     give_bits(p, r);
 }
 
-static const int epilogue_layers[] = {2, 8, 10, 16, 17, 18, 23, 34, 37, 38, 4, 41, 43, 45, 47, 48, 49};
+static const int epilogue_layers[] = {2,  8, 10, 16, 17, 18, 23, 34, 37,
+                                      38, 4, 41, 43, 45, 47, 48, 49};
 enum { EPILOGUE_LAYERS = sizeof epilogue_layers / sizeof *epilogue_layers };
 
 TEST(every_epilogue)
