@@ -6,7 +6,7 @@
 #include <string.h>
 
 static const char *const side_names[AB_SIDES] = {"forward", "backward", "both"};
-static const char *const duel_names[AB_DUELS] = {"picked", "direct"};
+static const char *const duel_names[AB_DUELS] = {"picked", "default", "direct"};
 
 static double share_of(const struct ab_kernel_row *r, int duel, double peak)
 {
@@ -135,14 +135,14 @@ static void print_sides(FILE *f, bool markdown, const struct ab_kernel_summary *
         fprintf(f, "| kernels | pass | rows | ratio, geometric mean | network: oneDNN ms | "
                    "attrbench ms | ratio |\n|---|---|--:|--:|--:|--:|--:|\n");
     else
-        fprintf(f, "  %-6s %-8s %4s %9s %19s %13s %7s\n", "", "", "rows", "speed-up",
+        fprintf(f, "  %-7s %-8s %4s %9s %19s %13s %7s\n", "", "", "rows", "speed-up",
                 "network: oneDNN ms", "attrbench ms", "ratio");
     for (int i = 0; i < AB_DUELS * AB_SIDES; i++) {
         const struct ab_kernel_side *side = &s->side[i / AB_SIDES][i % AB_SIDES];
         if (!side->rows) continue;
         fprintf(f,
                 markdown ? "| %s | %s | %d | %.3f | %.2f | %.2f | %.3f |\n"
-                         : "  %-6s %-8s %4d %8.2fx %19.2f %13.2f %6.2fx\n",
+                         : "  %-7s %-8s %4d %8.2fx %19.2f %13.2f %6.2fx\n",
                 duel_names[i / AB_SIDES], side_names[i % AB_SIDES], side->rows, side->geomean,
                 side->theirs_ns / 1e6, side->ours_ns / 1e6, side->theirs_ns / side->ours_ns);
     }

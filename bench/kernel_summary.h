@@ -17,9 +17,10 @@ struct ab_kernel_duel {
     double ours_ns, theirs_ns, ratio;
 };
 
-/* PICK: attrbench's choice against any of oneDNN's. DIRECT: its choice where rounding must not
- * spread (direct_only) against oneDNN's without Winograd; often the same two. */
-enum { AB_DUEL_PICK, AB_DUEL_DIRECT, AB_DUELS };
+/* PICK: attrbench's choice against any of oneDNN's. DEFAULT: the same against oneDNN's without
+ * Winograd, which oneDNN takes only where asked to and has no longer since 3.0. DIRECT: attrbench's
+ * choice where rounding must not spread (direct_only) against those; often the same two. */
+enum { AB_DUEL_PICK, AB_DUEL_DEFAULT, AB_DUEL_DIRECT, AB_DUELS };
 
 /* One layer and pass. */
 struct ab_kernel_row {

@@ -149,6 +149,7 @@ static enum ab_status add_row(struct ab_kernel_run *k, const struct ab_kernel_pa
     ab_shape_print(&bare, row->shape, sizeof row->shape);
     snprintf(row->layer, sizeof row->layer, "%s", *p->shape->name ? p->shape->name : row->shape);
     fill_duel(p, p->picked, p->best, &row->duel[AB_DUEL_PICK]);
+    fill_duel(p, p->picked, p->best_direct, &row->duel[AB_DUEL_DEFAULT]);
     fill_duel(p, p->picked_direct, p->best_direct, &row->duel[AB_DUEL_DIRECT]);
     return AB_OK;
 }
@@ -207,13 +208,16 @@ static void print_markdown(FILE *f, const struct ab_kernel_run *k)
         k->onednn ? ab_peer_backend()->version() : "not timed", k->onednn ? " with " : "",
         k->onednn ? k->onednn_isa : "",
         json_string_value(json_object_get(k->run->context, "date")));
-    fprintf(f,
-            "Times are the fastest samples, taken by turns, without what other processes took. "
-            "ratio: the time of oneDNN's best over that of the kernel that attrbench picks; bold "
-            "below %.2f. direct: neither side uses Winograd; blank where that is the same. peak: "
-            "of the plain definition's operations; Winograd needs fewer, and so does a kernel that "
-            "skips padding.\n",
-            AB_KERNEL_LOST);
+    fprintf(
+        f,
+        "Times are the fastest samples, taken by turns, without what other processes took. "
+        "ratio: the time of oneDNN's best over that of the kernel that attrbench picks; bold "
+        "below %.2f. default: oneDNN without Winograd, which it takes only where asked to and has "
+        "no longer since 3.0. direct: neither side uses Winograd; blank where that is the same. "
+        "peak: "
+        "of the plain definition's operations; Winograd needs fewer, and so does a kernel that "
+        "skips padding.\n",
+        AB_KERNEL_LOST);
     if (ab_interrupted) fprintf(f, "\n**Interrupted: not all layers are here.**\n");
     for (int batch = next_batch(k, 0); batch; batch = next_batch(k, batch)) {
         fprintf(f, "\n## Batch %d\n\n", batch);

@@ -98,7 +98,9 @@ AB_INLINE void image_sums(const struct image_row *r, struct image_kind k,
     for (int ty = 0; ty < r->rows; ty++, row += r->src_row) {
         const float *at = row;
         for (int tx = 0; tx < r->cols; tx++, at += r->src_col) {
-            AB_UNROLL for (int c = 0; c < channels; c++, w += AB_LANES)
+            AB_UNROLL for (int c = 0; c < k.channels; c++, w += AB_LANES)
+                image_lane(at + c, pix, w, r->wei_block, nv, acc);
+            for (int c = k.channels; c < channels; c++, w += AB_LANES)
                 image_lane(at + c, pix, w, r->wei_block, nv, acc);
         }
     }

@@ -22,6 +22,7 @@ static struct ab_kernel_row row(const char *layer, enum ab_pass pass, int times,
         .flops = 1e9,
         .rel_l2 = 1e-7,
         .duel = {{"pick", "peer", 1e6 * ours, 1e6 * theirs, theirs / ours},
+                 {"pick", "plain", 1e6 * ours, 1e6 * direct, direct / ours},
                  {"direct", "plain", 2e6 * ours, 1e6 * direct, direct / (2 * ours)}}};
     snprintf(r.layer, sizeof r.layer, "%s", layer);
     snprintf(r.shape, sizeof r.shape, "s");
