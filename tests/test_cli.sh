@@ -69,6 +69,10 @@ code 2 run --threads 1,x
 says "threads"
 code 2 run --time soon
 says "duration"
+code 2 run --memory fat
+says "give fast|lean"
+code 2 explain --model digits --input "$digit" --out x.png --algo winograd
+says "give auto|direct"
 code 2 run --benchmark_fliter=x
 says "--benchmark_filter"
 code 2 run --benchmark_min_time=never
@@ -106,6 +110,10 @@ run_digits 0 --backend native --json
 json out
 run_digits 0 --backend native --batch 2 --threads 1,2 --no-agree --profile
 grep -q 'steps of one execution' out || fail "no profile"
+grep -q 'passes over the linear layers: [0-9.]* forward' out || fail "no count of passes"
+run_digits 0 --backend native --algo direct --memory lean
+grep -q '"memory":"lean"' o/results.json || fail "no memory mode in the record"
+grep -q 'winograd' o/results.json && fail "a lean plan runs Winograd"
 run_digits 0 --backend native --benchmark_out=gb.json --benchmark_out_format=json \
     --benchmark_min_time=0.02s --benchmark_repetitions=2
 json gb.json
