@@ -123,6 +123,29 @@ static int run_models(void *settings, int argc, char **argv)
     return AB_EXIT_OK;
 }
 
+static const char *role_of(const struct ab_kernel *k)
+{
+    if (k->isa == AB_ISA_ref) return "reference";
+    return k->baseline ? "baseline" : "hand-made";
+}
+
+static void print_kernel(const struct ab_kernel *k, bool here)
+{
+    char factor[16] = "";
+    if (ab_kernel_amplification(k) > 0)
+        snprintf(factor, sizeof factor, "%.0f", ab_kernel_amplification(k));
+    printf("%-28s %-10s %-8s %-10s %4s  %s\n", k->name, ab_kernel_op_name(k->op),
+           ab_isa_name(k->isa), role_of(k), factor, here ? "runs" : "this CPU lacks it");
+}
+
+static json_t *kernel_json(const struct ab_kernel *k, bool here)
+{
+    return json_pack("{s:s,s:s,s:s,s:s,s:s,s:b,s:f}", "name", k->name, "op",
+                     ab_kernel_op_name(k->op), "isa", ab_isa_name(k->isa), "variant", k->variant,
+                     "role", role_of(k), "runs_here", here, "amplification",
+                     ab_kernel_amplification(k));
+}
+
 static int run_kernels(void *settings, int argc, char **argv)
 {
     (void)argc, (void)argv;
@@ -130,20 +153,15 @@ static int run_kernels(void *settings, int argc, char **argv)
     int count;
     const struct ab_kernel *k = ab_kernels(&count);
     unsigned have = ab_cpu_isas();
-    if (!rows) printf("%-28s %-10s %-8s %-10s %s\n", "kernel", "operation", "isa", "role", "here");
+    if (!rows)
+        printf("%-28s %-10s %-8s %-10s %4s  %s\n", "kernel", "operation", "isa", "role", "amp.",
+               "here");
     for (int i = 0; i < count; i++) {
         bool here = have >> k[i].isa & 1;
-        const char *role = k[i].isa == AB_ISA_ref ? "reference"
-                           : k[i].baseline        ? "baseline"
-                                                  : "hand-made";
-        if (!rows)
-            printf("%-28s %-10s %-8s %-10s %s\n", k[i].name, ab_kernel_op_name(k[i].op),
-                   ab_isa_name(k[i].isa), role, here ? "runs" : "this CPU lacks it");
+        if (rows)
+            json_array_append_new(rows, kernel_json(&k[i], here));
         else
-            json_array_append_new(rows, json_pack("{s:s,s:s,s:s,s:s,s:s,s:b}", "name", k[i].name,
-                                                  "op", ab_kernel_op_name(k[i].op), "isa",
-                                                  ab_isa_name(k[i].isa), "variant", k[i].variant,
-                                                  "role", role, "runs_here", here));
+            print_kernel(&k[i], here);
     }
     return rows ? print_json("kernels", rows) : AB_EXIT_OK;
 }
