@@ -65,7 +65,7 @@ static int dst_pixels(const struct ab_conv2d_args *a)
     return a->pass == AB_FWD ? s->oh * s->ow : s->ih * s->iw;
 }
 
-/* F(4x4) has the fewest products, F(2x2) half the weights (16 floats instead of 36 for the 9 of
+/* F(4x4) has the fewest products, F(2x2) fewer weights (16 floats instead of 36 for the 9 of
  * direct kernels), which decides where few tiles wait for many weights. Measured on AMD EPYC Zen 4,
  * one image, 16 to 512 channels, squares of 2 to 14; both instruction sets cross over at the same
  * sizes. ms of direct, F(2x2), F(4x4), with AVX-512, then with AVX2:
