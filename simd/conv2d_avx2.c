@@ -15,11 +15,11 @@
 #define TILE_BLOCKS   1
 #define TILE_PIXELS   6
 #define TILE_TABLE(T) T(1, 1) T(1, 2) T(1, 3) T(1, 4) T(1, 5) T(1, 6)
-#include "conv2d_tpl.h"
+#include "conv2d_unit_tpl.h"
 
 void ab_conv2d_avx2(const void *p);
 
 void ab_conv2d_avx2(const void *p)
 {
-    conv2d_direct(p);
+    conv2d_direct_any(p);
 }

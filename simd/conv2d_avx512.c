@@ -16,11 +16,11 @@
 #define TILE_HALF(T, b) T(b, 1) T(b, 2) T(b, 3) T(b, 4) T(b, 5) T(b, 6) T(b, 7)
 #define TILE_REST(T, b) T(b, 8) T(b, 9) T(b, 10) T(b, 11) T(b, 12) T(b, 13) T(b, 14)
 #define TILE_TABLE(T)   TILE_HALF(T, 1) TILE_REST(T, 1) TILE_HALF(T, 2) TILE_REST(T, 2)
-#include "conv2d_tpl.h"
+#include "conv2d_unit_tpl.h"
 
 void ab_conv2d_avx512(const void *p);
 
 void ab_conv2d_avx512(const void *p)
 {
-    conv2d_direct(p);
+    conv2d_direct_any(p);
 }

@@ -79,6 +79,14 @@ static inline int ab_conv2d_src_h(const struct ab_conv2d_shape *s, enum ab_pass 
     return pass == AB_FWD ? s->ih : s->oh;
 }
 
+/* Whether `direct` kernels compute the shape as one of unit stride in work space: 1x1 kernels with
+ * a stride. */
+static inline bool ab_conv2d_by_unit(const struct ab_conv2d_shape *s)
+{
+    return s->kh * s->kw == 1 && s->sh * s->sw > 1 && s->pt == 0 && s->pl == 0 && s->pb == 0 &&
+           s->pr == 0;
+}
+
 /* The packed weights of `direct` kernels and of `plain`: per phase, per dst block, the taps in the
  * order of iteration: src block, kernel row, kernel column, real src lane, 16 dst lanes. One block
  * of one phase is a contiguous stream; streams are equally long (that of the widest range), so that

@@ -12,11 +12,11 @@ AB_SOURCE_ORDER
 #define TILE_BLOCKS   1
 #define TILE_PIXELS   8
 #define TILE_TABLE(T) T(1, 1) T(1, 2) T(1, 3) T(1, 4) T(1, 5) T(1, 6) T(1, 7) T(1, 8)
-#include "conv2d_tpl.h"
+#include "conv2d_unit_tpl.h"
 
 void ab_conv2d_neon(const void *p);
 
 void ab_conv2d_neon(const void *p)
 {
-    conv2d_direct(p);
+    conv2d_direct_any(p);
 }

@@ -216,8 +216,17 @@ void ab_conv2d_pack(const struct ab_kernel *k, const struct ab_conv2d_args *args
     }
 }
 
+/* One image at unit stride, on the side of ic, and one of its rows. */
+static size_t unit_size(const struct ab_conv2d_shape *s)
+{
+    const size_t pixels = (size_t)ab_blocks(s->ic) * (size_t)s->oh * (size_t)s->ow;
+    return sizeof(float) * AB_LANES * (pixels + (size_t)s->iw);
+}
+
 size_t ab_conv2d_scratch_size(const struct ab_kernel *k, const struct ab_conv2d_args *args)
 {
+    if (layout_of(k) == LAYOUT_DIRECT && !k->baseline && ab_conv2d_by_unit(&args->shape))
+        return unit_size(&args->shape);
     if (layout_of(k) != LAYOUT_WINOGRAD) return 0;
     const int blocks = ab_blocks(args->shape.ic) + ab_blocks(args->shape.oc), m = wino_out(k);
     const int tiles = ab_wino_tiles(&args->shape, args->pass, m);

@@ -28,7 +28,8 @@ static void need_panel(struct ab_exec *exec, const struct ab_kernel *kernel,
     struct ab_conv2d_args one = *args;
     one.range = (struct ab_range){.b1 = PANEL_BLOCKS};
     one.panel = true;
-    ab_native_need_scratch(exec, ab_conv2d_pack_size(kernel, &one));
+    ab_native_need_scratch(exec, ab_conv2d_pack_size(kernel, &one) +
+                                     ab_conv2d_scratch_size(kernel, &one));
 }
 
 void ab_native_open_conv(struct ab_exec *exec, int i)
@@ -110,6 +111,7 @@ static void run_panels(const struct ab_exec *exec, const struct ab_kernel *kerne
         mine.range.y1 = args->range.y0 + (int)((long)rows * (part + 1) / parts);
         ab_conv2d_pack(kernel, &mine, panel);
         mine.pack = panel;
+        mine.scratch = (char *)panel + ab_conv2d_pack_size(kernel, &mine);
         kernel->run(&mine);
     }
 }
