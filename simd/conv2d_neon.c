@@ -11,7 +11,7 @@ AB_SOURCE_ORDER
 #define TILE_CHUNK    1152
 #define TILE_BLOCKS   1
 #define TILE_PIXELS   8
-#define TILE_TABLE(T) T(1, 1) T(1, 2) T(1, 3) T(1, 4) T(1, 5) T(1, 6) T(1, 7) T(1, 8)
+#define TILE_TABLE(T) T(2, 1) T(2, 2) T(2, 3) T(2, 4) T(2, 5) T(2, 6) T(2, 7) T(2, 8)
 #include "conv2d_unit_tpl.h"
 
 void ab_conv2d_neon(const void *p);

@@ -1,15 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 // The register tile of convolution kernels: dst vectors x pixels, summed over src lanes. Include
-// one vec_<isa>.h first and define TILE_PIXELS and TILE_BLOCKS (1 or 2).
+// one vec_<isa>.h first and define TILE_PIXELS and TILE_BLOCKS (1 or 2), and TILE_NARROW, the
+// pixels of a tile of one and a half dst blocks, where there is one.
 #ifndef AB_CONV2D_TILE_TPL_H
 #define AB_CONV2D_TILE_TPL_H
 
 #include "conv2d_geom.h"
 
+#ifndef TILE_NARROW
+#define TILE_NARROW 0
+#endif
+
 enum {
     /* Vectors of one dst block that a tile computes together. */
     BLOCK_VECS = AB_LANES / VL < 2 ? AB_LANES / VL : 2,
-    TILE_VECS = TILE_BLOCKS * BLOCK_VECS,
+    TILE_VECS = TILE_BLOCKS * BLOCK_VECS + (TILE_NARROW && VL == 8),
     /* By lane of a vector on NEON. On x86 a broadcast is a load, and four lanes at once only give
      * gcc 12 room to shuffle registers and spill (AVX2 256 -> 256 @56: 99 GFLOP/s against 112). */
     LANES_AT_ONCE = VL == 4 ? 4 : 1,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Direct convolution, both passes, over the vector vocabulary. Include one vec_<isa>.h first and
-// define TILE_PIXELS, TILE_BLOCKS (1 or 2) and TILE_CHUNK, argued for in conv2d_<isa>.c, and
-// TILE_TABLE.
+// define TILE_PIXELS, TILE_BLOCKS (1 or 2), TILE_NARROW and TILE_CHUNK, argued for in
+// conv2d_<isa>.c, and TILE_TABLE, the tiles by halves of dst blocks and pixels.
 //
 // Loops: image, block of rows, phase, chunk of src channels, dst block(s), row, tile of pixels;
 // inside a tile: src block, tap, src lane. A tile's accumulators live in registers for one whole
@@ -33,6 +33,8 @@ enum {
     CHUNK_ONE_TAP = TILE_CHUNK,
     /* Bytes of src that one row block reads: the other tenant of L2. */
     ROWS_BYTES = 256 * 1024,
+    HALVES_MAX = TILE_BLOCKS == 1 && TILE_NARROW ? 3 : 2 * TILE_BLOCKS,
+    BLOCKS_MAX = (HALVES_MAX + 1) / 2,
 };
 
 /* One tile: neighbouring positions times one or two dst blocks, over one chunk. Strides in floats.
@@ -55,20 +57,67 @@ struct tile {
     ptrdiff_t dst_block, dst_pix, plus_block, plus_pix;
 };
 
-AB_INLINE void store_sums(const struct tile *t, int half, int nv, int np, vec acc[][TILE_VECS])
+/* Tiles count their dst lanes in halves of blocks, 8 lanes: 3 are a block and the next one's first
+ * half, the rest of which is padding. */
+AB_INLINE int vecs_of(int halves)
 {
-    AB_UNROLL for (int v = 0; v < nv; v++)
-    {
-        const vec bias = t->bias ? v_load(t->bias + half + vec_at(v, AB_LANES)) : v_zero();
+    return VL == 16 ? (halves + 1) / 2 : halves;
+}
+
+/* Whether 8 lanes of a tile's last vector are padding. Zen 4 adds 8 lanes in half the time of 16;
+ * where both take a cycle nothing is lost. */
+AB_INLINE bool has_half(int halves)
+{
+    return VL == 16 && halves % 2;
+}
+
+/* sum_lanes for tiles of a vector and a half. */
+AB_INLINE void sum_with_half(const float *x, ptrdiff_t pix, const float *w, ptrdiff_t wei_block,
+                             int lanes, int np, vec acc[][TILE_VECS])
+{
+    for (int c = 0; c < lanes; c++, x++, w += AB_LANES) {
+        const vec whole = v_load(w), half = v_load(w + wei_block);
         AB_UNROLL for (int p = 0; p < np; p++)
         {
-            vec sum = v_add(acc[p][v], bias);
-            if (t->plus)
-                sum =
-                    v_add(sum, v_load(t->plus + half + p * t->plus_pix + vec_at(v, t->plus_block)));
-            v_store(t->dst + half + p * t->dst_pix + vec_at(v, t->dst_block), sum);
+            const vec xv = v_bcast(x + p * pix);
+            acc[p][0] = v_fma(whole, xv, acc[p][0]);
+            acc[p][1] = v_fma_8(half, xv, acc[p][1]);
         }
     }
+}
+
+AB_INLINE void sum_halves(const float *x, ptrdiff_t pix, const float *w, ptrdiff_t wei_block,
+                          int lanes, int halves, int np, vec acc[][TILE_VECS])
+{
+    if (has_half(halves))
+        sum_with_half(x, pix, w, wei_block, lanes, np, acc);
+    else
+        sum_lanes(x, pix, w, wei_block, lanes, vecs_of(halves), np, acc);
+}
+
+/* Sums of one half, or all, of the tile's blocks into dst. The fields are copied first, since any
+ * store of a vector might change them: reading them again for each costs small tiles 5 %. */
+AB_INLINE void store_sums(const struct tile *tile, int half, int halves, int np,
+                          vec acc[][TILE_VECS])
+{
+    const struct tile t = *tile;
+    const int nv = vecs_of(halves);
+    if (has_half(halves)) AB_UNROLL for (int p = 0; p < np; p++) acc[p][1] = v_keep_8(acc[p][1]);
+    AB_UNROLL for (int v = 0; v < nv; v++)
+    {
+        const vec bias = t.bias ? v_load(t.bias + half + vec_at(v, AB_LANES)) : v_zero();
+        float *dst = t.dst + half + vec_at(v, t.dst_block);
+        AB_UNROLL for (int p = 0; p < np; p++) acc[p][v] = v_add(acc[p][v], bias);
+        if (t.plus) {
+            const float *plus = t.plus + half + vec_at(v, t.plus_block);
+            AB_UNROLL for (int p = 0; p < np; p++) acc[p][v] =
+                v_add(acc[p][v], v_load(plus + p * t.plus_pix));
+        }
+        AB_UNROLL for (int p = 0; p < np; p++) v_store(dst + p * t.dst_pix, acc[p][v]);
+    }
+    if (nv % BLOCK_VECS == 0) return;
+    float *rest = t.dst + vec_at(nv, t.dst_block);
+    AB_UNROLL for (int p = 0; p < np; p++) v_store(rest + p * t.dst_pix, v_zero());
 }
 
 /* A share of the next part's weights. */
@@ -105,7 +154,7 @@ AB_INLINE void fetch_gap(const struct tile *t, int blocks, int p, int np)
  * first or the last of a tile: of the 21 column taps of a row of 7 under a 3x3 kernel two are such.
  */
 AB_INLINE const float *sum_taps(const struct tile *t, const float *src, ptrdiff_t pix,
-                                const float *w, const float **ahead, int lanes, int nv, int np,
+                                const float *w, const float **ahead, int lanes, int halves, int np,
                                 int step, vec acc[][TILE_VECS])
 {
     /* The last tap row of the next tile: the others are in cache since the dst row before. */
@@ -118,13 +167,13 @@ AB_INLINE const float *sum_taps(const struct tile *t, const float *src, ptrdiff_
                 if (np > AB_LANES / 2) v_prefetch(next + pix);
                 next += np > AB_LANES / 2 ? 2 * pix : pix;
             }
-            *ahead = fetch_ahead(t, *ahead, nv / BLOCK_VECS);
+            *ahead = fetch_ahead(t, *ahead, (halves + 1) / 2);
             if (step && at < 0)
-                sum_lanes(x + pix, pix, w, t->wei_block, lanes, nv, np - 1, acc + 1);
+                sum_halves(x + pix, pix, w, t->wei_block, lanes, halves, np - 1, acc + 1);
             else if (step && at + (np - 1) * step >= t->width)
-                sum_lanes(x, pix, w, t->wei_block, lanes, nv, np - 1, acc);
+                sum_halves(x, pix, w, t->wei_block, lanes, halves, np - 1, acc);
             else
-                sum_lanes(x, pix, w, t->wei_block, lanes, nv, np, acc);
+                sum_halves(x, pix, w, t->wei_block, lanes, halves, np, acc);
             w += lanes * AB_LANES;
         }
     }
@@ -134,22 +183,24 @@ AB_INLINE const float *sum_taps(const struct tile *t, const float *src, ptrdiff_
 /* One tap of a whole src block. The next tile's part of the block is fetched meanwhile, a pixel
  * (a line of 64 bytes) every one or two lanes: all at once they stall at the L1 miss buffers. */
 AB_INLINE void sum_one(const float *x, ptrdiff_t pix, const float *w, ptrdiff_t wei_block,
-                       bool fetch, int nv, int np, vec acc[][TILE_VECS])
+                       bool fetch, int halves, int np, vec acc[][TILE_VECS])
 {
-    const int lanes = LANES_AT_ONCE > 1 ? LANES_AT_ONCE : np > AB_LANES / 2 ? 1 : 2;
-    const ptrdiff_t pace = fetch ? pix : 0;
+    /* gcc 12 keeps 3 vectors x 4 pixels in 16 registers only if lanes come one by one. */
+    const bool single = np > AB_LANES / 2 || vecs_of(halves) == 3;
+    const int lanes = LANES_AT_ONCE > 1 ? LANES_AT_ONCE : single ? 1 : 2;
+    const ptrdiff_t pace = !fetch ? 0 : vecs_of(halves) == 3 ? pix / 4 : pix;
     const float *next = fetch ? x + np * pix : x;
     for (int c = 0; c < AB_LANES; c += lanes, next += pace) {
         v_prefetch(next);
-        sum_lanes(x + c, pix, w + c * AB_LANES, wei_block, lanes, nv, np, acc);
+        sum_halves(x + c, pix, w + c * AB_LANES, wei_block, lanes, halves, np, acc);
     }
 }
 
-/* The tile with constant counts of dst blocks and pixels. `step`: src_pix = step*16, or any if 0;
- * `one`: a single tap, and src channels from the start of a block. */
-AB_INLINE void tile_body(const struct tile *t, int blocks, int np, int step, bool one)
+/* The tile with constant counts of halves of dst blocks and pixels. `step`: src_pix = step*16, or
+ * any if 0; `one`: a single tap, and src channels from the start of a block. */
+AB_INLINE void tile_body(const struct tile *t, int halves, int np, int step, bool one)
 {
-    const int nv = blocks * BLOCK_VECS;
+    const int nv = vecs_of(halves), blocks = (halves + 1) / 2;
     const ptrdiff_t pix = step ? step * AB_LANES : t->src_pix;
     for (int half = 0; half < AB_LANES; half += BLOCK_VECS * VL) {
         vec acc[TILE_PIXELS][TILE_VECS];
@@ -166,45 +217,45 @@ AB_INLINE void tile_body(const struct tile *t, int blocks, int np, int step, boo
                 ahead = fetch_ahead(t, ahead, blocks);
                 if (t->gap) fetch_gap(t, blocks, (c - t->begin) / AB_LANES, np);
                 if (lanes == AB_LANES)
-                    sum_one(src, pix, w, t->wei_block, t->fetch, nv, np, acc);
+                    sum_one(src, pix, w, t->wei_block, t->fetch, halves, np, acc);
                 else
-                    sum_lanes(src, pix, w, t->wei_block, lanes, nv, np, acc);
+                    sum_halves(src, pix, w, t->wei_block, lanes, halves, np, acc);
                 w += lanes * AB_LANES;
             } else {
-                w = sum_taps(t, src, pix, w + lanes * t->wei_lead, &ahead, lanes, nv, np, step,
+                w = sum_taps(t, src, pix, w + lanes * t->wei_lead, &ahead, lanes, halves, np, step,
                              acc) +
                     lanes * t->wei_tail;
             }
             src += t->src_block - (one ? 0 : c % AB_LANES);
             c += lanes;
         }
-        store_sums(t, half, nv, np, acc);
+        store_sums(t, half, halves, np, acc);
     }
 }
 
 /* What tiles are specialised for besides their size. */
 enum kind { ANY_STEP, STEP_1, STEP_2, ONE_TAP, KINDS };
 
-#define TILE_KIND(blocks, np, kind, step, one)                                                     \
-    static void tile_##blocks##_##np##_##kind(const struct tile *t)                                \
+#define TILE_KIND(halves, np, kind, step, one)                                                     \
+    static void tile_##halves##_##np##_##kind(const struct tile *t)                                \
     {                                                                                              \
-        tile_body(t, blocks, np, step, one);                                                       \
+        tile_body(t, halves, np, step, one);                                                       \
     }
-#define TILE(blocks, np)                                                                           \
-    TILE_KIND(blocks, np, ANY_STEP, 0, false)                                                      \
-    TILE_KIND(blocks, np, STEP_1, 1, false)                                                        \
-    TILE_KIND(blocks, np, STEP_2, 2, false)                                                        \
-    TILE_KIND(blocks, np, ONE_TAP, 1, true)
+#define TILE(halves, np)                                                                           \
+    TILE_KIND(halves, np, ANY_STEP, 0, false)                                                      \
+    TILE_KIND(halves, np, STEP_1, 1, false)                                                        \
+    TILE_KIND(halves, np, STEP_2, 2, false)                                                        \
+    TILE_KIND(halves, np, ONE_TAP, 1, true)
 TILE_TABLE(TILE)
 #undef TILE
 
-#define TILE_AT(blocks, np, kind) [kind][blocks - 1][np - 1] = tile_##blocks##_##np##_##kind,
-#define TILE(blocks, np)                                                                           \
-    TILE_AT(blocks, np, ANY_STEP)                                                                  \
-    TILE_AT(blocks, np, STEP_1)                                                                    \
-    TILE_AT(blocks, np, STEP_2)                                                                    \
-    TILE_AT(blocks, np, ONE_TAP)
-static void (*const tiles[KINDS][TILE_BLOCKS][TILE_PIXELS])(const struct tile *) = {
+#define TILE_AT(halves, np, kind) [kind][halves][np - 1] = tile_##halves##_##np##_##kind,
+#define TILE(halves, np)                                                                           \
+    TILE_AT(halves, np, ANY_STEP)                                                                  \
+    TILE_AT(halves, np, STEP_1)                                                                    \
+    TILE_AT(halves, np, STEP_2)                                                                    \
+    TILE_AT(halves, np, ONE_TAP)
+static void (*const tiles[KINDS][HALVES_MAX + 1][TILE_PIXELS])(const struct tile *) = {
     TILE_TABLE(TILE)};
 #undef TILE
 
@@ -228,7 +279,7 @@ struct job {
 
 /* A chunk of src channels for one or two dst blocks. */
 struct part {
-    int block, blocks;
+    int block, blocks, halves;
     struct ab_conv2d_span inputs, chunk;
     bool first, last;
 };
@@ -265,17 +316,33 @@ static void init_job(struct job *j, const struct ab_conv2d_args *a, int n, int p
     j->chunk_blocks = chunks > 1 && !j->aliased ? (blocks + chunks - 1) / chunks : blocks;
 }
 
+/* The halves of blocks that one tile computes from dst block `block` on. A last block of at most 8
+ * channels shares a tile with the block before. */
+static int halves_at(const struct job *j, int block)
+{
+    const struct ab_conv2d_args *a = j->a;
+    const int channels = ab_conv2d_dst_channels(&a->shape, a->pass);
+    const int left = channels - block * AB_LANES, after = ab_blocks(left) - 1;
+    const struct ab_conv2d_span in = ab_conv2d_inputs(&a->shape, a->pass, block);
+    if (block + 1 >= a->range.b1 || j->phase.y.taps * j->phase.x.taps == 0) return 2;
+    const struct ab_conv2d_span next = ab_conv2d_inputs(&a->shape, a->pass, block + 1);
+    if (next.begin != in.begin || next.end != in.end) return 2;
+    const int tail = left - after * AB_LANES;
+    if (TILE_NARROW && tail <= AB_LANES / 2) {
+        if (after == 1) return 3;
+        if (after % 2 == 0) return 2;
+    }
+    return 2 * TILE_BLOCKS;
+}
+
 /* Chunk k of the dst blocks at `block`; false if their channels end before. */
 static bool find_part(const struct job *j, int block, int k, struct part *p)
 {
     const struct ab_conv2d_args *a = j->a;
     p->block = block;
-    p->blocks = 1;
+    p->halves = halves_at(j, block);
+    p->blocks = (p->halves + 1) / 2;
     p->inputs = ab_conv2d_inputs(&a->shape, a->pass, block);
-    if (TILE_BLOCKS == 2 && block + 1 < a->range.b1 && j->phase.y.taps * j->phase.x.taps > 0) {
-        const struct ab_conv2d_span next = ab_conv2d_inputs(&a->shape, a->pass, block + 1);
-        if (next.begin == p->inputs.begin && next.end == p->inputs.end) p->blocks = 2;
-    }
     const int begin = (p->inputs.begin / AB_LANES + k * j->chunk_blocks) * AB_LANES;
     const int end = begin + j->chunk_blocks * AB_LANES;
     p->chunk.begin = begin > p->inputs.begin ? begin : p->inputs.begin;
@@ -285,11 +352,18 @@ static bool find_part(const struct job *j, int block, int k, struct part *p)
     return p->chunk.begin < p->chunk.end;
 }
 
+/* Tiles that `count` positions take. */
+static int tiles_over(const struct part *p, int count)
+{
+    const int pixels = p->halves == 3 ? TILE_NARROW : TILE_PIXELS;
+    return (count + pixels - 1) / pixels;
+}
+
 /* A tile whose epilogue reads a or z from dst. */
 static void run_aliased(const struct job *j, const struct part *p, struct pw_at at,
                         const struct tile *t, int pixels, void (*run)(const struct tile *))
 {
-    _Alignas(64) float sums[TILE_BLOCKS][TILE_PIXELS * AB_LANES];
+    _Alignas(64) float sums[BLOCKS_MAX][TILE_PIXELS * AB_LANES];
     struct tile own = *t;
     own.dst = sums[0];
     own.dst_block = TILE_PIXELS * AB_LANES;
@@ -334,7 +408,7 @@ static void run_row(const struct job *j, const struct part *p, struct tile t, in
     const struct ab_conv2d_args *a = j->a;
     const struct ab_conv2d_axis *ay = &j->phase.y, *ax = &j->phase.x;
     struct pw_at at = {j->n, p->block, ay->dst0 + y * ay->dst_step, ax->dst0, ax->dst_step};
-    const int tile_count = (count + TILE_PIXELS - 1) / TILE_PIXELS;
+    const int tile_count = tiles_over(p, count);
     const enum kind kind = kind_of(&t, ax->src_step);
     float *row = a->dst.data + ab_view_at(&a->dst, j->n, p->block, at.y, at.x0);
     t.dst = row;
@@ -346,7 +420,7 @@ static void run_row(const struct job *j, const struct part *p, struct tile t, in
     if (empty) fill_row(&t, count);
     for (int i = 0, done = 0; i < tile_count && !empty; i++) {
         const int np = count / tile_count + (i < count % tile_count);
-        void (*const run)(const struct tile *) = tiles[kind][p->blocks - 1][np - 1];
+        void (*const run)(const struct tile *) = tiles[kind][p->halves][np - 1];
         share_stream(ahead, &t);
         if (j->aliased)
             run_aliased(j, p, at, &t, np, run);
@@ -362,6 +436,8 @@ static void run_row(const struct job *j, const struct part *p, struct tile t, in
     at.x0 = ax->dst0;
     if (!p->last || j->aliased) return;
     for (int b = 0; b < p->blocks; b++, row += t.dst_block) {
+        /* The tile has stored the padding of a half block itself. */
+        if (2 * b + 1 == p->halves && a->f.kind == AB_PW_COPY) break;
         at.block = p->block + b;
         conv2d_finish(a, &at, row, t.dst_pix, count);
     }
@@ -376,12 +452,12 @@ static const float *part_weights(const struct job *j, const struct part *p)
            (p->chunk.begin - p->inputs.begin) * taps * AB_LANES;
 }
 
-static struct stream stream_of(const struct job *j, const struct part *next,
+static struct stream stream_of(const struct job *j, const struct part *p, const struct part *next,
                                struct ab_conv2d_span rows)
 {
     const int height = rows.end - rows.begin, width = j->phase.x.count;
     const int run = j->flat ? width * height : width, runs = j->flat ? 1 : height;
-    const int calls = (run + TILE_PIXELS - 1) / TILE_PIXELS * runs;
+    const int calls = tiles_over(p, run) * runs;
     struct stream s = {NULL, NULL, 0};
     if (next->chunk.begin >= next->chunk.end) return s;
     const int lanes = next->chunk.end - next->chunk.begin;
@@ -398,7 +474,7 @@ static void run_part(const struct job *j, const struct part *p, const struct par
     const struct ab_conv2d_axis *ay = &j->phase.y, *ax = &j->phase.x;
     const ptrdiff_t stream = ab_conv2d_stream(&j->phase, j->inputs_max);
     const int src_w = a->pass == AB_FWD ? a->shape.iw : a->shape.ow;
-    struct stream ahead = stream_of(j, next, rows);
+    struct stream ahead = stream_of(j, p, next, rows);
     struct tile t = {
         .wei = part_weights(j, p),
         .wei_block = stream,

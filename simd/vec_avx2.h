@@ -98,6 +98,14 @@ AB_INLINE vec v_fma(vec a, vec b, vec c)
 {
     return _mm256_fmadd_ps(a, b, c);
 }
+AB_INLINE vec v_fma_8(vec a, vec b, vec c)
+{
+    return v_fma(a, b, c);
+}
+AB_INLINE vec v_keep_8(vec a)
+{
+    return a;
+}
 #define v_fma_bcast(acc, w, p) v_fma((w), v_bcast(p), (acc))
 
 typedef const float *vquad;

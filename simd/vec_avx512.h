@@ -92,6 +92,15 @@ AB_INLINE vec v_fma(vec a, vec b, vec c)
 {
     return _mm512_fmadd_ps(a, b, c);
 }
+AB_INLINE vec v_fma_8(vec a, vec b, vec c)
+{
+    return _mm512_castps256_ps512(_mm256_fmadd_ps(
+        _mm512_castps512_ps256(a), _mm512_castps512_ps256(b), _mm512_castps512_ps256(c)));
+}
+AB_INLINE vec v_keep_8(vec a)
+{
+    return _mm512_maskz_mov_ps(0x00ff, a);
+}
 #define v_fma_bcast(acc, w, p) v_fma((w), v_bcast(p), (acc))
 
 typedef const float *vquad;

@@ -18,6 +18,8 @@
 //                      vm_from_bits: back
 //   v_hsum             sum of lanes by a fixed tree; v_hsum4 stores four of them at out[0..4),
 //                      v_sum4 returns them in the first four lanes, the others +0
+//   v_fma_8            v_fma of the first 8 lanes, the others of its result undefined; v_keep_8:
+//                      those lanes, the others +0
 //   vu_sign            all bits copies of the sign bit; vu_shr: logical, the same count for all
 #ifndef AB_SIMD_VEC_H
 #define AB_SIMD_VEC_H
@@ -125,6 +127,14 @@ AB_INLINE vec v_abs(vec a)
 AB_INLINE vec v_fma(vec a, vec b, vec c)
 {
     return vfmaq_f32(c, a, b);
+}
+AB_INLINE vec v_fma_8(vec a, vec b, vec c)
+{
+    return v_fma(a, b, c);
+}
+AB_INLINE vec v_keep_8(vec a)
+{
+    return a;
 }
 #define v_fma_bcast(acc, w, p) v_fma((w), v_bcast(p), (acc))
 

@@ -307,12 +307,12 @@ TEST(real_numbers_within_bound_and_split)
 TEST(large_layer_split)
 {
     static const struct layer large[] = {
-        {1, 1, 144, 40, SQUARE(60, 3, 1, 1, 1)},
-        {1, 1, 40, 144, SQUARE(60, 3, 2, 1, 1)},
-        {1, 1, 1300, 33, SQUARE(20, 1, 1, 1, 0)},
+        {1, 1, 144, 40, SQUARE(60, 3, 1, 1, 1)},  {1, 1, 40, 144, SQUARE(60, 3, 2, 1, 1)},
+        {1, 1, 1300, 33, SQUARE(20, 1, 1, 1, 0)}, {1, 1, 144, 24, SQUARE(20, 1, 1, 1, 0)},
+        {2, 2, 80, 144, SQUARE(20, 1, 3, 1, 0)},  {1, 1, 56, 300, SQUARE(31, 1, 2, 1, 0)},
     };
     struct rng r = rng_new(7);
-    for (int i = 0; i < 3; i++)
+    for (size_t i = 0; i < sizeof large / sizeof *large; i++)
         for (int pass = AB_FWD; pass <= AB_BWD; pass++) {
             struct problem p =
                 problem_new(&large[i], (enum ab_pass)pass, AB_W_ALL, FILL_NORMAL, GUARD_RIGHT, &r);
