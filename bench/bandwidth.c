@@ -100,13 +100,14 @@ static read_fn *widest(void)
     return read_plain;
 }
 
-double ab_bandwidth_read_ns(const void *data, size_t bytes)
+double ab_bandwidth_read_ns(const void *data, size_t bytes, size_t part)
 {
     read_fn *read = widest();
     double best = INFINITY;
     for (int i = 0; i < PATTERNS; i++) {
         double start = ab_now_ns();
-        read(i, data, bytes / sizeof(float));
+        for (size_t at = 0; at + part <= bytes; at += part)
+            read(i, (const float *)data + at / sizeof(float), part / sizeof(float));
         best = fmin(best, ab_now_ns() - start);
     }
     return best;

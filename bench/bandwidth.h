@@ -14,8 +14,10 @@
 double ab_bandwidth_gbs(size_t bytes);
 
 /* Nanoseconds of one pass over `bytes` at `data`, 64-byte aligned: the least of all access
- * patterns, each of which reads everything but a rest of some KiB. What to compare a kernel with
- * that reads the same memory. */
-double ab_bandwidth_read_ns(const void *data, size_t bytes);
+ * patterns, each within a part of `part` bytes before the next part (whole lines of all streams; a
+ * rest of some KiB is left out). What to compare a kernel with that reads the same memory: where a
+ * cache holds some of the set, what it delivers depends on the order, so `part` is what the kernel
+ * reads side by side. */
+double ab_bandwidth_read_ns(const void *data, size_t bytes, size_t part);
 
 #endif

@@ -82,7 +82,7 @@ AB_INLINE void avg_plane_of(bool tiles, int size, const struct ab_pool_args *p, 
     const struct ab_pool_shape *s = &p->shape;
     float *dst = pool_row(&p->dst, n, b, 0);
     struct pool_window w;
-    int zeroed = 0, finished = 0;
+    int zeroed = pool_covers(s) ? s->ih : 0, finished = 0;
     for (int oy = 0; oy < s->oh; oy++) {
         const float *src = pool_row(&p->src, n, b, oy);
         pool_rows(s, oy, &w);

@@ -75,6 +75,13 @@ AB_INLINE bool pool_tiles(const struct ab_pool_shape *s)
            (s->ow == 1 || (s->kw == s->sw && s->dw == 1));
 }
 
+/* The windows of a tiling reach every pixel: those that write leave nothing to zero. */
+AB_INLINE bool pool_covers(const struct ab_pool_shape *s)
+{
+    return pool_tiles(s) && s->dh == 1 && s->dw == 1 && s->oh * s->kh - s->pt >= s->ih &&
+           s->ow * s->kw - s->pl >= s->iw;
+}
+
 AB_INLINE float *pool_row(const struct ab_view *v, int n, int b, int y)
 {
     return v->data + n * v->image + b * v->block + y * v->row;

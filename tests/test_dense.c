@@ -182,6 +182,71 @@ TEST(real_fills_stay_within_the_bound)
     }
 }
 
+/* Weights too large for the caches, which are walked in other ways. A part of the range only: ref
+ * takes its time. */
+TEST(large_layers_give_the_bits_of_ref)
+{
+    const struct ab_kernel *k[MAX_KERNELS], *ref = kernel_ref(AB_KERNEL_dense);
+    int count = kernels_of(AB_KERNEL_dense, k, MAX_KERNELS);
+    struct rng r = rng_new(5);
+    const int samples[] = {1, 2, 3, 9};
+    for (int i = 0; i < 8; i++) {
+        struct problem p;
+        problem_new(&p, 2053, 3079, samples[i / 2], i % 2 ? AB_BWD : AB_FWD, FILL_INT, GUARD_RIGHT,
+                    &r);
+        const size_t floats = p.dst.bytes / sizeof(float);
+        struct guarded g;
+        p.args.r0 = 3;
+        p.args.r1 = i % 2 ? 600 : 46;
+        struct ab_dense_args want = p.args;
+        want.dst = guard_floats(&g, floats, 64, GUARD_LEFT);
+        fill_sentinel(want.dst, floats);
+        ref->run(&want);
+        for (int j = 0; j < count; j++) {
+            fill_sentinel(p.args.dst, floats);
+            describe(k[j], &p.args, "large");
+            k[j]->run(&p.args);
+            check_same_bits(p.args.dst, want.dst, floats);
+        }
+        guard_free(&g);
+        problem_free(&p);
+    }
+}
+
+/* Though one sample and many walk large weights in different ways. */
+TEST(samples_of_large_layers_do_not_depend_on_their_number)
+{
+    const struct ab_kernel *k[MAX_KERNELS];
+    int count = kernels_of(AB_KERNEL_dense, k, MAX_KERNELS);
+    struct rng r = rng_new(6);
+    for (int i = 0; i < 2; i++) {
+        struct problem p;
+        problem_new(&p, 2053, 3079, 7, i ? AB_BWD : AB_FWD, FILL_NORMAL, GUARD_RIGHT, &r);
+        p.args.r0 = 3;
+        p.args.r1 = i ? 600 : 46;
+        const size_t floats = p.dst.bytes / sizeof(float);
+        struct guarded g;
+        float *single = guard_floats(&g, floats, 64, GUARD_LEFT);
+        for (int j = 0; j < count; j++) {
+            fill_sentinel(p.args.dst, floats);
+            fill_sentinel(single, floats);
+            describe(k[j], &p.args, "large, one by one");
+            k[j]->run(&p.args);
+            struct ab_dense_args one = p.args;
+            one.n = 1;
+            for (int n = 0; n < p.args.n; n++) {
+                one.src = p.args.src + n * p.args.src_stride;
+                one.dst = single + n * p.args.dst_stride;
+                one.add = p.args.add + n * p.args.dst_stride;
+                k[j]->run(&one);
+            }
+            check_same_bits(single, p.args.dst, floats);
+        }
+        guard_free(&g);
+        problem_free(&p);
+    }
+}
+
 /* Parts of the range, and samples one by one, give the bits of the whole. */
 TEST(splits_change_no_bit)
 {
@@ -276,8 +341,10 @@ TEST(epilogues_equal_a_pointwise_pass)
 }
 
 static const struct test_case cases[] = {
+    CASE(samples_of_large_layers_do_not_depend_on_their_number),
     CASE(exact_fills_give_the_bits_of_ref),
     CASE(real_fills_stay_within_the_bound),
+    CASE(large_layers_give_the_bits_of_ref),
     CASE(splits_change_no_bit),
     CASE(epilogues_equal_a_pointwise_pass),
 };
