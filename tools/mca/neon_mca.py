@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 LOOPS = {
     "direct, stride 1": ("conv2d_neon.c", r"tile_(\d+)_(\d+)_STEP_1"),
     "direct, stride 2": ("conv2d_neon.c", r"tile_(\d+)_(\d+)_STEP_2"),
-    "direct, 1x1": ("conv2d_neon.c", r"tile_(\d+)_(\d+)_ONE_STEP_1"),
+    "direct, 1x1": ("conv2d_neon.c", r"tile_(\d+)_(\d+)_ONE_TAP"),
     "F(4x4) products": ("conv2d_neon_winograd.c", r"wino_product_(\d+)_(\d+)"),
     "F(2x2) products": ("conv2d_neon_winograd2.c", r"wino_product_(\d+)_(\d+)"),
     "few channels, 3x3": ("conv2d_neon_image.c", r"image_31"),
