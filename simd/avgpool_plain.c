@@ -52,8 +52,10 @@ static void scatter(const struct ab_pool_args *p, const float *src, const struct
 static void backward(const struct ab_pool_args *p, int n, int b)
 {
     struct pool_window w;
-    pool_zero_rows(p, n, b, 0, p->shape.ih);
-    for (int oy = 0; oy < p->shape.oh; oy++) {
+    int begin, end;
+    pool_outputs(p, &begin, &end);
+    pool_zero_rows(p, n, b, p->range.y0, p->range.y1);
+    for (int oy = begin; oy < end; oy++) {
         const float *src = pool_row(&p->src, n, b, oy);
         pool_rows(&p->shape, oy, &w);
         for (int ox = 0; ox < p->shape.ow; ox++) {
@@ -61,7 +63,7 @@ static void backward(const struct ab_pool_args *p, int n, int b)
             scatter(p, src + ox * AB_LANES, &w, pool_row(&p->dst, n, b, 0));
         }
     }
-    pool_finish_rows(p, n, b, 0, p->shape.ih);
+    pool_finish_rows(p, n, b, p->range.y0, p->range.y1);
 }
 
 void AB_SYMBOL(const void *args);

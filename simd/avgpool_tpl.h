@@ -82,8 +82,10 @@ AB_INLINE void avg_plane_of(bool tiles, int size, const struct ab_pool_args *p, 
     const struct ab_pool_shape *s = &p->shape;
     float *dst = pool_row(&p->dst, n, b, 0);
     struct pool_window w;
-    int zeroed = pool_covers(s) ? s->ih : 0, finished = 0;
-    for (int oy = 0; oy < s->oh; oy++) {
+    const int y0 = p->range.y0, y1 = p->range.y1;
+    int zeroed = pool_covers(s) ? y1 : y0, finished = y0, begin, end;
+    pool_outputs(p, &begin, &end);
+    for (int oy = begin; oy < end; oy++) {
         const float *src = pool_row(&p->src, n, b, oy);
         pool_rows(s, oy, &w);
         zeroed = pool_zero_rows(p, n, b, zeroed, w.y + (s->kh - 1) * s->dh + 1);
@@ -97,8 +99,8 @@ AB_INLINE void avg_plane_of(bool tiles, int size, const struct ab_pool_args *p, 
                 avg_scatter(tiles, p, src, w, pool_divisor(s, &w), dst);
         }
     }
-    pool_zero_rows(p, n, b, zeroed, s->ih);
-    pool_finish_rows(p, n, b, finished, s->ih);
+    pool_zero_rows(p, n, b, zeroed, y1);
+    pool_finish_rows(p, n, b, finished, y1);
 }
 
 static void avg_plane(const struct ab_pool_args *p, int n, int b)

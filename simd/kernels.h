@@ -204,7 +204,8 @@ struct ab_pool_shape {
  * the output, dst that at the input: zero, plus each signal at its switch, added in row-major order
  * of the outputs (overlapping windows accumulate). avgpool BWD: each signal spread over its window
  * by the same divisor. `f` is the epilogue of BWD, applied to whole sums; its views may not overlap
- * dst. range is of dst; in BWD y0 = 0, y1 = ih. */
+ * dst. range is of dst; in BWD y0 = 0 and y1 = ih, or, where no window crosses
+ * them (kh = sh, dh = 1, pt = 0), multiples of sh. */
 struct ab_pool_args {
     struct ab_pool_shape shape;
     enum ab_pass pass;

@@ -116,8 +116,10 @@ AB_INLINE void max_plane_of(bool tiles, int size, const struct ab_pool_args *p, 
     const struct ab_pool_shape *s = &p->shape;
     float *dst = pool_row(&p->dst, n, b, 0);
     struct pool_window w;
-    int zeroed = pool_covers(s) ? s->ih : 0, finished = 0;
-    for (int oy = 0; oy < s->oh; oy++) {
+    const int y0 = p->range.y0, y1 = p->range.y1;
+    int zeroed = pool_covers(s) ? y1 : y0, finished = y0, begin, end;
+    pool_outputs(p, &begin, &end);
+    for (int oy = begin; oy < end; oy++) {
         const float *src = pool_row(&p->src, n, b, oy);
         const uint16_t *tap = pool_switch_row(p, n, b, oy);
         pool_rows(s, oy, &w);
@@ -132,8 +134,8 @@ AB_INLINE void max_plane_of(bool tiles, int size, const struct ab_pool_args *p, 
                 max_scatter(tiles, p, src, tap, w, s->kw, dst);
         }
     }
-    pool_zero_rows(p, n, b, zeroed, s->ih);
-    pool_finish_rows(p, n, b, finished, s->ih);
+    pool_zero_rows(p, n, b, zeroed, y1);
+    pool_finish_rows(p, n, b, finished, y1);
 }
 
 static void max_plane(const struct ab_pool_args *p, int n, int b)

@@ -82,6 +82,13 @@ AB_INLINE bool pool_covers(const struct ab_pool_shape *s)
            s->ow * s->kw - s->pl >= s->iw;
 }
 
+/* The outputs [*begin, *end) whose windows make the rows of a backward range. */
+AB_INLINE void pool_outputs(const struct ab_pool_args *p, int *begin, int *end)
+{
+    *begin = p->range.y0 / p->shape.sh;
+    *end = p->range.y1 < p->shape.ih ? p->range.y1 / p->shape.sh : p->shape.oh;
+}
+
 AB_INLINE float *pool_row(const struct ab_view *v, int n, int b, int y)
 {
     return v->data + n * v->image + b * v->block + y * v->row;

@@ -62,6 +62,9 @@ void ab_native_run_conv(const struct ab_exec *exec, const struct ab_step *s,
                         const struct ab_native_step *t);
 bool ab_native_is_unsafe(const struct ab_exec *exec, const struct ab_step *s, int image);
 
+/* How to divide a map of such a size for kernels that could do either. */
+enum ab_axis ab_native_axis(const struct ab_exec *exec, int blocks, int h, int w);
+
 /* native_layout.c: values between the caller's or another layout and the blocked one */
 void ab_native_input(const struct ab_exec *exec, const struct ab_step *step);
 void ab_native_output(const struct ab_exec *exec, const struct ab_step *step);

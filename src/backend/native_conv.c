@@ -172,7 +172,7 @@ static void run_rest(const struct ab_exec *exec, const struct ab_step *s,
                                      .range = conv->range};
     ab_native_parallel(exec, t->kernel, &args, sizeof args,
                        offsetof(struct ab_pointwise_args, range),
-                       args.blocks >= exec->threads ? AB_AXIS_BLOCKS : AB_AXIS_ROWS);
+                       ab_native_axis(exec, args.blocks, args.h, args.w));
 }
 
 static void run_guarded_sum(const struct ab_exec *exec, const struct ab_step *s,
