@@ -37,7 +37,7 @@ enum {
     CHUNK_ONE_TAP = TILE_CHUNK,
     /* Bytes of src that one row block reads: the other tenant of L2. */
     ROWS_BYTES = 256 * 1024,
-    HALVES_MAX = TILE_BLOCKS == 1 && TILE_NARROW ? 3 : 2 * TILE_BLOCKS,
+    HALVES_MAX = TILE_BLOCKS == 1 && TILE_NARROW != 0 ? 3 : 2 * TILE_BLOCKS,
     BLOCKS_MAX = (HALVES_MAX + 1) / 2,
 };
 
