@@ -37,13 +37,13 @@ static bool counting;
 static int calls;
 #endif
 
-static const char *const all_specs[] = {"gradient",         "input-x-gradient",
-                                        "deconvnet",        "guided-backprop",
-                                        "rectgrad",         "lrp-0",
-                                        "lrp-epsilon",      "lrp-zplus",
-                                        "lrp-alpha-beta",   "dtd",
-                                        "dtd:low=-4,high=4"};
-enum { ALL = 11 };
+static const char *const all_specs[] = {"gradient",          "input-x-gradient",
+                                        "deconvnet",         "guided-backprop",
+                                        "rectgrad",          "lrp-0",
+                                        "lrp-epsilon",       "lrp-zplus",
+                                        "lrp-alpha-beta",    "dtd",
+                                        "dtd:low=-4,high=4", "epsilon-plus"};
+enum { ALL = 12 };
 
 static struct ab_method *parsed(const char *spec)
 {
@@ -209,13 +209,13 @@ TEST(spikes_are_guarded)
     ab_graph_destroy(&g);
 }
 
-/* The dtd maps of two images; the steps of conv2 that ran Winograd for the first of them. */
-static int run_dtd(const struct ab_graph *g, int batch, const float *x, float *maps)
+/* The maps of images by one method; the guarded steps that ran Winograd for the first image. */
+static int run_spec(const struct ab_graph *g, const char *spec, struct ab_plan_options options,
+                    const float *x, float *maps)
 {
-    struct ab_method *m = parsed("dtd");
+    struct ab_method *m = parsed(spec);
     struct ab_plan *plan = NULL;
     struct ab_error err = {""};
-    const struct ab_plan_options options = {.batch = batch};
     int transformed = 0;
     CHECK(!ab_plan_create(g, (const struct ab_method *const *)&m, 1, &options, &plan, &err), "%s",
           err.text);
@@ -230,25 +230,77 @@ static int run_dtd(const struct ab_graph *g, int batch, const float *x, float *m
     return transformed;
 }
 
-/* Where an activation is mostly bias, z+ without it is far too small for it: that image falls back
- * to plain sums, forward and backward, and the other of the batch does not. */
-TEST(guards_judge_each_image)
+/* Relative to the largest element. */
+static double largest_error(const float *got, const float *want, size_t count)
 {
+    double error = 0, size = 0;
+    for (size_t i = 0; i < count; i++) {
+        error = fmax(error, fabs((double)got[i] - (double)want[i]));
+        size = fmax(size, fabs((double)want[i]));
+    }
+    return error / size;
+}
+
+/* Where an activation is mostly bias, the sums without it are far too small for it: that image
+ * falls back to plain sums, forward and backward, and the other of the batch does not. Either way
+ * the map is that of plain sums. */
+static void judge_each_image(const char *spec, int faint_steps, int usual_steps)
+{
+    enum { PIXELS = 3 * 12 * 12 };
     struct ab_graph *g = wide_net();
-    const bool winograd = ab_cpu_isas() >> AB_ISA_avx2 & 1;
+    const struct ab_plan_options one = {.batch = 1}, two = {.batch = 2};
+    const struct ab_plan_options plain = {.batch = 2, .algo = AB_ALGO_DIRECT};
+    float *x = random_images(g, 2, 5), both[2 * PIXELS], alone[2 * PIXELS], direct[2 * PIXELS];
     for (int k = 0; k < g->n_nodes; k++)
         for (int c = 0; g->nodes[k].kind == AB_NODE_CONV && c < 16; c++)
             g->nodes[k].bias[c] = g->nodes[k].conv.ic == 16 ? 1.0f : 0.0f;
-    enum { PIXELS = 3 * 12 * 12 };
-    float *x = random_images(g, 2, 5), both[2 * PIXELS], alone[2 * PIXELS];
     for (int i = 0; i < PIXELS; i++) x[i] *= 1e-4f;
-    run_dtd(g, 2, x, both);
-    const int faint = run_dtd(g, 1, x, alone), usual = run_dtd(g, 1, x + PIXELS, alone + PIXELS);
-    CHECK(faint == 0, "%d Winograd steps under a bias", faint);
-    CHECK(!winograd || usual == 2, "%d of 2 steps are Winograd's", usual);
-    CHECK(memcmp(both, alone, sizeof both) == 0, "images of a batch meddle with each other");
+    run_spec(g, spec, two, x, both);
+    run_spec(g, spec, plain, x, direct);
+    const int faint = run_spec(g, spec, one, x, alone);
+    const int usual = run_spec(g, spec, one, x + PIXELS, alone + PIXELS);
+    if (ab_cpu_isas() >> AB_ISA_avx2 & 1) {
+        CHECK(faint == faint_steps, "%s: %d Winograd steps under a bias", spec, faint);
+        CHECK(usual == usual_steps, "%s: %d Winograd steps", spec, usual);
+    }
+    CHECK(memcmp(both, alone, sizeof both) == 0, "%s: images of a batch meddle", spec);
+    for (int n = 0; n < 2; n++) {
+        const double error = largest_error(both + n * PIXELS, direct + n * PIXELS, PIXELS);
+        CHECK(error <= 1e-5, "%s, image %d: %.1e from plain sums", spec, n, error);
+    }
     free(x);
     ab_graph_destroy(&g);
+}
+TEST(guards_judge_each_image)
+{
+    judge_each_image("dtd", 0, 2);
+    /* z+ has the bias, so that it and its adjoint stay; z- is then no rest but a convolution. */
+    judge_each_image("lrp-alpha-beta", 2, 3);
+}
+
+/* Weights packed piece by piece are the same weights: strides, groups, several images, and threads
+ * that share a panel's rows. */
+TEST(lean_plans_give_the_bits_of_direct_ones)
+{
+    struct ab_graph *nets[] = {net_chain(5, true), net_branches(6), wide_net()};
+    for (int i = 0; i < 3 * ALL; i++) {
+        const struct ab_graph *g = nets[i / ALL];
+        const struct ab_dims d = ab_graph_input(g);
+        const size_t count = 2 * (size_t)d.c * (size_t)d.h * (size_t)d.w;
+        float *x = random_images(g, 2, 3), *want = malloc(count * sizeof *want);
+        float *got = malloc(count * sizeof *got);
+        CHECK(want && got, "out of memory");
+        struct ab_plan_options options = {.batch = 2, .algo = AB_ALGO_DIRECT};
+        run_spec(g, all_specs[i % ALL], options, x, want);
+        options.memory = AB_MEMORY_LEAN;
+        for (options.threads = 1; options.threads <= 5; options.threads += 2) {
+            run_spec(g, all_specs[i % ALL], options, x, got);
+            CHECK(memcmp(got, want, count * sizeof *got) == 0, "net %d, %s, %d threads", i / ALL,
+                  all_specs[i % ALL], options.threads);
+        }
+        free(x), free(want), free(got);
+    }
+    for (int i = 0; i < 3; i++) ab_graph_destroy(&nets[i]);
 }
 
 static void refuse_plan(const struct ab_graph *g, const char *spec, struct ab_plan_options options,
@@ -382,13 +434,10 @@ TEST(parses_specs)
     }
 }
 
-static const struct test_case cases[] = {CASE(allocates_twice),
-                                         CASE(shares_steps),
-                                         CASE(fuses_epilogues),
-                                         CASE(spikes_are_guarded),
-                                         CASE(guards_judge_each_image),
-                                         CASE(refuses_options),
-                                         CASE(refuses_methods_without_meaning),
-                                         CASE(refuses_inputs),
-                                         CASE(parses_specs)};
+static const struct test_case cases[] = {
+    CASE(allocates_twice),         CASE(shares_steps),
+    CASE(fuses_epilogues),         CASE(spikes_are_guarded),
+    CASE(guards_judge_each_image), CASE(lean_plans_give_the_bits_of_direct_ones),
+    CASE(refuses_options),         CASE(refuses_methods_without_meaning),
+    CASE(refuses_inputs),          CASE(parses_specs)};
 TEST_MAIN("plan", cases)
