@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "plan/builder.h"
+
 const struct ab_backend *ab_peer_backend(void)
 {
     static const struct ab_backend *const all[] = {
@@ -38,21 +40,13 @@ static void describe(struct ab_peer *p, const struct ab_conv2d_args *args)
     p->graph = (struct ab_graph){.nodes = p->nodes, .n_nodes = 2};
     for (int i = 0; i < 2; i++) {
         p->values[i] = (struct ab_value){.dims = (i == 0) == fwd ? in : out, .def = i, .node = -1};
-        p->steps[i] = (struct ab_step){.op = i ? AB_OP_CONV : AB_OP_INPUT,
-                                       .node = i,
-                                       .pass = args->pass,
-                                       .wmod = AB_W_ALL,
-                                       .dst = i,
-                                       .dst2 = -1,
-                                       .x = i - 1,
-                                       .a = -1,
-                                       .z = -1,
-                                       .add = -1,
-                                       .tau = -1,
-                                       .switches = -1,
-                                       .bits = -1,
-                                       .guard = -1,
-                                       .scale = 1};
+        struct ab_step *step = &p->steps[i];
+        *step = ab_step_new(i ? AB_OP_CONV : AB_OP_INPUT);
+        step->node = i;
+        step->pass = args->pass;
+        step->wmod = AB_W_ALL;
+        step->dst = i;
+        step->x = i - 1;
     }
     p->program =
         (struct ab_program){.steps = p->steps, .n_steps = 2, .values = p->values, .n_values = 2};

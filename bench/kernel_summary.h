@@ -18,7 +18,7 @@ struct ab_kernel_duel {
 };
 
 /* PICK: attrbench's choice against any of oneDNN's. DEFAULT: the same against oneDNN's without
- * Winograd, which oneDNN takes only where asked to and has no longer since 3.0. DIRECT: attrbench's
+ * Winograd, which 2.6 takes only where asked to and 3.2 does not have on x86. DIRECT: attrbench's
  * choice where rounding must not spread (direct_only) against those; often the same two. */
 enum { AB_DUEL_PICK, AB_DUEL_DEFAULT, AB_DUEL_DIRECT, AB_DUELS };
 

@@ -212,8 +212,8 @@ static void print_markdown(FILE *f, const struct ab_kernel_run *k)
         f,
         "Times are the fastest samples, taken by turns, without what other processes took. "
         "ratio: the time of oneDNN's best over that of the kernel that attrbench picks; bold "
-        "below %.2f. default: oneDNN without Winograd, which it takes only where asked to and has "
-        "no longer since 3.0. direct: neither side uses Winograd; blank where that is the same. "
+        "below %.2f. default: oneDNN without Winograd, which it takes only where asked to and 3.2 "
+        "does not have. direct: neither side uses Winograd; blank where that is the same. "
         "peak: "
         "of the plain definition's operations; Winograd needs fewer, and so does a kernel that "
         "skips padding.\n",

@@ -14,14 +14,11 @@
 // pixels gained half as much, for blends take FMA slots.
 #include "vec_avx512.h"
 
-#define TILE_CHUNK      1152
-#define TILE_BLOCKS     2
-#define TILE_PIXELS     14
-#define TILE_HALF(T, b) T(b, 1) T(b, 2) T(b, 3) T(b, 4) T(b, 5) T(b, 6) T(b, 7)
-#define TILE_REST(T, b) T(b, 8) T(b, 9) T(b, 10) T(b, 11) T(b, 12) T(b, 13) T(b, 14)
-#define TILE_NARROW     14
-#define TILE_ALL(T, b)  TILE_HALF(T, b) TILE_REST(T, b)
-#define TILE_TABLE(T)   TILE_ALL(T, 2) TILE_ALL(T, 3) TILE_ALL(T, 4)
+#define TILE_CHUNK    1152
+#define TILE_BLOCKS   2
+#define TILE_PIXELS   14
+#define TILE_NARROW   14
+#define TILE_TABLE(T) TILE_TO_14(T, 2) TILE_TO_14(T, 3) TILE_TO_14(T, 4)
 #include "conv2d_unit_tpl.h"
 
 void ab_conv2d_avx512(const void *p);

@@ -7,6 +7,11 @@
 
 #include "conv2d_geom.h"
 
+/* For TILE_TABLE: tiles of 1 to 14 pixels. */
+#define TILE_TO_7(T, b) T(b, 1) T(b, 2) T(b, 3) T(b, 4) T(b, 5) T(b, 6) T(b, 7)
+#define TILE_TO_14(T, b)                                                                           \
+    TILE_TO_7(T, b) T(b, 8) T(b, 9) T(b, 10) T(b, 11) T(b, 12) T(b, 13) T(b, 14)
+
 #ifndef TILE_NARROW
 #define TILE_NARROW 0
 #endif

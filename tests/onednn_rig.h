@@ -4,6 +4,7 @@
 #define AB_TESTS_ONEDNN_RIG_H
 
 #include "nets.h"
+#include "plan/builder.h"
 
 /* ---- a program of one layer: INPUT steps write the operands, then one step of the layer ---- */
 
@@ -45,17 +46,9 @@ static inline struct ab_step *rig_step(struct rig *r, enum ab_op op, struct ab_d
 {
     const int id = r->program.n_values++, at = r->program.n_steps++;
     r->values[id] = (struct ab_value){.dims = dims, .vector = vector, .def = at, .node = -1};
-    r->steps[at] = (struct ab_step){.op = op,
-                                    .node = 1,
-                                    .dst = id,
-                                    .dst2 = -1,
-                                    .x = -1,
-                                    .a = -1,
-                                    .z = -1,
-                                    .add = -1,
-                                    .tau = -1,
-                                    .switches = -1,
-                                    .scale = 1};
+    r->steps[at] = ab_step_new(op);
+    r->steps[at].node = 1;
+    r->steps[at].dst = id;
     return &r->steps[at];
 }
 

@@ -235,8 +235,9 @@ static double largest_error(const float *got, const float *want, size_t count)
 {
     double error = 0, size = 0;
     for (size_t i = 0; i < count; i++) {
-        error = fmax(error, fabs((double)got[i] - (double)want[i]));
-        size = fmax(size, fabs((double)want[i]));
+        const double e = fabs((double)got[i] - (double)want[i]), w = fabs((double)want[i]);
+        if (!(e <= error)) error = e;
+        if (w > size) size = w;
     }
     return error / size;
 }
@@ -251,9 +252,12 @@ static void judge_each_image(const char *spec, int faint_steps, int usual_steps)
     const struct ab_plan_options one = {.batch = 1}, two = {.batch = 2};
     const struct ab_plan_options plain = {.batch = 2, .algo = AB_ALGO_DIRECT};
     float *x = random_images(g, 2, 5), both[2 * PIXELS], alone[2 * PIXELS], direct[2 * PIXELS];
-    for (int k = 0; k < g->n_nodes; k++)
-        for (int c = 0; g->nodes[k].kind == AB_NODE_CONV && c < 16; c++)
-            g->nodes[k].bias[c] = g->nodes[k].conv.ic == 16 ? 1.0f : 0.0f;
+    for (int k = 0; k < g->n_nodes; k++) {
+        const struct ab_node *node = &g->nodes[k];
+        if (node->kind != AB_NODE_CONV) continue;
+        const float bias = node->conv.ic == 16 ? 1.0f : 0.0f;
+        for (int c = 0; c < node->conv.oc; c++) node->bias[c] = bias;
+    }
     for (int i = 0; i < PIXELS; i++) x[i] *= 1e-4f;
     run_spec(g, spec, two, x, both);
     run_spec(g, spec, plain, x, direct);
