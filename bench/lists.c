@@ -39,13 +39,15 @@ static json_t *method_row(const struct ab_method_info *m)
                               json_pack("{s:s,s:s?,s:s?,s:s?}", "key", p->key, "default",
                                         p->fallback, "values", p->values, "summary", p->summary));
     }
-    return json_pack("{s:s,s:s?,s:s?,s:s?,s:o}", "name", m->name, "summary", m->summary, "source",
-                     m->source, "seed", m->seed, "parameters", params);
+    return json_pack("{s:s,s:s?,s:s?,s:s?,s:s?,s:s?,s:o}", "name", m->name, "summary", m->summary,
+                     "source", m->source, "seed", m->seed, "cost", m->cost, "tools", m->tools,
+                     "parameters", params);
 }
 
 static void print_method(const struct ab_method_info *m)
 {
-    printf("%s\n    %s\n    source: %s; seed: %s\n", m->name, m->summary, m->source, m->seed);
+    printf("%s\n    %s\n    source: %s; seed: %s\n    cost: %s; other tools: %s\n", m->name,
+           m->summary, m->source, m->seed, m->cost, m->tools);
     for (int i = 0; i < m->n_params; i++) {
         const struct ab_param_info *p = &m->params[i];
         printf("    %-10s %s (default %s; %s)\n", p->key, p->summary,
@@ -65,7 +67,9 @@ static int run_methods(void *settings, int argc, char **argv)
         return print_json("methods", rows);
     }
     for (int i = 0; i < count; i++) print_method(&m[i]);
-    printf("Write a method as NAME or NAME:key=value,...; per-channel bounds as a/b/c.\n");
+    printf("cost: passes over each linear layer, F forward, B backward-data, the network's own\n"
+           "forward pass included.\nWrite a method as NAME or NAME:key=value,...; per-channel "
+           "bounds as a/b/c.\n");
     return AB_EXIT_OK;
 }
 

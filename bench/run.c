@@ -239,9 +239,11 @@ static void find_cache(struct ab_run *run)
 
 static enum ab_status set_up(struct ab_run *run, struct ab_error *err)
 {
+    const struct ab_words usual = ab_usual_methods(), *given = &run->settings->methods;
     enum ab_status status = choose_backends(run, err);
     if (status == AB_OK)
-        status = ab_methods_open(&run->settings->methods, &run->methods, &run->n_methods, err);
+        status =
+            ab_methods_open(given->count ? given : &usual, &run->methods, &run->n_methods, err);
     if (status == AB_OK && run->settings->kernels) return status;
     if (status == AB_OK) status = open_models(run, err);
     if (status == AB_OK) status = make_settings(run, err);
@@ -488,7 +490,9 @@ static int run_command(void *user, int argc, char **argv)
 static const struct ab_option options[] = {
     {"model", "M", "a built-in network (attrbench models) or an ONNX file; may be repeated",
      AB_OPTION_TEXTS, FIELD(models)},
-    {"method", "S[,S]...", "methods (attrbench methods), NAME or NAME:key=value,...; default: all",
+    {"method", "S[,S]...",
+     "methods (attrbench methods), NAME or NAME:key=value,..., or all; default: the eleven\n"
+     "usual ones",
      AB_OPTION_METHODS, FIELD(methods)},
     {"backend", "B[,B]...", "native, native:ISA, onednn, reference; default: all", AB_OPTION_LIST,
      FIELD(backends)},
@@ -535,10 +539,11 @@ const struct ab_command ab_command_run = {
     .name = "run",
     .summary = "measures methods on models: latency, agreement with the reference, heat maps",
     .usage = "[OPTION]... [--benchmark_*]...",
-    .more = "Without options: the digits network and VGG-16, all methods, all backends, in two to "
-            "three\n"
-            "minutes. Google Benchmark's flags (--benchmark_filter=REGEX, --benchmark_out=F,\n"
-            "--benchmark_repetitions=N, --benchmark_list_tests) do what they do everywhere.",
+    .more =
+        "Without options: the digits network and VGG-16, eleven methods, all backends, in two to "
+        "three\n"
+        "minutes. Google Benchmark's flags (--benchmark_filter=REGEX, --benchmark_out=F,\n"
+        "--benchmark_repetitions=N, --benchmark_list_tests) do what they do everywhere.",
     .options = options,
     .n_options = sizeof options / sizeof *options,
     .settings_size = sizeof(struct ab_run_settings),

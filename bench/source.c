@@ -136,12 +136,24 @@ void ab_methods_free(struct ab_method **methods, int count)
     free(methods);
 }
 
+/* The one list of what is run where nobody says which methods: those that most papers compare. */
+struct ab_words ab_usual_methods(void)
+{
+    static char *names[] = {(char *)"gradient",       (char *)"input-x-gradient",
+                            (char *)"deconvnet",      (char *)"guided-backprop",
+                            (char *)"rectgrad",       (char *)"lrp-0",
+                            (char *)"lrp-epsilon",    (char *)"lrp-zplus",
+                            (char *)"lrp-alpha-beta", (char *)"dtd",
+                            (char *)"epsilon-plus"};
+    return (struct ab_words){names, sizeof names / sizeof *names};
+}
+
 enum ab_status ab_methods_open(const struct ab_words *specs, struct ab_method ***methods,
                                int *count, struct ab_error *err)
 {
     int known;
     const struct ab_method_info *infos = ab_methods(&known);
-    bool all = specs->count == 0 || (specs->count == 1 && !strcmp(specs->items[0], "all"));
+    bool all = specs->count == 1 && !strcmp(specs->items[0], "all");
     int wanted = all ? known : specs->count;
     *count = 0;
     *methods = calloc((size_t)wanted, sizeof **methods);

@@ -54,7 +54,9 @@ void ab_images_free(struct ab_images *images);
 void ab_data_path(const char *file, char *path, size_t size);
 bool ab_is_folder(const char *path);
 
-/* Parses specs ("all" or none: every method). Free with ab_methods_free. */
+/* The methods of `attrbench run` where none are named; not owned. */
+struct ab_words ab_usual_methods(void);
+/* Parses specs ("all": every method). Free with ab_methods_free. */
 enum ab_status ab_methods_open(const struct ab_words *specs, struct ab_method ***methods,
                                int *count, struct ab_error *err);
 void ab_methods_free(struct ab_method **methods, int count);

@@ -54,6 +54,13 @@ says "did you mean --model"
 code 2 methods --jsno
 says "did you mean --json"
 
+code 0 methods && grep -q 'cost: 2F+2B; other tools: zennit' out || fail "methods tells no costs"
+code 0 run --model digits --benchmark_list_tests && [[ $(grep -c '/native/' out) == 11 ]] ||
+    fail "run without --method is not the eleven usual methods"
+code 0 methods --json && all=$(grep -c '"cost"' out)
+code 0 run --model digits --method all --benchmark_list_tests
+[[ $(grep -c '/native/' out) == "$all" ]] || fail "--method all is not all $all methods"
+
 # ---- run: wrong usage ----
 code 2 run --method gradiant
 says "did you mean 'gradient'"

@@ -53,6 +53,21 @@ static struct ab_method *parsed(const char *spec)
     return m;
 }
 
+/* A descriptor that leaves a field out would print as "(null)". */
+TEST(every_method_is_described)
+{
+    int count;
+    const struct ab_method_info *infos = ab_methods(&count);
+    for (int m = 0; m < count; m++) {
+        const char *fields[] = {infos[m].summary, infos[m].source, infos[m].seed, infos[m].cost,
+                                infos[m].tools};
+        for (size_t f = 0; f < sizeof fields / sizeof *fields; f++)
+            CHECK(fields[f] && *fields[f], "%s lacks field %zu", infos[m].name, f);
+        CHECK(strchr(infos[m].cost, 'F') || !strcmp(infos[m].cost, "none"), "%s costs '%s'",
+              infos[m].name, infos[m].cost);
+    }
+}
+
 TEST(allocates_twice)
 {
     struct ab_graph *g = net_chain(1, true);
@@ -438,10 +453,15 @@ TEST(parses_specs)
     }
 }
 
-static const struct test_case cases[] = {
-    CASE(allocates_twice),         CASE(shares_steps),
-    CASE(fuses_epilogues),         CASE(spikes_are_guarded),
-    CASE(guards_judge_each_image), CASE(lean_plans_give_the_bits_of_direct_ones),
-    CASE(refuses_options),         CASE(refuses_methods_without_meaning),
-    CASE(refuses_inputs),          CASE(parses_specs)};
+static const struct test_case cases[] = {CASE(every_method_is_described),
+                                         CASE(allocates_twice),
+                                         CASE(shares_steps),
+                                         CASE(fuses_epilogues),
+                                         CASE(spikes_are_guarded),
+                                         CASE(guards_judge_each_image),
+                                         CASE(lean_plans_give_the_bits_of_direct_ones),
+                                         CASE(refuses_options),
+                                         CASE(refuses_methods_without_meaning),
+                                         CASE(refuses_inputs),
+                                         CASE(parses_specs)};
 TEST_MAIN("plan", cases)

@@ -88,8 +88,11 @@ const char *ab_method_spec(const struct ab_method *method);
 struct ab_param_info {
     const char *key, *fallback, *values, *summary; /* fallback: the default, as text */
 };
+/* cost: work of a linear layer in forward (F) and backward-data (B) passes over it, the forward
+ * pass of the network included, for inputs that are not negative; n: the method's own n. tools:
+ * other tools that have the method, or "none". */
 struct ab_method_info {
-    const char *name, *summary, *source, *seed;
+    const char *name, *summary, *source, *seed, *cost, *tools;
     const struct ab_param_info *params;
     int n_params;
 };

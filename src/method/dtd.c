@@ -37,6 +37,8 @@ const struct ab_method_desc ab_method_dtd = {
     .name = "dtd",
     .summary = "Deep Taylor Decomposition: z+ without bias, first layer z^B or w^2",
     .source = "Montavon et al. 2017, arXiv 1512.02479",
+    .cost = "2F+1B",
+    .tools = "captum, iNNvestigate",
     .composite = {.seed = AB_SEED_LOGIT_POS,
                   .relu = AB_RELU_PASS,
                   .rule = {[AB_POS_FIRST] = {AB_RULE_WSQUARE, .eps = 1e-6f},

@@ -10,6 +10,8 @@ const struct ab_method_desc ab_method_epsilon_plus = {
     .name = "epsilon-plus",
     .summary = "LRP composite: z+ on convolutions, epsilon on dense layers",
     .source = "Kohlbrenner et al. 2020, arXiv 1910.09840; as zennit's EpsilonPlus",
+    .cost = "conv 2F+1B, dense 1F+1B",
+    .tools = "zennit",
     .composite = {.seed = AB_SEED_LOGIT,
                   .relu = AB_RELU_PASS,
                   .rule = {[AB_POS_CONV] = {AB_RULE_ZPLUS, .eps = 1e-6f},

@@ -8,6 +8,8 @@ const struct ab_method_desc ab_method_guided_backprop = {
     .name = "guided-backprop",
     .summary = "the gradient with negative signals cut at every ReLU",
     .source = "Springenberg et al. 2015, arXiv 1412.6806",
+    .cost = "1F+1B",
+    .tools = "captum, zennit, iNNvestigate",
     .composite =
         {.relu = AB_RELU_GUIDED,
          .rule = {[AB_POS_CONV] = {AB_RULE_GRADIENT}, [AB_POS_DENSE] = {AB_RULE_GRADIENT}}},

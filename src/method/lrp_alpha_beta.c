@@ -32,6 +32,8 @@ const struct ab_method_desc ab_method_lrp_alpha_beta = {
     .name = "lrp-alpha-beta",
     .summary = "positive contributions weighted by alpha, negative ones by beta",
     .source = "Bach et al. 2015, doi 10.1371/journal.pone.0130140",
+    .cost = "2F+2B",
+    .tools = "zennit, iNNvestigate",
     .composite = {.seed = AB_SEED_LOGIT,
                   .relu = AB_RELU_PASS,
                   .rule = {[AB_POS_CONV] = RULE, [AB_POS_DENSE] = RULE},

@@ -10,6 +10,8 @@ const struct ab_method_desc ab_method_lrp_zplus = {
     .name = "lrp-zplus",
     .summary = "relevance shared in proportion to the positive contributions",
     .source = "Montavon et al. 2017, arXiv 1512.02479; signed inputs as in zennit's ZPlus",
+    .cost = "2F+1B",
+    .tools = "captum, zennit, iNNvestigate",
     .composite = {.seed = AB_SEED_LOGIT,
                   .relu = AB_RELU_PASS,
                   .rule = {[AB_POS_CONV] = {AB_RULE_ZPLUS, .eps = 1e-6f},

@@ -71,8 +71,8 @@ struct ab_param {
 };
 
 struct ab_method_desc {
-    const char *name, *summary, *source;
-    struct ab_composite composite; /* with all parameters at their defaults */
+    const char *name, *summary, *source, *cost, *tools; /* as in struct ab_method_info */
+    struct ab_composite composite;                      /* with all parameters at their defaults */
     const struct ab_param *params;
     int n_params;
     /* Checks values against each other, or completes them; returns a message or NULL. May be NULL.

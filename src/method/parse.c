@@ -12,7 +12,7 @@ static const struct ab_method_desc *const descs[] = {
 #undef AB_METHOD
 };
 
-enum { METHODS = AB_COUNT(descs), MAX_PARAMS = 12, MAX_SPEC = 256 };
+enum { METHODS = AB_COUNT(descs), MAX_PARAMS = 16, MAX_SPEC = 256 };
 
 static const char *seed_name(enum ab_seed seed)
 {
@@ -28,8 +28,14 @@ const struct ab_method_info *ab_methods(int *count)
     for (int m = 0; m < METHODS; m++) {
         const struct ab_method_desc *d = descs[m];
         for (int p = 0; p < d->n_params; p++) params[m][p] = d->params[p].info;
-        infos[m] = (struct ab_method_info){
-            d->name, d->summary, d->source, seed_name(d->composite.seed), params[m], d->n_params};
+        infos[m] = (struct ab_method_info){.name = d->name,
+                                           .summary = d->summary,
+                                           .source = d->source,
+                                           .seed = seed_name(d->composite.seed),
+                                           .cost = d->cost,
+                                           .tools = d->tools,
+                                           .params = params[m],
+                                           .n_params = d->n_params};
     }
     *count = METHODS;
     return infos;
@@ -42,16 +48,30 @@ static bool append(char *text, size_t size, const char *more)
     return (size_t)snprintf(text + used, size - used, "%s", more) < size - used;
 }
 
+/* Names separated by commas, as many as an error line has room for. */
+static void list_names(const char *const *names, int count, char *list, size_t size)
+{
+    list[0] = '\0';
+    for (int i = 0; i < count; i++) {
+        const size_t more = strlen(names[i]) + sizeof ", " - 1;
+        if (strlen(list) + more + sizeof ", ..." > size) {
+            append(list, size, ", ...");
+            return;
+        }
+        append(list, size, i ? ", " : "");
+        append(list, size, names[i]);
+    }
+}
+
 static const struct ab_method_desc *find(const char *name, struct ab_error *err)
 {
     const char *names[METHODS];
-    char list[384] = "";
+    char list[300];
     for (int m = 0; m < METHODS; m++) {
         names[m] = descs[m]->name;
         if (strcmp(name, names[m]) == 0) return descs[m];
-        append(list, sizeof list, m ? ", " : "");
-        append(list, sizeof list, names[m]);
     }
+    list_names(names, METHODS, list, sizeof list);
     const char *near = ab_nearest(name, names, METHODS);
     ab_fail(err, AB_ERR_ARG, "unknown method '%.60s'%s%s%s; there are: %s", name,
             near ? ": did you mean '" : "", near ? near : "", near ? "'?" : "", list);
@@ -61,13 +81,12 @@ static const struct ab_method_desc *find(const char *name, struct ab_error *err)
 static int find_param(const struct ab_method_desc *d, const char *key, struct ab_error *err)
 {
     const char *keys[MAX_PARAMS];
-    char list[256] = "";
+    char list[256];
     for (int p = 0; p < d->n_params; p++) {
         keys[p] = d->params[p].info.key;
         if (strcmp(key, keys[p]) == 0) return p;
-        append(list, sizeof list, p ? ", " : "");
-        append(list, sizeof list, keys[p]);
     }
+    list_names(keys, d->n_params, list, sizeof list);
     const char *near = ab_nearest(key, keys, d->n_params);
     ab_fail(err, AB_ERR_ARG, "method %s has no parameter '%.60s'%s%s%s; it has: %s", d->name, key,
             near ? ": did you mean '" : "", near ? near : "", near ? "'?" : "",

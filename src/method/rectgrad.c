@@ -17,6 +17,8 @@ const struct ab_method_desc ab_method_rectgrad = {
     .name = "rectgrad",
     .summary = "the gradient through the most important units of each layer only",
     .source = "Kim et al. 2019, arXiv 1902.04893",
+    .cost = "1F+1B",
+    .tools = "none",
     .composite = {.relu = AB_RELU_RECT,
                   .rule = {[AB_POS_CONV] = {AB_RULE_GRADIENT}, [AB_POS_DENSE] = {AB_RULE_GRADIENT}},
                   .input_mul = true,
