@@ -27,15 +27,17 @@ void ab_words_free(struct ab_words *words)
     *words = (struct ab_words){0};
 }
 
-/* A comma belongs to a method spec if "key=value" follows and the spec has begun its parameters. */
+/* A comma belongs to a method spec if it is in parentheses, or if "key=value" follows and the spec
+ * has begun its parameters. */
 static const char *spec_end(const char *text)
 {
-    const char *end = text + strcspn(text, ",");
+    const char *end = text + ab_span(text, ",");
     bool open = memchr(text, ':', (size_t)(end - text)) != NULL;
     while (open && *end == ',') {
         const char *piece = end + 1;
-        size_t length = strcspn(piece, ",");
-        if (!memchr(piece, '=', length) || memchr(piece, ':', length)) break;
+        size_t length = ab_span(piece, ",");
+        const size_t name = ab_span(piece, "=:,");
+        if (piece[name] != '=') break;
         end = piece + length;
     }
     return end;

@@ -113,6 +113,85 @@ TEST(random_moments)
     CHECK(fabs(beyond / (double)N - 0.05) < 2e-3, "%d beyond 1.96", beyond);
 }
 
+/* The known answers that come with the authors' Random123. */
+TEST(philox_known_answers)
+{
+    static const uint32_t cases[][10] = {
+        {0, 0, 0, 0, 0, 0, 0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8},
+        {0xffffffff, 0xffffffff, 0xffffffff, 0xffffffff, 0xffffffff, 0xffffffff, 0x408f276d,
+         0x41c83b0e, 0xa20bc7c6, 0x6d5451fd},
+        {0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344, 0xa4093822, 0x299f31d0, 0xd16cfe09,
+         0x94fdcceb, 0x5001e420, 0x24126ea1},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        uint32_t out[4];
+        ab_philox(cases[i], cases[i] + 4, out);
+        for (int k = 0; k < 4; k++)
+            CHECK(out[k] == cases[i][6 + k], "case %zu word %d: %08x", i, k, out[k]);
+    }
+}
+
+/* Box and Muller's transform of the words, by the C library. */
+TEST(sample_normals_are_the_transform)
+{
+    enum { N = 4000 };
+    static float z[N];
+    ab_sample_normals(9, 2, 5, 0, N, z);
+    double worst = 0;
+    for (uint32_t block = 0; block < N / 4; block++) {
+        uint32_t w[4];
+        ab_philox((const uint32_t[4]){block, 5, 2, 0}, (const uint32_t[2]){9, 0}, w);
+        for (int k = 0; k < 4; k++) {
+            const double r = sqrt(-2 * log((w[k & 2] + 0.5) * 0x1p-32));
+            const double angle = 2 * M_PI * w[(k & 2) + 1] * 0x1p-32;
+            const double want = k & 1 ? r * sin(angle) : r * cos(angle);
+            worst = fmax(worst, fabs((double)z[4 * block + (uint32_t)k] - want));
+        }
+    }
+    CHECK(worst < 2.5e-7, "off by %g", worst); /* half an ulp of a float in [4, 8) */
+}
+
+TEST(samples_are_fixed_in_any_order)
+{
+    float all[64], piece[64];
+    ab_sample_normals(UINT64_C(0x123456789a), 1, 7, 0, 64, all);
+    CHECK(all[0] == -0x1.df1c5ap+0F && all[1] == 0x1.ee1654p-1F && all[63] == 0x1.6f41fap+0F,
+          "numbers %a %a %a", (double)all[0], (double)all[1], (double)all[63]);
+    CHECK(ab_sample_uniform(3, 1, 2, 5) == 0x1.064d512fp-1, "uniform %a",
+          ab_sample_uniform(3, 1, 2, 5));
+    for (uint64_t first = 0; first < 9; first++) {
+        for (size_t count = 0; count < 9; count++) {
+            ab_sample_normals(UINT64_C(0x123456789a), 1, 7, first, count, piece);
+            CHECK(!memcmp(piece, all + first, count * sizeof *piece), "%d numbers from %d",
+                  (int)count, (int)first);
+        }
+    }
+    double sum = 0, squares = 0, uniforms = 0;
+    for (uint32_t sample = 0; sample < 1000; sample++) {
+        ab_sample_normals(3, 0, sample, 0, 64, piece);
+        for (int i = 0; i < 64; i++) {
+            sum += (double)piece[i];
+            squares += (double)piece[i] * (double)piece[i];
+        }
+        uniforms += ab_sample_uniform(3, 1, sample, sample);
+    }
+    CHECK(fabs(sum / 64000) < 0.015 && fabs(squares / 64000 - 1) < 0.02, "moments %g %g",
+          sum / 64000, squares / 64000);
+    CHECK(fabs(uniforms / 1000 - 0.5) < 0.03, "uniform mean %g", uniforms / 1000);
+}
+
+TEST(spans)
+{
+    static const struct {
+        const char *text;
+        size_t length;
+    } cases[] = {{"a,b", 1},   {"", 0},      {",", 0},    {"f(a,b),c", 6}, {"f(a,(b,c),d)x,y", 13},
+                 {"f(a,b", 3}, {"a)b,c", 3}, {"()(),", 4}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        CHECK(ab_span(cases[i].text, ",") == cases[i].length, "'%s': %zu", cases[i].text,
+              ab_span(cases[i].text, ","));
+}
+
 TEST(hash_tells_apart)
 {
     const char zeros[40] = {0};
@@ -327,6 +406,10 @@ static const struct test_case cases[] = {
     CASE(near_names),
     CASE(random_is_fixed),
     CASE(random_moments),
+    CASE(philox_known_answers),
+    CASE(sample_normals_are_the_transform),
+    CASE(samples_are_fixed_in_any_order),
+    CASE(spans),
     CASE(hash_tells_apart),
     CASE(npy_round_trip),
     CASE(npy_versions_and_types),

@@ -67,6 +67,22 @@ TEST(method_specs_keep_their_commas)
     ab_options_free(&command, &s);
 }
 
+TEST(parentheses_keep_their_commas)
+{
+    struct settings s;
+    struct ab_error err;
+    CHECK(PARSE(&s, &err, "--method",
+                "smoothgrad:n=5,base=lrp-alpha-beta(alpha=2,beta=1),noise=0.1,gradient,"
+                "m:rules=a=b(c=1,d=2);e=f,dtd:low=0"),
+          "%s", err.text);
+    static const char *const specs[] = {
+        "smoothgrad:n=5,base=lrp-alpha-beta(alpha=2,beta=1),noise=0.1", "gradient",
+        "m:rules=a=b(c=1,d=2);e=f", "dtd:low=0"};
+    CHECK(s.specs.count == 4, "%d", s.specs.count);
+    for (int i = 0; i < 4; i++) CHECK(!strcmp(s.specs.items[i], specs[i]), "%s", s.specs.items[i]);
+    ab_options_free(&command, &s);
+}
+
 TEST(bad_ones)
 {
     static const char *const bad[][3] = {
@@ -109,7 +125,7 @@ TEST(durations)
           "nonsense");
 }
 
-static const struct test_case cases[] = {CASE(all_kinds), CASE(method_specs_keep_their_commas),
-                                         CASE(bad_ones), CASE(benchmark_flags_stay),
-                                         CASE(durations)};
+static const struct test_case cases[] = {
+    CASE(all_kinds), CASE(method_specs_keep_their_commas), CASE(parentheses_keep_their_commas),
+    CASE(bad_ones),  CASE(benchmark_flags_stay),           CASE(durations)};
 TEST_MAIN("options", cases)

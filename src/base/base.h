@@ -24,6 +24,10 @@ size_t ab_add_size(size_t a, size_t b, bool *overflow);
 /* The entry of `names` nearest to `word` by edit distance, or NULL if none is near. */
 const char *ab_nearest(const char *word, const char *const *names, int count);
 
+/* How many characters of `text` come before the first that is in `stops` and outside parentheses,
+ * or before the end. An unmatched parenthesis protects nothing. */
+size_t ab_span(const char *text, const char *stops);
+
 /* 64-bit content hash (FNV-1a style over bytes; seed with a former result to chain). Not
  * cryptographic. */
 uint64_t ab_hash(uint64_t seed, const void *data, size_t bytes);
@@ -32,5 +36,15 @@ uint64_t ab_hash(uint64_t seed, const void *data, size_t bytes);
  * normal. Any order, any thread. */
 double ab_uniform(uint64_t seed, uint64_t index);
 double ab_normal(uint64_t seed, uint64_t index);
+
+/* Philox4x32-10: the random function of a counter under a key. */
+void ab_philox(const uint32_t counter[4], const uint32_t key[2], uint32_t out[4]);
+/* Numbers for methods that sample: element `element` (below 2^34) of sample `sample` of `stream`
+ * under `seed`, a function of these four alone, the same on every machine. Uniform in (0,1), and
+ * standard normal (|z| < 6.8; elements first .. first + count - 1). Numbers of both kinds with the
+ * same four are not independent: give each use a stream of its own. */
+double ab_sample_uniform(uint64_t seed, uint32_t stream, uint32_t sample, uint64_t element);
+void ab_sample_normals(uint64_t seed, uint32_t stream, uint32_t sample, uint64_t first,
+                       size_t count, float *out);
 
 #endif

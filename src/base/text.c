@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The nearest name to a mistyped word.
+// The nearest name to a mistyped word; lists whose entries have lists in parentheses.
 #include "base/base.h"
 
 #include <ctype.h>
@@ -64,4 +64,26 @@ const char *ab_nearest(const char *word, const char *const *names, int count)
         if (near && (!best || distance < best_distance)) best = names[i], best_distance = distance;
     }
     return best;
+}
+
+/* The length of a group that begins with an opening parenthesis, with the closing one; 0 if that is
+ * missing. */
+static size_t group_length(const char *text)
+{
+    int depth = 0;
+    for (size_t i = 0; text[i]; i++) {
+        depth += (text[i] == '(') - (text[i] == ')');
+        if (depth == 0) return i + 1;
+    }
+    return 0;
+}
+
+size_t ab_span(const char *text, const char *stops)
+{
+    size_t at = 0;
+    while (text[at] && !strchr(stops, text[at])) {
+        const size_t group = text[at] == '(' ? group_length(text + at) : 0;
+        at += group ? group : 1;
+    }
+    return at;
 }

@@ -101,9 +101,9 @@ static enum ab_status apply(struct ab_method *m, char *pairs, const char **given
     const struct ab_method_desc *d = m->desc;
     char *rest = pairs;
     while (rest) {
-        char *pair = rest, *comma = strchr(rest, ',');
-        rest = comma ? comma + 1 : NULL;
-        if (comma) *comma = '\0';
+        char *pair = rest, *end = rest + ab_span(rest, ",");
+        rest = *end ? end + 1 : NULL;
+        *end = '\0';
         char *equals = strchr(pair, '=');
         if (!equals) {
             return ab_fail(err, AB_ERR_ARG, "method %s: '%.60s' is not key=value", d->name, pair);
