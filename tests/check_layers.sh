@@ -34,8 +34,9 @@ allow method "$own|$kernels|(base|model|method)/.*" $(text src/method)
 # plan/program.h is the language in which plans speak to backends; nothing else of plan/ is theirs.
 allow backend "$own|simd/.*|(base|model|method|backend)/.*|plan/program\.h" $(text src/backend)
 allow plan "$own|$kernels|simd/isa\.def|(base|model|method|backend|plan)/.*" $(text src/plan)
-allow agree "$own|$kernels|(base|model|method|plan|agree)/.*" $(text src/agree)
-allow bench "$own|simd/.*|(base|model|method|backend|plan|agree|bench)/.*" $(text bench)
+allow sample "$own|$kernels|(base|model|method|plan|sample)/.*" $(text src/sample)
+allow agree "$own|$kernels|(base|model|method|plan|sample|agree)/.*" $(text src/agree)
+allow bench "$own|simd/.*|(base|model|method|backend|plan|sample|agree|bench)/.*" $(text bench)
 allow examples 'attrbench/attrbench\.h' $(text examples)
 
 # libc alone in simd/, besides its own headers.

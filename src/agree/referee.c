@@ -73,7 +73,7 @@ static enum ab_status settle(struct ab_referee *r, const struct ab_graph *graph,
         return ab_fail(err, AB_ERR_MEMORY, "out of memory for the reference's decisions");
     if (cache_dir && ab_cache_load(r, cache_dir, hash)) return AB_OK;
     ab_decisions_free(&r->own);
-    enum ab_status status = ab_plan_execute(r->plan, r->input, r->targets, NULL, NULL, err);
+    enum ab_status status = ab_single_execute(r->plan, r->input, r->targets, NULL, NULL, err);
     if (!status) status = ab_decisions_read(r->plan, r->targets, &r->own, err);
     if (status) return status;
     for (int m = 0; m < r->n_methods; m++)
@@ -93,7 +93,7 @@ enum ab_status ab_referee_create(const struct ab_graph *graph,
         .backend = "reference", .batch = batch, .threads = threads, .retain = true};
     struct ab_referee *r = *referee = calloc(1, sizeof *r);
     if (!r) return ab_fail(err, AB_ERR_MEMORY, "out of memory for the referee");
-    enum ab_status status = ab_plan_create(graph, methods, n_methods, &options, &r->plan, err);
+    enum ab_status status = ab_single_create(graph, methods, n_methods, &options, &r->plan, err);
     if (status) goto fail;
     r->n_methods = n_methods;
     r->batch = r->plan->exec.batch;
@@ -115,7 +115,7 @@ void ab_referee_destroy(struct ab_referee **referee)
 {
     struct ab_referee *r = *referee;
     if (!r) return;
-    ab_plan_destroy(&r->plan);
+    ab_single_destroy(&r->plan);
     ab_decisions_free(&r->own);
     free(r->methods);
     free(r->input);

@@ -304,7 +304,7 @@ static bool open_lowering(struct ab_lowering *l, const struct ab_graph *graph, i
     l->sole_consumer = malloc(sizeof *l->sole_consumer * n);
     l->vanishes = calloc(n, sizeof *l->vanishes);
     l->below_linear = calloc(n, sizeof *l->below_linear);
-    l->w.program->outputs = calloc((size_t)n_methods, sizeof *l->w.program->outputs);
+    l->w.program->outputs = calloc((size_t)n_methods + 1, sizeof *l->w.program->outputs);
     return l->fwd && l->signal && l->sole_consumer && l->vanishes && l->below_linear &&
            l->w.program->outputs;
 }

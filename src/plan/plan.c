@@ -208,16 +208,16 @@ static enum ab_status prepare(struct ab_plan *plan, const struct ab_method *cons
     return status;
 }
 
-enum ab_status ab_plan_create(const struct ab_graph *graph, const struct ab_method *const *methods,
-                              int n_methods, const struct ab_plan_options *options,
-                              struct ab_plan **plan, struct ab_error *err)
+enum ab_status ab_single_create(const struct ab_graph *graph,
+                                const struct ab_method *const *methods, int n_methods,
+                                const struct ab_plan_options *options, struct ab_plan **plan,
+                                struct ab_error *err)
 {
     static const struct ab_plan_options defaults = {0};
     *plan = NULL;
     if (!options) options = &defaults;
     enum ab_status status = check_options(options, err);
     if (status) return status;
-    if (n_methods < 1) return ab_fail(err, AB_ERR_ARG, "a plan needs at least one method");
     struct ab_plan *p = calloc(1, sizeof *p);
     if (!p) return ab_fail(err, AB_ERR_MEMORY, "out of memory for a plan");
     p->exec = (struct ab_exec){.graph = graph,
@@ -229,12 +229,12 @@ enum ab_status ab_plan_create(const struct ab_graph *graph, const struct ab_meth
     status = parse_backend(options->backend ? options->backend : "native", &p->backend,
                            &p->exec.isas, err);
     if (!status) status = prepare(p, methods, n_methods, options->retain, err);
-    if (status) ab_plan_destroy(&p);
+    if (status) ab_single_destroy(&p);
     *plan = p;
     return status;
 }
 
-void ab_plan_destroy(struct ab_plan **plan)
+void ab_single_destroy(struct ab_plan **plan)
 {
     struct ab_plan *p = *plan;
     if (!p) return;
@@ -247,7 +247,7 @@ void ab_plan_destroy(struct ab_plan **plan)
     *plan = NULL;
 }
 
-void ab_plan_memory(const struct ab_plan *plan, size_t *weights, size_t *arena)
+void ab_single_memory(const struct ab_plan *plan, size_t *weights, size_t *arena)
 {
     *weights = plan->exec.weight_bytes;
     *arena = plan->arena_bytes;
@@ -313,8 +313,8 @@ static enum ab_status execute(struct ab_plan *plan, const float *input, const in
     return status;
 }
 
-enum ab_status ab_plan_execute(struct ab_plan *plan, const float *input, const int *targets,
-                               float *const *maps, float *logits, struct ab_error *err)
+enum ab_status ab_single_execute(struct ab_plan *plan, const float *input, const int *targets,
+                                 float *const *maps, float *logits, struct ab_error *err)
 {
     const enum ab_status status = execute(plan, input, targets, maps, NULL, err);
     if (!status && logits) copy_logits(plan, logits);

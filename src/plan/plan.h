@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // A plan and its executor: program + backend + two buffers. Internal view, for agreement checks and
 // the driver.
+//
+// This layer knows methods of a single pass alone: one program computes all of them. The public
+// ab_plan_create and its kin live above, in src/sample, which adds the methods that run a plan many
+// times.
 #ifndef AB_PLAN_H
 #define AB_PLAN_H
 
@@ -11,8 +15,21 @@ struct ab_plan {
     struct ab_program program;
     struct ab_exec exec;
     size_t arena_bytes;
-    double *logits; /* staging for the caller's logits */
+    double *logits;               /* staging for the caller's logits */
+    struct ab_samplers *samplers; /* what src/sample adds; NULL: every method is in the program */
 };
+
+/* Plans of single-pass methods, without `samplers`. Arguments and errors are those of
+ * ab_plan_create and its kin, except that there may be no method at all: then the plan gives logits
+ * alone. */
+enum ab_status ab_single_create(const struct ab_graph *graph,
+                                const struct ab_method *const *methods, int n_methods,
+                                const struct ab_plan_options *options, struct ab_plan **plan,
+                                struct ab_error *err);
+enum ab_status ab_single_execute(struct ab_plan *plan, const float *input, const int *targets,
+                                 float *const *maps, float *logits, struct ab_error *err);
+void ab_single_memory(const struct ab_plan *plan, size_t *weights, size_t *arena);
+void ab_single_destroy(struct ab_plan **plan);
 
 /* Shape of value `id` for one sample times batch = count of doubles that peek writes. */
 size_t ab_plan_value_count(const struct ab_plan *plan, int id);
