@@ -28,7 +28,7 @@ static void find_supported(const struct ab_run *run, struct ab_setting *s)
         const struct ab_method *one = run->methods[m];
         struct ab_program program = {0};
         struct ab_error err;
-        enum ab_status status = ab_lower(s->model->source.graph, &one, 1, &program, &err);
+        enum ab_status status = ab_lower(s->model->source.graph, &one, 1, NULL, &program, &err);
         s->supported[m] = status == AB_OK;
         if (status == AB_OK)
             ab_program_free(&program);

@@ -117,9 +117,9 @@ TEST(shares_steps)
     struct ab_method *gradient = parsed("gradient"), *ixg = parsed("input-x-gradient");
     const struct ab_method *const pair[] = {gradient, ixg};
     const struct ab_method *const twice[] = {gradient, gradient};
-    CHECK(!ab_lower(g, pair, 1, &one, &err), "%s", err.text);
-    CHECK(!ab_lower(g, pair, 2, &both, &err), "%s", err.text);
-    CHECK(!ab_lower(g, twice, 2, &same, &err), "%s", err.text);
+    CHECK(!ab_lower(g, pair, 1, NULL, &one, &err), "%s", err.text);
+    CHECK(!ab_lower(g, pair, 2, NULL, &both, &err), "%s", err.text);
+    CHECK(!ab_lower(g, twice, 2, NULL, &same, &err), "%s", err.text);
     CHECK(both.n_steps == one.n_steps + 2, "%d steps after %d", both.n_steps, one.n_steps);
     CHECK(same.n_steps == one.n_steps + 1, "%d steps after %d", same.n_steps, one.n_steps);
     ab_program_free(&one);
@@ -137,7 +137,7 @@ static int fused_pointwise(const struct ab_graph *g, const char *spec, bool pool
     struct ab_program p = {0};
     struct ab_error err = {""};
     struct ab_method *m = parsed(spec);
-    CHECK(!ab_lower(g, (const struct ab_method *const *)&m, 1, &p, &err), "%s", err.text);
+    CHECK(!ab_lower(g, (const struct ab_method *const *)&m, 1, NULL, &p, &err), "%s", err.text);
     const int before = p.n_steps;
     ab_fuse(&p, pools);
     int pointwise = 0;

@@ -31,6 +31,8 @@ struct ab_exec {
     const float *input;
     const int *targets;
     float *const *maps;
+    /* Of executions from now on: [signal][batch][c][h][w], set by ab_plan_signal; NULL: none. */
+    const float *signals;
     /* Reference only: decisions to follow instead of its own, by value id; NULL entries (or NULL):
      * its own. RELU and RECT: uint8 [n][c][h][w], 1 = kept. SWITCH: uint16 [n][c][oh][ow]. Set by
      * ab_plan_force. */
@@ -39,6 +41,14 @@ struct ab_exec {
     struct ab_adopted *const *adopted;
     const size_t *n_adopted; /* by value id */
 };
+
+/* The caller's values for a SIGNAL step, [n][c][h][w]. */
+static inline const float *ab_exec_signal(const struct ab_exec *exec, const struct ab_step *s)
+{
+    const struct ab_dims d = exec->program->values[s->dst].dims;
+    const size_t one = (size_t)exec->batch * (size_t)d.c * (size_t)d.h * (size_t)d.w;
+    return exec->signals + (size_t)s->channel * one;
+}
 
 struct ab_backend {
     const char *name, *summary;

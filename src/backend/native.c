@@ -436,6 +436,7 @@ static enum ab_status native_run(struct ab_exec *exec, const struct ab_step *s,
     case AB_OP_PAD: ab_native_pad(exec, s); break;
     case AB_OP_TAU: ab_native_tau(exec, s, t->kernel); break;
     case AB_OP_SEED: ab_native_seed(exec, s); break;
+    case AB_OP_SIGNAL: ab_native_signal(exec, s); break;
     case AB_OP_OUTPUT: ab_native_output(exec, s); return AB_OK;
     case AB_OP_COUNT: return AB_OK;
     }

@@ -54,12 +54,19 @@ void ab_native_zero_halo(const struct ab_exec *exec, int id)
     }
 }
 
-void ab_native_input(const struct ab_exec *exec, const struct ab_step *s)
+/* The caller's values, [n][c][h][w]. */
+static void take(const struct ab_exec *exec, int id, const float *from)
 {
-    const struct ab_dims d = value(exec, s->dst)->dims;
-    const struct ab_view v = ab_native_view(exec, s->dst);
-    const float *from = exec->input;
-    if (d.c % AB_LANES) clear(exec, s->dst);
+    const struct ab_dims d = value(exec, id)->dims;
+    const struct ab_view v = ab_native_view(exec, id);
+    if (value(exec, id)->vector) {
+        for (int n = 0; n < exec->batch; n++, from += d.c) {
+            memcpy(v.data + n * v.image, from, sizeof *from * (size_t)d.c);
+            zero(v.data + n * v.image + d.c, v.image - d.c);
+        }
+        return;
+    }
+    if (d.c % AB_LANES) clear(exec, id);
     for (int n = 0; n < exec->batch; n++) {
         for (int c = 0; c < d.c; c++) {
             for (int y = 0; y < d.h; y++, from += d.w) {
@@ -70,12 +77,27 @@ void ab_native_input(const struct ab_exec *exec, const struct ab_step *s)
     }
 }
 
+void ab_native_input(const struct ab_exec *exec, const struct ab_step *s)
+{
+    take(exec, s->dst, exec->input);
+}
+
+void ab_native_signal(const struct ab_exec *exec, const struct ab_step *s)
+{
+    take(exec, s->dst, ab_exec_signal(exec, s));
+}
+
 void ab_native_output(const struct ab_exec *exec, const struct ab_step *s)
 {
     const struct ab_dims d = value(exec, s->x)->dims;
     const struct ab_view v = ab_native_view(exec, s->x);
     float *to = exec->maps ? exec->maps[s->map] : NULL;
     if (!to) return;
+    if (value(exec, s->x)->vector) {
+        for (int n = 0; n < exec->batch; n++, to += d.c)
+            memcpy(to, v.data + n * v.image, sizeof *to * (size_t)d.c);
+        return;
+    }
     for (int n = 0; n < exec->batch; n++) {
         for (int c = 0; c < d.c; c++) {
             for (int y = 0; y < d.h; y++, to += d.w) {

@@ -38,6 +38,18 @@ void ab_onednn_input(struct ab_onednn *o, const struct ab_step *s)
     own(o, s, copy_input);
 }
 
+static dnnl_status_t copy_signal(const struct ab_exec *exec, const struct ab_onednn_action *a)
+{
+    const struct ab_step *s = &exec->program->steps[a->step];
+    memcpy(a->dst->data, ab_exec_signal(exec, s), sizeof(float) * count_of(exec, s->dst));
+    return dnnl_success;
+}
+
+void ab_onednn_signal(struct ab_onednn *o, const struct ab_step *s)
+{
+    own(o, s, copy_signal);
+}
+
 static dnnl_status_t fill(const struct ab_exec *exec, const struct ab_onednn_action *a)
 {
     const struct ab_step *s = &exec->program->steps[a->step];

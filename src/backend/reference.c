@@ -215,6 +215,7 @@ static enum ab_status reference_run(struct ab_exec *exec, const struct ab_step *
     case AB_OP_PAD: ab_reference_pad(exec, step); break;
     case AB_OP_TAU: ab_reference_tau(exec, step); break;
     case AB_OP_SEED: ab_reference_seed(exec, step); break;
+    case AB_OP_SIGNAL: ab_reference_signal(exec, step); break;
     case AB_OP_OUTPUT: ab_reference_output(exec, step); break;
     case AB_OP_COUNT: break;
     }

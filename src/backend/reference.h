@@ -65,6 +65,7 @@ void ab_reference_maxpool(const struct ab_exec *exec, const struct ab_step *s);
 void ab_reference_avgpool(const struct ab_exec *exec, const struct ab_step *s);
 void ab_reference_tau(const struct ab_exec *exec, const struct ab_step *s);
 void ab_reference_input(const struct ab_exec *exec, const struct ab_step *s);
+void ab_reference_signal(const struct ab_exec *exec, const struct ab_step *s);
 void ab_reference_output(const struct ab_exec *exec, const struct ab_step *s);
 void ab_reference_fill(const struct ab_exec *exec, const struct ab_step *s);
 void ab_reference_flatten(const struct ab_exec *exec, const struct ab_step *s);

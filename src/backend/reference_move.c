@@ -19,10 +19,10 @@ static void clear(const struct ab_exec *exec, const struct ab_reference_map *m)
                 memset(row_of(m, n, b * AB_LANES, y), 0, sizeof(double) * AB_LANES * (size_t)m->w);
 }
 
-void ab_reference_input(const struct ab_exec *exec, const struct ab_step *s)
+/* The caller's values, [n][c][h][w]. */
+static void take(const struct ab_exec *exec, int id, const float *from)
 {
-    const struct ab_reference_map *m = ab_reference_map(exec, s->dst);
-    const float *from = exec->input;
+    const struct ab_reference_map *m = ab_reference_map(exec, id);
     clear(exec, m);
     for (int n = 0; n < exec->batch; n++)
         for (int c = 0; c < m->c; c++)
@@ -30,6 +30,16 @@ void ab_reference_input(const struct ab_exec *exec, const struct ab_step *s)
                 double *to = row_of(m, n, c, y);
                 for (int x = 0; x < m->w; x++) to[(ptrdiff_t)x * AB_LANES] = (double)from[x];
             }
+}
+
+void ab_reference_input(const struct ab_exec *exec, const struct ab_step *s)
+{
+    take(exec, s->dst, exec->input);
+}
+
+void ab_reference_signal(const struct ab_exec *exec, const struct ab_step *s)
+{
+    take(exec, s->dst, ab_exec_signal(exec, s));
 }
 
 void ab_reference_output(const struct ab_exec *exec, const struct ab_step *s)

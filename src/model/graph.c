@@ -133,6 +133,22 @@ const char *ab_node_kind_name(enum ab_node_kind kind)
     return kind < AB_NODE_KIND_COUNT ? names[kind] : "UNKNOWN";
 }
 
+enum ab_status ab_graph_find(const struct ab_graph *graph, const char *name, int *node,
+                             struct ab_error *err)
+{
+    for (int i = 0; i < graph->n_nodes; i++) {
+        *node = i;
+        if (strcmp(graph->nodes[i].name, name) == 0) return AB_OK;
+    }
+    const char **names = malloc((size_t)graph->n_nodes * sizeof *names);
+    if (!names) return ab_fail(err, AB_ERR_MEMORY, "%s: out of memory", graph->name);
+    for (int i = 0; i < graph->n_nodes; i++) names[i] = graph->nodes[i].name;
+    const char *near = ab_nearest(name, names, graph->n_nodes);
+    free(names);
+    return ab_fail(err, AB_ERR_ARG, "model '%.80s' has no layer '%.80s'%s%.80s%s", graph->name,
+                   name, near ? ": did you mean '" : "", near ? near : "", near ? "'?" : "");
+}
+
 static uint64_t hash_node(uint64_t hash, const struct ab_node *n)
 {
     const struct ab_conv2d_shape *c = &n->conv;

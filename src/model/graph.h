@@ -73,6 +73,17 @@ enum ab_status ab_graph_finish(struct ab_graph *graph, int output, struct ab_err
 enum ab_status ab_graph_note(struct ab_graph *graph, struct ab_error *err, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
+/* The layer of this name; none is an AB_ERR_ARG that names the nearest. */
+enum ab_status ab_graph_find(const struct ab_graph *graph, const char *name, int *node,
+                             struct ab_error *err);
+
+/* The network after `node` as a graph of its own, with copied weights and names, whose input is
+ * that node's output. The node must be a cut: every way from the input to the logits leads through
+ * it (not so: AB_ERR_UNSUPPORTED, naming a layer that bypasses it), and something must follow it.
+ * Where that output is >= 0 (nonneg), so must be what the tail is given: methods rely on it. */
+enum ab_status ab_graph_tail(const struct ab_graph *graph, int node, struct ab_graph **tail,
+                             struct ab_error *err);
+
 /* Content hash of structure and weights. */
 uint64_t ab_graph_hash(const struct ab_graph *graph);
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// From a graph and methods to a program: one forward pass, then each method's walk from the logits
-// back to the image.
+// From a graph and methods to a program: one forward pass, then each method's walk from the logits,
+// or from a layer inside, back to the image.
 //
 // Signals are kept per node: signal[n] is the value of R at the output of node n. `vanishes[n]`
 // says that R is 0 wherever that output's activation is 0 (it was made by a product with it). Where
@@ -57,7 +57,8 @@ static int forward_value(struct ab_lowering *l, int n)
     const int x = node->n_in ? l->fwd[node->in[0]] : -1;
     struct ab_step s;
     switch (node->kind) {
-    case AB_NODE_INPUT: return ab_emit(&l->w, node_step(AB_OP_INPUT, n, -1), node->dims, false);
+    case AB_NODE_INPUT:
+        return ab_emit(&l->w, node_step(AB_OP_INPUT, n, -1), node->dims, node->vector);
     case AB_NODE_CONV:
     case AB_NODE_DENSE: return ab_linear(l, n, AB_FWD, AB_W_ALL, AB_B_ALL, x, -1);
     case AB_NODE_RELU: return ab_pointwise(l, AB_PW_RELU, x, -1, -1);
@@ -83,13 +84,15 @@ static void forward(struct ab_lowering *l)
     struct ab_program *p = l->w.program;
     for (int n = 0; n < l->w.graph->n_nodes; n++) {
         const struct ab_node *node = &l->w.graph->nodes[n];
+        l->fwd[n] = -1;
+        if (!l->needed[n]) continue;
         const int v = l->fwd[n] = forward_value(l, n);
         if (l->w.failed) return;
         p->values[v].node = n;
         p->values[v].nonneg = node->nonneg;
         if (node->kind == AB_NODE_RELU) p->values[v].decision = AB_DECIDE_RELU;
     }
-    p->logits = l->fwd[l->w.graph->output];
+    p->logits = l->fwd[l->walk.from];
 }
 
 /* ---- walking back ---- */
@@ -241,14 +244,26 @@ static int seed(struct ab_lowering *l)
     struct ab_step s = ab_step_new(AB_OP_SEED);
     s.x = l->w.program->logits;
     s.seed = l->method->composite.seed;
-    return ab_emit(&l->w, s, l->w.graph->nodes[l->w.graph->output].dims, true);
+    return ab_emit(&l->w, s, l->w.graph->nodes[l->walk.from].dims, true);
 }
 
-static enum ab_status backward(struct ab_lowering *l, int m, struct ab_error *err)
+/* The caller's signal number k. */
+static int given(struct ab_lowering *l, int k)
+{
+    const struct ab_node *node = &l->w.graph->nodes[l->walk.from];
+    struct ab_step s = ab_step_new(AB_OP_SIGNAL);
+    s.channel = k;
+    return ab_emit(&l->w, s, node->dims, node->vector);
+}
+
+/* Walk k of the current method, whose map is number m. At the logits R vanishes with what it is a
+ * product with; a signal given inside need not. */
+static enum ab_status backward(struct ab_lowering *l, int k, int m, struct ab_error *err)
 {
     const struct ab_graph *g = l->w.graph;
     for (int n = 0; n < g->n_nodes; n++) l->signal[n] = -1;
-    ab_send(l, g->output, seed(l), true);
+    const int r = l->walk.signals ? given(l, k) : seed(l);
+    ab_send(l, l->walk.from, r, l->walk.from == g->output);
     int input = 0;
     for (int n = g->n_nodes - 1; n >= 0 && !l->w.failed; n--) {
         if (g->nodes[n].kind == AB_NODE_INPUT) input = n;
@@ -261,7 +276,7 @@ static enum ab_status backward(struct ab_lowering *l, int m, struct ab_error *er
     struct ab_step out = ab_step_new(AB_OP_OUTPUT);
     out.x = map;
     out.map = m;
-    ab_emit(&l->w, out, g->nodes[input].dims, false);
+    ab_emit(&l->w, out, g->nodes[input].dims, g->nodes[input].vector);
     l->w.program->outputs[m] = map;
     return AB_OK;
 }
@@ -281,7 +296,8 @@ static enum ab_status check_relus(const struct ab_graph *g, const struct ab_meth
                    method->desc->name, g->name);
 }
 
-/* What later questions need: first linear layers, and the only reader of each node. */
+/* What later questions need: first linear layers, the only reader of each node, and what the walk's
+ * beginning reads. */
 static void survey(struct ab_lowering *l)
 {
     const struct ab_graph *g = l->w.graph;
@@ -294,9 +310,13 @@ static void survey(struct ab_lowering *l)
             if (l->below_linear[in] || is_linear(&g->nodes[in])) l->below_linear[n] = true;
         }
     }
+    l->needed[l->walk.from] = true;
+    for (int n = l->walk.from; n >= 0; n--)
+        for (int i = 0; l->needed[n] && i < g->nodes[n].n_in; i++)
+            l->needed[g->nodes[n].in[i]] = true;
 }
 
-static bool open_lowering(struct ab_lowering *l, const struct ab_graph *graph, int n_methods)
+static bool open_lowering(struct ab_lowering *l, const struct ab_graph *graph)
 {
     const size_t n = (size_t)graph->n_nodes;
     l->fwd = malloc(sizeof *l->fwd * n);
@@ -304,8 +324,10 @@ static bool open_lowering(struct ab_lowering *l, const struct ab_graph *graph, i
     l->sole_consumer = malloc(sizeof *l->sole_consumer * n);
     l->vanishes = calloc(n, sizeof *l->vanishes);
     l->below_linear = calloc(n, sizeof *l->below_linear);
-    l->w.program->outputs = calloc((size_t)n_methods + 1, sizeof *l->w.program->outputs);
-    return l->fwd && l->signal && l->sole_consumer && l->vanishes && l->below_linear &&
+    l->needed = calloc(n, sizeof *l->needed);
+    const size_t maps = (size_t)l->w.program->n_outputs;
+    l->w.program->outputs = calloc(maps + 1, sizeof *l->w.program->outputs);
+    return l->fwd && l->signal && l->sole_consumer && l->vanishes && l->below_linear && l->needed &&
            l->w.program->outputs;
 }
 
@@ -316,21 +338,28 @@ static void close_lowering(struct ab_lowering *l)
     free(l->sole_consumer);
     free(l->vanishes);
     free(l->below_linear);
+    free(l->needed);
 }
 
 enum ab_status ab_lower(const struct ab_graph *graph, const struct ab_method *const *methods,
-                        int n_methods, struct ab_program *program, struct ab_error *err)
+                        int n_methods, const struct ab_walk *walk, struct ab_program *program,
+                        struct ab_error *err)
 {
-    *program = (struct ab_program){.n_outputs = n_methods};
-    struct ab_lowering l = {.w = {.graph = graph, .program = program}, .guard = -1, .rest = -1};
+    const int walks = walk ? walk->signals : 1;
+    *program = (struct ab_program){.n_outputs = n_methods * walks};
+    struct ab_lowering l = {.w = {.graph = graph, .program = program},
+                            .walk = walk ? *walk : (struct ab_walk){.from = graph->output},
+                            .guard = -1,
+                            .rest = -1};
     enum ab_status status = AB_OK;
-    if (open_lowering(&l, graph, n_methods)) {
+    if (open_lowering(&l, graph)) {
         survey(&l);
         forward(&l);
         for (int m = 0; m < n_methods && !status && !l.w.failed; m++) {
             l.method = methods[m];
             status = check_relus(graph, methods[m], err);
-            if (!status) status = backward(&l, m, err);
+            for (int k = 0; k < walks && !status && !l.w.failed; k++)
+                status = backward(&l, k, m * walks + k, err);
         }
     } else {
         l.w.failed = true;

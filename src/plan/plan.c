@@ -191,10 +191,18 @@ static enum ab_status run_constants(struct ab_plan *plan, struct ab_error *err)
 }
 
 static enum ab_status prepare(struct ab_plan *plan, const struct ab_method *const *methods,
-                              int n_methods, bool retain, struct ab_error *err)
+                              int n_methods, const struct ab_plan_inside *inside, bool retain,
+                              struct ab_error *err)
 {
     struct ab_exec *e = &plan->exec;
-    enum ab_status status = ab_lower(e->graph, methods, n_methods, &plan->program, err);
+    struct ab_walk walk;
+    enum ab_status status = AB_OK;
+    if (inside) {
+        walk.signals = inside->signals;
+        status = ab_graph_find(e->graph, inside->from, &walk.from, err);
+    }
+    if (!status)
+        status = ab_lower(e->graph, methods, n_methods, inside ? &walk : NULL, &plan->program, err);
     if (status) return status;
     if (plan->backend->own) ab_bits(&plan->program, !e->direct);
     if (plan->backend->fuse) ab_fuse(&plan->program, plan->backend->own);
@@ -213,10 +221,22 @@ enum ab_status ab_single_create(const struct ab_graph *graph,
                                 const struct ab_plan_options *options, struct ab_plan **plan,
                                 struct ab_error *err)
 {
+    return ab_single_create_inside(graph, methods, n_methods, options, NULL, plan, err);
+}
+
+enum ab_status ab_single_create_inside(const struct ab_graph *graph,
+                                       const struct ab_method *const *methods, int n_methods,
+                                       const struct ab_plan_options *options,
+                                       const struct ab_plan_inside *inside, struct ab_plan **plan,
+                                       struct ab_error *err)
+{
     static const struct ab_plan_options defaults = {0};
     *plan = NULL;
     if (!options) options = &defaults;
     enum ab_status status = check_options(options, err);
+    if (!status && inside && inside->signals < 1)
+        status = ab_fail(err, AB_ERR_ARG, "a walk from layer '%.80s' needs at least one signal",
+                         inside->from);
     if (status) return status;
     struct ab_plan *p = calloc(1, sizeof *p);
     if (!p) return ab_fail(err, AB_ERR_MEMORY, "out of memory for a plan");
@@ -228,7 +248,7 @@ enum ab_status ab_single_create(const struct ab_graph *graph,
     p->exec.direct = options->algo == AB_ALGO_DIRECT || p->exec.lean;
     status = parse_backend(options->backend ? options->backend : "native", &p->backend,
                            &p->exec.isas, err);
-    if (!status) status = prepare(p, methods, n_methods, options->retain, err);
+    if (!status) status = prepare(p, methods, n_methods, inside, options->retain, err);
     if (status) ab_single_destroy(&p);
     *plan = p;
     return status;
@@ -275,6 +295,27 @@ static enum ab_status check_input(const struct ab_plan *plan, const float *input
     return AB_OK;
 }
 
+/* The signals of a walk from inside; all steps of them have one shape. */
+static enum ab_status check_signals(const struct ab_plan *plan, struct ab_error *err)
+{
+    for (int i = 0; i < plan->program.n_steps; i++) {
+        const struct ab_step *s = &plan->program.steps[i];
+        if (s->op != AB_OP_SIGNAL) continue;
+        if (!plan->exec.signals)
+            return ab_fail(err, AB_ERR_ARG,
+                           "the plan's walks begin inside the network and have no signals; give "
+                           "them with ab_plan_signal before executing");
+        const float *values = ab_exec_signal(&plan->exec, s);
+        const size_t count = ab_plan_value_count(plan, s->dst);
+        for (size_t k = 0; k < count; k++)
+            if (!isfinite(values[k]))
+                return ab_fail(err, AB_ERR_ARG,
+                               "signal %d holds a value that is not finite (element %zu)",
+                               s->channel, k);
+    }
+    return AB_OK;
+}
+
 /* Runs all steps that are not constant; ns may be NULL. */
 static enum ab_status run_steps(struct ab_plan *plan, double *ns, struct ab_error *err)
 {
@@ -302,6 +343,7 @@ static enum ab_status execute(struct ab_plan *plan, const float *input, const in
                               float *const *maps, double *ns, struct ab_error *err)
 {
     enum ab_status status = check_input(plan, input, targets, err);
+    if (!status) status = check_signals(plan, err);
     if (status) return status;
     plan->exec.input = input;
     plan->exec.targets = targets;
@@ -340,6 +382,11 @@ size_t ab_plan_value_count(const struct ab_plan *plan, int id)
 void ab_plan_peek(const struct ab_plan *plan, int id, double *out)
 {
     plan->backend->peek(&plan->exec, id, out);
+}
+
+void ab_plan_signal(struct ab_plan *plan, const float *values)
+{
+    plan->exec.signals = values;
 }
 
 void ab_plan_force(struct ab_plan *plan, const void *const *forced)

@@ -26,6 +26,25 @@ enum ab_status ab_single_create(const struct ab_graph *graph,
                                 const struct ab_method *const *methods, int n_methods,
                                 const struct ab_plan_options *options, struct ab_plan **plan,
                                 struct ab_error *err);
+/* Walks back that begin inside the network: at the output of layer `from`, with signals that the
+ * caller gives instead of a method's seed. A map is computed for each method and signal, number
+ * m * signals + k of them; the forward pass and what depends on it alone is shared by all. What
+ * lies above the layer is not computed: the `logits` of such a plan are the layer's own output,
+ * [batch][c][h][w], and targets say nothing. */
+struct ab_plan_inside {
+    const char *from;
+    int signals; /* 1 or more */
+};
+/* As ab_single_create, for walks from inside; no layer of that name is an AB_ERR_ARG. */
+enum ab_status ab_single_create_inside(const struct ab_graph *graph,
+                                       const struct ab_method *const *methods, int n_methods,
+                                       const struct ab_plan_options *options,
+                                       const struct ab_plan_inside *inside, struct ab_plan **plan,
+                                       struct ab_error *err);
+/* The signals of such a plan's later executions, [signal][batch][c][h][w] of the layer's output.
+ * Borrowed until replaced; executing without them, or with one that is not finite, is an
+ * AB_ERR_ARG. */
+void ab_plan_signal(struct ab_plan *plan, const float *values);
 enum ab_status ab_single_execute(struct ab_plan *plan, const float *input, const int *targets,
                                  float *const *maps, float *logits, struct ab_error *err);
 void ab_single_memory(const struct ab_plan *plan, size_t *weights, size_t *arena);

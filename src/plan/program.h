@@ -29,6 +29,7 @@
     X(PAD)     /* FWD: zero rows and columns around x (node->pad). BWD: crop */                    \
     X(TAU)     /* dst[n] = max(floor, q-th percentile of x*a in image n) */                        \
     X(SEED)    /* dst = seed at the target, 0 elsewhere; x = logits */                             \
+    X(SIGNAL)  /* dst = signal number `channel` of the caller's, see struct ab_walk */             \
     X(OUTPUT)  /* map number `map` = x, to the caller in NCHW */
 
 enum ab_op {
@@ -99,14 +100,25 @@ struct ab_program {
     int n_steps, step_capacity;
     struct ab_value *values;
     int n_values, value_capacity;
-    int logits;   /* value id */
+    int logits;   /* value id; of a walk from inside, the output of its layer */
     int *outputs; /* value id of each method's map, before export */
     int n_outputs;
 };
 
-/* Writes the program of `methods` on `graph`. Errors name the method and the layer. */
+/* Where each method's walks back begin: at the output of node `from` with signals that the
+ * caller gives, `signals` of them, each of which becomes a map: map number m * signals + k is that
+ * of method m and signal k. */
+struct ab_walk {
+    int from, signals;
+};
+
+/* Writes the program of `methods` on `graph`; walk NULL: one walk from the
+ * logits with the method's seed. What lies above a walk's
+ * beginning is in the program neither backward nor forward. Errors name the method and the layer.
+ */
 enum ab_status ab_lower(const struct ab_graph *graph, const struct ab_method *const *methods,
-                        int n_methods, struct ab_program *program, struct ab_error *err);
+                        int n_methods, const struct ab_walk *walk, struct ab_program *program,
+                        struct ab_error *err);
 /* Replaces activations by their signs, one bit an element, in the steps that need no more of them,
  * and gives guarded sums the bits of their guard, or without `guards` makes them direct: for
  * backends with kernels for it. The new values have ids after all others. */

@@ -14,6 +14,8 @@ struct ab_lowering {
     int *sole_consumer; /* the one node that reads this one; -1: none, -2: several */
     bool direct;        /* of the linear steps being written: see struct ab_step */
     int guard, rest;
+    bool *needed; /* the forward value is: what the walk's beginning reads */
+    struct ab_walk walk;
     bool *below_linear; /* some linear layer lies between this node and the image */
 };
 
