@@ -69,8 +69,10 @@ AB_INLINE void pack_lanes(enum ab_wmod wmod, const struct ab_conv2d_f64_args *a,
                     (phase->y.k0 + ty * phase->y.kstep) * s->kw + phase->x.k0 + tx * phase->x.kstep;
                 for (int l = 0; l < at_once; l++)
                     for (int o = 0; o < AB_LANES; o++)
-                        out[l * AB_LANES + o] =
-                            wei[o] ? f64_wmod_one(wmod, (double)wei[o][l * step + tap]) : 0.0;
+                        out[l * AB_LANES + o] = wei[o]
+                                                    ? f64_wmod_one(wmod, (double)a->gain,
+                                                                   (double)wei[o][l * step + tap])
+                                                    : 0.0;
             }
     }
 }

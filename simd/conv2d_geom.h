@@ -62,7 +62,7 @@ static inline ptrdiff_t ab_view_at(const struct ab_view *v, int n, int block, in
 }
 
 /* One weight as `wmod` sees it. */
-static inline float ab_conv2d_wmod(enum ab_wmod wmod, float w)
+static inline float ab_conv2d_wmod(enum ab_wmod wmod, float gain, float w)
 {
     switch (wmod) {
     case AB_W_POS: return w > 0.0f ? w : 0.0f;
@@ -70,6 +70,7 @@ static inline float ab_conv2d_wmod(enum ab_wmod wmod, float w)
     case AB_W_ABS: return w < 0.0f ? -w : w;
     case AB_W_SQUARE: return w * w;
     case AB_W_ONE: return 1.0f;
+    case AB_W_GAMMA: return w > 0.0f ? gain * w : w;
     default: return w;
     }
 }

@@ -29,7 +29,7 @@ static float weight(const struct ab_conv2d_args *a, int dst_c, int src_c, int ky
     const int icg = s->ic / s->g, ocg = s->oc / s->g;
     if (oc >= s->oc || ic >= s->ic || oc / ocg != ic / icg) return 0.0f;
     const ptrdiff_t at = (((ptrdiff_t)oc * icg + ic % icg) * s->kh + ky) * s->kw + kx;
-    return ab_conv2d_wmod(a->wmod, a->wei[at]);
+    return ab_conv2d_wmod(a->wmod, a->gain, a->wei[at]);
 }
 
 /* The dst lanes of one block that have weights for one src channel: those of its group. They are
@@ -73,7 +73,7 @@ static float *pack_taps(const struct ab_conv2d_args *a, const struct ab_conv2d_p
                 const float *row = l.taps + (o - l.lo) * l.step +
                                    (ptrdiff_t)(p->y.k0 + ty * p->y.kstep) * a->shape.kw;
                 for (int tx = 0; tx < p->x.taps; tx++, to += tap)
-                    *to = ab_conv2d_wmod(a->wmod, row[p->x.k0 + tx * p->x.kstep]);
+                    *to = ab_conv2d_wmod(a->wmod, a->gain, row[p->x.k0 + tx * p->x.kstep]);
             }
         }
     }
@@ -171,7 +171,7 @@ static void pack_winograd(const struct ab_conv2d_args *a, const struct ab_conv2d
             for (int o = l.lo; o < l.hi; o++)
                 for (int t = 0; t < 9; t++)
                     w[up ? t : 8 - t][o] =
-                        (double)ab_conv2d_wmod(a->wmod, l.taps[(o - l.lo) * l.step + t]);
+                        (double)ab_conv2d_wmod(a->wmod, a->gain, l.taps[(o - l.lo) * l.step + t]);
             if (m == 4)
                 wino_transform(4, points, w, out, plane);
             else

@@ -29,7 +29,7 @@ static double sum_channels(const struct ab_conv2d_args *a, int n, int c, int sy,
         const int sc = group * inputs + i;
         const ptrdiff_t row =
             a->pass == AB_FWD ? (ptrdiff_t)c * icg + i : (ptrdiff_t)sc * icg + c % icg;
-        const float w = ab_conv2d_wmod(a->wmod, a->wei[row * taps + tap]);
+        const float w = ab_conv2d_wmod(a->wmod, a->gain, a->wei[row * taps + tap]);
         const float *src = a->src.data + ab_view_at(&a->src, n, sc / AB_LANES, sy, sx);
         sum += (double)w * (double)src[sc % AB_LANES];
     }

@@ -9,35 +9,42 @@
 #define AB_SYMBOL ab_dense_plain
 #endif
 
-AB_INLINE float weight(int wmod, float w)
+/* The part of the weights: a constant but for the gain of AB_W_GAMMA. */
+struct part {
+    int wmod;
+    float gain;
+};
+
+AB_INLINE float weight(struct part part, float w)
 {
-    switch (wmod) {
+    switch (part.wmod) {
     case AB_W_POS: return w > 0.0f ? w : 0.0f;
     case AB_W_NEG: return w < 0.0f ? w : 0.0f;
     case AB_W_ABS: return fabsf(w);
     case AB_W_SQUARE: return w * w;
     case AB_W_ONE: return 1.0f;
+    case AB_W_GAMMA: return w > 0.0f ? part.gain * w : w;
     default: return w;
     }
 }
 
-AB_INLINE float dot(int wmod, const float *restrict wei, const float *restrict src, int count)
+AB_INLINE float dot(struct part w, const float *restrict wei, const float *restrict src, int count)
 {
-    float part[AB_LANES] = {0.0f}, sum = 0.0f;
+    float lane[AB_LANES] = {0.0f}, sum = 0.0f;
     int i = 0;
     for (; i + AB_LANES <= count; i += AB_LANES)
-        for (int l = 0; l < AB_LANES; l++) part[l] += weight(wmod, wei[i + l]) * src[i + l];
-    for (int l = 0; i + l < count; l++) part[l] += weight(wmod, wei[i + l]) * src[i + l];
-    for (int l = 0; l < AB_LANES; l++) sum += part[l];
+        for (int l = 0; l < AB_LANES; l++) lane[l] += weight(w, wei[i + l]) * src[i + l];
+    for (int l = 0; i + l < count; l++) lane[l] += weight(w, wei[i + l]) * src[i + l];
+    for (int l = 0; l < AB_LANES; l++) sum += lane[l];
     return sum;
 }
 
-AB_INLINE void forward(int wmod, const struct ab_dense_args *p)
+AB_INLINE void forward(struct part w, const struct ab_dense_args *p)
 {
     for (int o = p->r0; o < p->r1; o++) {
         for (int n = 0; n < p->n; n++) {
             const float *row = p->wei + (ptrdiff_t)o * p->in;
-            float v = dot(wmod, row, p->src + n * p->src_stride, p->in);
+            float v = dot(w, row, p->src + n * p->src_stride, p->in);
             if (p->bias) v += p->bias[o];
             if (p->add) v += p->add[n * p->dst_stride + o];
             p->dst[n * p->dst_stride + o] = v;
@@ -45,13 +52,13 @@ AB_INLINE void forward(int wmod, const struct ab_dense_args *p)
     }
 }
 
-AB_INLINE void add_row(int wmod, const float *restrict wei, float coef, float *restrict dst,
+AB_INLINE void add_row(struct part w, const float *restrict wei, float coef, float *restrict dst,
                        int count)
 {
-    for (int i = 0; i < count; i++) dst[i] += weight(wmod, wei[i]) * coef;
+    for (int i = 0; i < count; i++) dst[i] += weight(w, wei[i]) * coef;
 }
 
-AB_INLINE void backward(int wmod, const struct ab_dense_args *p)
+AB_INLINE void backward(struct part w, const struct ab_dense_args *p)
 {
     int count = p->r1 - p->r0;
     for (int n = 0; n < p->n; n++) {
@@ -59,8 +66,7 @@ AB_INLINE void backward(int wmod, const struct ab_dense_args *p)
         memset(dst, 0, (size_t)count * sizeof *dst);
         for (int o = 0; o < p->out; o++) {
             float coef = p->src[n * p->src_stride + o];
-            if (coef != 0.0f)
-                add_row(wmod, p->wei + (ptrdiff_t)o * p->in + p->r0, coef, dst, count);
+            if (coef != 0.0f) add_row(w, p->wei + (ptrdiff_t)o * p->in + p->r0, coef, dst, count);
         }
         if (!p->add) continue;
         const float *add = p->add + n * p->dst_stride + p->r0;
@@ -70,10 +76,11 @@ AB_INLINE void backward(int wmod, const struct ab_dense_args *p)
 
 AB_INLINE void one_pass(int wmod, const struct ab_dense_args *p)
 {
+    const struct part w = {wmod, p->gain};
     if (p->pass == AB_FWD)
-        forward(wmod, p);
+        forward(w, p);
     else
-        backward(wmod, p);
+        backward(w, p);
 }
 
 void AB_SYMBOL(const void *args);
@@ -87,6 +94,7 @@ void AB_SYMBOL(const void *args)
     case AB_W_ABS: one_pass(AB_W_ABS, p); break;
     case AB_W_SQUARE: one_pass(AB_W_SQUARE, p); break;
     case AB_W_ONE: one_pass(AB_W_ONE, p); break;
+    case AB_W_GAMMA: one_pass(AB_W_GAMMA, p); break;
     case AB_W_COUNT: break;
     }
     for (int n = 0; n < p->n; n++)

@@ -2,7 +2,7 @@
 // Fully connected layers, the definition: one output at a time, summed in double.
 #include "pointwise_scalar.h"
 
-static double weight(enum ab_wmod wmod, double w)
+static double weight(enum ab_wmod wmod, double gain, double w)
 {
     switch (wmod) {
     case AB_W_ALL: return w;
@@ -11,6 +11,7 @@ static double weight(enum ab_wmod wmod, double w)
     case AB_W_ABS: return fabs(w);
     case AB_W_SQUARE: return w * w;
     case AB_W_ONE: return 1.0;
+    case AB_W_GAMMA: return w > 0.0 ? gain * w : w;
     case AB_W_COUNT: break;
     }
     return 0.0;
@@ -19,7 +20,8 @@ static double weight(enum ab_wmod wmod, double w)
 static double term(const struct ab_dense_args *p, int n, int o, int i)
 {
     double w = (double)p->wei[(ptrdiff_t)o * p->in + i];
-    return weight(p->wmod, w) * (double)p->src[n * p->src_stride + (p->pass == AB_FWD ? i : o)];
+    const double x = (double)p->src[n * p->src_stride + (p->pass == AB_FWD ? i : o)];
+    return weight(p->wmod, (double)p->gain, w) * x;
 }
 
 void ab_dense_ref(const void *args);

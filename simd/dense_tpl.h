@@ -69,16 +69,25 @@ struct dense_block {
     int index[BLOCK], rows;
 };
 
+/* How weights enter: `kind` is an ab_wmod, constant wherever it is used; gain is that of
+ * AB_W_GAMMA.
+ */
+struct dense_mod {
+    int kind;
+    vec gain;
+};
+
 /* Weights p[0..k) after wmod. ONE does not touch memory; lanes past k are cleared by the other
  * factor (FWD) or not stored (BWD). */
-AB_INLINE vec dense_weight(int wmod, const float *p, int k)
+AB_INLINE vec dense_weight(struct dense_mod wmod, const float *p, int k)
 {
-    vec w = wmod == AB_W_ONE ? v_set1(1.0f) : pw_get(p, k);
-    switch (wmod) {
+    vec w = wmod.kind == AB_W_ONE ? v_set1(1.0f) : pw_get(p, k);
+    switch (wmod.kind) {
     case AB_W_POS: return v_max(w, v_zero());
     case AB_W_NEG: return v_min(w, v_zero());
     case AB_W_ABS: return v_abs(w);
     case AB_W_SQUARE: return v_mul(w, w);
+    case AB_W_GAMMA: return v_max(w, v_mul(w, wmod.gain));
     default: return w;
     }
 }
@@ -111,8 +120,8 @@ AB_INLINE void fwd_store(const struct ab_dense_args *p, int n, int o, int rows, 
 }
 
 /* acc[s * rows + r] += w(r) * src(s) over lanes [i, i + k). */
-AB_INLINE void fwd_step(int wmod, int rows, int samples, const float *const *row, const float *src,
-                        ptrdiff_t stride, int i, int k, vec *acc)
+AB_INLINE void fwd_step(struct dense_mod wmod, int rows, int samples, const float *const *row,
+                        const float *src, ptrdiff_t stride, int i, int k, vec *acc)
 {
     vec x[SAMPLES];
     AB_UNROLL for (int s = 0; s < samples; s++) x[s] = pw_get(src + s * stride + i, k);
@@ -127,9 +136,9 @@ AB_INLINE void fwd_step(int wmod, int rows, int samples, const float *const *row
 /* Columns [i0, i1) of some rows and samples; sum[s * BLOCK + r] holds the sums so far. A walk by
  * blocks prefetches the rows `next` line by line, in each tile again: a prefetch that finds no free
  * buffer is lost. */
-AB_INLINE void fwd_tile(int wmod, int walk, int rows, int samples, const float *const *row,
-                        const float *const *next, const float *src, ptrdiff_t stride, int i0,
-                        int i1, vec *sum)
+AB_INLINE void fwd_tile(struct dense_mod wmod, int walk, int rows, int samples,
+                        const float *const *row, const float *const *next, const float *src,
+                        ptrdiff_t stride, int i0, int i1, vec *sum)
 {
     vec acc[TILE];
     const float *w[GROUP], *f[GROUP];
@@ -153,7 +162,7 @@ AB_INLINE void fwd_tile(int wmod, int walk, int rows, int samples, const float *
 }
 
 /* All samples of a group, in tiles that fit the registers. */
-AB_INLINE void fwd_group(int wmod, int walk, int rows, const struct dense_part *p,
+AB_INLINE void fwd_group(struct dense_mod wmod, int walk, int rows, const struct dense_part *p,
                          const float *const *row, const float *const *next, int i0, int i1,
                          vec *sum)
 {
@@ -180,8 +189,8 @@ AB_INLINE void fwd_group(int wmod, int walk, int rows, const struct dense_part *
 /* ---- backward, row after row ---- */
 
 /* dst(s)[i..i+k) += sum over r of w(row[r]) * coef[r][s], in the order of rows. */
-AB_INLINE void bwd_step(int wmod, int rows, int samples, const float *const *row, const vec *coef,
-                        float *dst, ptrdiff_t stride, int i, int k)
+AB_INLINE void bwd_step(struct dense_mod wmod, int rows, int samples, const float *const *row,
+                        const vec *coef, float *dst, ptrdiff_t stride, int i, int k)
 {
     vec acc[TILE_SAMPLES];
     AB_UNROLL for (int s = 0; s < samples; s++) acc[s] = pw_get(dst + s * stride + i, k);
@@ -200,8 +209,8 @@ AB_INLINE void bwd_step(int wmod, int rows, int samples, const float *const *row
     }
 }
 
-AB_INLINE void bwd_tile(int wmod, int walk, int rows, int samples, const struct ab_dense_args *p,
-                        int n, const int *o)
+AB_INLINE void bwd_tile(struct dense_mod wmod, int walk, int rows, int samples,
+                        const struct ab_dense_args *p, int n, const int *o)
 {
     const float *row[GROUP];
     vec coef[TILE];
@@ -224,7 +233,8 @@ AB_INLINE void bwd_tile(int wmod, int walk, int rows, int samples, const struct 
 }
 
 /* Adds rows o[0..rows) to all samples. */
-AB_INLINE void bwd_rows(int wmod, int walk, int rows, const struct ab_dense_args *p, const int *o)
+AB_INLINE void bwd_rows(struct dense_mod wmod, int walk, int rows, const struct ab_dense_args *p,
+                        const int *o)
 {
     int n = 0;
     for (; n + 4 <= p->n; n += 4) bwd_tile(wmod, walk, rows, 4, p, n, o);
@@ -240,7 +250,7 @@ static bool bwd_used(const struct ab_dense_args *p, int o)
 }
 
 /* Rows whose coefficients are all 0 are not read: after a ReLU mask that is half of W. */
-AB_INLINE void bwd_by_rows(int wmod, int walk, const struct ab_dense_args *p)
+AB_INLINE void bwd_by_rows(struct dense_mod wmod, int walk, const struct ab_dense_args *p)
 {
     const int full = p->n == 1 ? GROUP : DENSE_ROWS;
     int group[GROUP], rows = 0;
@@ -260,8 +270,9 @@ AB_INLINE void bwd_by_rows(int wmod, int walk, const struct ab_dense_args *p)
 /* ---- backward, several samples: a chunk of some rows ---- */
 
 /* dst(s)[i..i+k) += sum over r of w(row[r]) * coef[r][s], in the order of rows. */
-AB_INLINE void chunk_step(int wmod, int rows, int vecs, int samples, const float *const *row,
-                          const float *coef, float *dst, ptrdiff_t stride, int i, int k)
+AB_INLINE void chunk_step(struct dense_mod wmod, int rows, int vecs, int samples,
+                          const float *const *row, const float *coef, float *dst, ptrdiff_t stride,
+                          int i, int k)
 {
     vec acc[TILE];
     AB_UNROLL for (int s = 0; s < samples; s++) AB_UNROLL for (int v = 0; v < vecs; v++)
@@ -285,7 +296,7 @@ AB_INLINE void chunk_step(int wmod, int rows, int vecs, int samples, const float
             v_store_part(dst + s * stride + i + v * VL, acc[s * vecs + v], k);
     }
 }
-AB_INLINE void chunk_tile(int wmod, int rows, int samples, const float *const *row,
+AB_INLINE void chunk_tile(struct dense_mod wmod, int rows, int samples, const float *const *row,
                           const float *const *next, const float *coef, float *dst, ptrdiff_t stride,
                           int i0, int i1)
 {
@@ -300,8 +311,9 @@ AB_INLINE void chunk_tile(int wmod, int rows, int samples, const float *const *r
     if (i < i1) chunk_step(wmod, rows, 1, samples, row, coef, dst, stride, i, i1 - i);
 }
 
-AB_INLINE void chunk_group(int wmod, int rows, const struct dense_part *p, const int *index,
-                           const float *const *row, const float *const *next, int i0, int i1)
+AB_INLINE void chunk_group(struct dense_mod wmod, int rows, const struct dense_part *p,
+                           const int *index, const float *const *row, const float *const *next,
+                           int i0, int i1)
 {
     const ptrdiff_t stride = p->args->dst_stride;
     float *dst = p->args->dst + p->n * stride;
@@ -359,7 +371,7 @@ AB_INLINE void rows_after(const struct dense_part *p, const struct dense_block *
     }
 }
 
-AB_INLINE void block_run(int wmod, int walk, bool fwd, const struct dense_part *p,
+AB_INLINE void block_run(struct dense_mod wmod, int walk, bool fwd, const struct dense_part *p,
                          const struct dense_block *b, const struct dense_block *after)
 {
     vec sum[SAMPLES * BLOCK];
@@ -383,7 +395,7 @@ AB_INLINE void block_run(int wmod, int walk, bool fwd, const struct dense_part *
     if (fwd) block_store(p, b, sum);
 }
 
-AB_INLINE void by_blocks(int wmod, int walk, bool fwd, const struct ab_dense_args *p)
+AB_INLINE void by_blocks(struct dense_mod wmod, int walk, bool fwd, const struct ab_dense_args *p)
 {
     for (int n = 0; n < p->n; n += SAMPLES) {
         struct dense_part part = {p, n, p->n - n, fwd ? 0 : p->r0, fwd ? p->in : p->r1};
@@ -401,15 +413,15 @@ AB_INLINE void by_blocks(int wmod, int walk, bool fwd, const struct ab_dense_arg
 
 /* One sample of changed weights: NEAR_ROWS takes 13 to 14 ms for 411 MB, FAR_ROWS 14 to 17; but 2.2
  * against 1.9 for 67 MB. */
-AB_INLINE enum dense_walk dense_walk_of(int wmod, const struct ab_dense_args *p)
+AB_INLINE enum dense_walk dense_walk_of(struct dense_mod wmod, const struct ab_dense_args *p)
 {
     const size_t bytes = (size_t)p->in * (size_t)p->out * sizeof(float);
     if (bytes <= CACHED) return NEAR_ROWS;
-    if (p->n == 1 && wmod != AB_W_ALL && bytes > 4 * CACHED) return NEAR_ROWS;
+    if (p->n == 1 && wmod.kind != AB_W_ALL && bytes > 4 * CACHED) return NEAR_ROWS;
     return p->n <= 2 || (p->pass == AB_BWD && VREGS < 32) ? FAR_ROWS : BLOCKS;
 }
 
-AB_INLINE void dense_fwd(int wmod, const struct ab_dense_args *p)
+AB_INLINE void dense_fwd(struct dense_mod wmod, const struct ab_dense_args *p)
 {
     switch (dense_walk_of(wmod, p)) {
     case NEAR_ROWS: by_blocks(wmod, NEAR_ROWS, true, p); break;
@@ -418,7 +430,7 @@ AB_INLINE void dense_fwd(int wmod, const struct ab_dense_args *p)
     }
 }
 
-AB_INLINE void dense_bwd(int wmod, const struct ab_dense_args *p)
+AB_INLINE void dense_bwd(struct dense_mod wmod, const struct ab_dense_args *p)
 {
     for (int n = 0; n < p->n; n++)
         memset(p->dst + n * p->dst_stride + p->r0, 0, (size_t)(p->r1 - p->r0) * sizeof(float));
@@ -429,8 +441,9 @@ AB_INLINE void dense_bwd(int wmod, const struct ab_dense_args *p)
     }
 }
 
-AB_INLINE void dense_pass(int wmod, const struct ab_dense_args *p)
+AB_INLINE void dense_pass(int kind, const struct ab_dense_args *p)
 {
+    const struct dense_mod wmod = {kind, v_set1(p->gain)};
     if (p->pass == AB_FWD)
         dense_fwd(wmod, p);
     else
@@ -446,6 +459,7 @@ static void dense_run(const struct ab_dense_args *p)
     case AB_W_ABS: dense_pass(AB_W_ABS, p); break;
     case AB_W_SQUARE: dense_pass(AB_W_SQUARE, p); break;
     case AB_W_ONE: dense_pass(AB_W_ONE, p); break;
+    case AB_W_GAMMA: dense_pass(AB_W_GAMMA, p); break;
     case AB_W_COUNT: break;
     }
     for (int n = 0; n < p->n; n++) {

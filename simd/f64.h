@@ -42,7 +42,7 @@ AB_INLINE f64 f64_load_floats(const float *p)
 }
 
 /* The part of the weights that takes part, of a vector and of one. */
-AB_INLINE f64 f64_wmod(enum ab_wmod wmod, f64 w)
+AB_INLINE f64 f64_wmod(enum ab_wmod wmod, double gain, f64 w)
 {
     switch (wmod) {
     case AB_W_POS: return (f64)((f64_mask)w & (w > 0.0));
@@ -50,11 +50,12 @@ AB_INLINE f64 f64_wmod(enum ab_wmod wmod, f64 w)
     case AB_W_ABS: return (f64)((f64_mask)w & 0x7fffffffffffffffLL);
     case AB_W_SQUARE: return w * w;
     case AB_W_ONE: return w * 0.0 + 1.0;
+    case AB_W_GAMMA: return w * (1.0 + (f64)((f64_mask)(w * 0.0 + (gain - 1.0)) & (w > 0.0)));
     default: return w;
     }
 }
 
-AB_INLINE double f64_wmod_one(enum ab_wmod wmod, double w)
+AB_INLINE double f64_wmod_one(enum ab_wmod wmod, double gain, double w)
 {
     switch (wmod) {
     case AB_W_POS: return w > 0.0 ? w : 0.0;
@@ -62,6 +63,7 @@ AB_INLINE double f64_wmod_one(enum ab_wmod wmod, double w)
     case AB_W_ABS: return w < 0.0 ? -w : w;
     case AB_W_SQUARE: return w * w;
     case AB_W_ONE: return 1.0;
+    case AB_W_GAMMA: return w > 0.0 ? gain * w : w;
     default: return w;
     }
 }
@@ -75,6 +77,7 @@ AB_INLINE double f64_wmod_one(enum ab_wmod wmod, double w)
     case AB_W_ABS: run(AB_W_ABS, __VA_ARGS__); break;                                              \
     case AB_W_SQUARE: run(AB_W_SQUARE, __VA_ARGS__); break;                                        \
     case AB_W_ONE: run(AB_W_ONE, __VA_ARGS__); break;                                              \
+    case AB_W_GAMMA: run(AB_W_GAMMA, __VA_ARGS__); break;                                          \
     case AB_W_COUNT: break;                                                                        \
     }
 

@@ -50,9 +50,19 @@ struct ab_range {
 
 enum ab_pass { AB_FWD, AB_BWD };
 
-/* The part of the weights that takes part: all, max(w,0), min(w,0), |w|, w^2, or 1 in the place of
- * each weight. */
-enum ab_wmod { AB_W_ALL, AB_W_POS, AB_W_NEG, AB_W_ABS, AB_W_SQUARE, AB_W_ONE, AB_W_COUNT };
+/* The part of the weights that takes part: all, max(w,0), min(w,0), |w|, w^2, 1 in the place of
+ * each weight, or max(w, gain*w), gain >= 1: LRP-gamma's w + gamma*max(w,0) with gain = 1 + gamma.
+ */
+enum ab_wmod {
+    AB_W_ALL,
+    AB_W_POS,
+    AB_W_NEG,
+    AB_W_ABS,
+    AB_W_SQUARE,
+    AB_W_ONE,
+    AB_W_GAMMA,
+    AB_W_COUNT
+};
 
 /* ---- pointwise: the masked backward rules, division, products
  * -------------------------------------------------- */
@@ -133,6 +143,7 @@ struct ab_conv2d_args {
     struct ab_conv2d_shape shape;
     enum ab_pass pass;
     enum ab_wmod wmod;
+    float gain;        /* of AB_W_GAMMA */
     const float *wei;  /* [oc][ic/g][kh][kw] as in the model; read by `ref` alone */
     const void *pack;  /* written by ab_conv2d_pack for this kernel; read by all others */
     const float *bias; /* [16*blocks(oc)], padding 0; or NULL */
@@ -156,7 +167,7 @@ struct ab_halo ab_conv2d_halo(const struct ab_conv2d_shape *shape, enum ab_pass 
 struct ab_kernel;
 /* Bytes of the packed weights of `k` for shape, pass and wmod in args (a multiple of 64; 0 for
  * `ref`), and the packing of args->wei itself; `pack` is 64-byte aligned. Weights are packed once,
- * with wmod applied. */
+ * with wmod (and gain) applied. */
 size_t ab_conv2d_pack_size(const struct ab_kernel *k, const struct ab_conv2d_args *args);
 void ab_conv2d_pack(const struct ab_kernel *k, const struct ab_conv2d_args *args, void *pack);
 /* Whether `k` works from panels too, the packed weights of the dst blocks of one range, which
@@ -179,6 +190,7 @@ struct ab_dense_args {
     int n, in, out;
     enum ab_pass pass;
     enum ab_wmod wmod;
+    float gain; /* of AB_W_GAMMA */
     const float *wei, *bias, *src;
     float *dst;
     const float *add; /* dst's stride; or NULL */
@@ -267,6 +279,7 @@ struct ab_conv2d_f64_args {
     struct ab_conv2d_shape shape;
     enum ab_pass pass;
     enum ab_wmod wmod;
+    float gain; /* of AB_W_GAMMA */
     const float *wei;
     const double *bias; /* [16*blocks(oc)], padding 0; or NULL */
     struct ab_view_f64 src, dst;
@@ -282,6 +295,7 @@ struct ab_dense_f64_args {
     int n, in, out;
     enum ab_pass pass;
     enum ab_wmod wmod;
+    float gain; /* of AB_W_GAMMA */
     const float *wei;
     const double *bias, *src;
     double *dst;

@@ -128,6 +128,7 @@ static struct problem problem_new(const struct layer *l, enum ab_pass pass, enum
     p.args.shape = s;
     p.args.pass = pass;
     p.args.wmod = wmod;
+    p.args.gain = fill == FILL_INT ? 2 : 1.3f;
     const size_t weights = (size_t)(s.oc * (s.ic / s.g) * s.kh * s.kw);
     fill_floats(guard_floats(&p.wei, weights, sizeof(float), side), weights, fill, r);
     padded_vector(&p.bias, s.oc, side, fill, r);

@@ -169,14 +169,15 @@ struct truth {
     double *sum, *magnitude, *products;
 };
 
-static double transformed(enum ab_wmod wmod, double w)
+static double transformed(const struct ab_conv2d_args *a, double w)
 {
-    switch (wmod) {
+    switch (a->wmod) {
     case AB_W_POS: return fmax(w, 0.0);
     case AB_W_NEG: return fmin(w, 0.0);
     case AB_W_ABS: return fabs(w);
     case AB_W_SQUARE: return w * w;
     case AB_W_ONE: return 1.0;
+    case AB_W_GAMMA: return w > 0 ? (double)a->gain * w : w;
     default: return w;
     }
 }
@@ -194,7 +195,7 @@ static void accumulate(const struct problem *p, int n, int o, int i, struct trut
                 const int ix = ox * s->sw - s->pl + tap % s->kw * s->dw;
                 if (iy < 0 || iy >= s->ih || ix < 0 || ix >= s->iw) continue;
                 const int row = o * icg + i - o / ocg * icg;
-                const double w = transformed(p->args.wmod, (double)wei[row * s->kh * s->kw + tap]);
+                const double w = transformed(&p->args, (double)wei[row * s->kh * s->kw + tap]);
                 const bool forward = p->args.pass == AB_FWD;
                 const int c = forward ? i : o, y = forward ? iy : oy, z = forward ? ix : ox;
                 const double x = (double)*blocked_at(&p->src, n, c, y, z);
@@ -294,7 +295,7 @@ TEST(real_numbers_within_bound_and_split)
     for (int i = 0; i < LAYERS; i++)
         for (int pass = AB_FWD; pass <= AB_BWD; pass++) {
             struct problem p = problem_new(&layers[i], (enum ab_pass)pass,
-                                           (enum ab_wmod)(i < 41           ? i % 6
+                                           (enum ab_wmod)(i < 41           ? i % AB_W_COUNT
                                                           : pass == AB_BWD ? i - 41
                                                                            : AB_W_ALL),
                                            fills[i % 3], i % 2 ? GUARD_LEFT : GUARD_RIGHT, &r);

@@ -12,7 +12,8 @@ static const struct {
 } shapes[] = {{1, 1},   {5, 3},   {16, 8},   {17, 9}, {33, 12},
               {100, 7}, {64, 21}, {257, 35}, {48, 1}, {3, 40}};
 enum { SHAPES = sizeof shapes / sizeof shapes[0] };
-static const char *const wmod_names[AB_W_COUNT] = {"all", "pos", "neg", "abs", "square", "one"};
+static const char *const wmod_names[AB_W_COUNT] = {"all",    "pos", "neg",  "abs",
+                                                   "square", "one", "gamma"};
 
 /* Weights end or begin at a page that cannot be read; vectors are padded as the contract says. */
 struct problem {
@@ -78,6 +79,7 @@ static void problem_new_random(struct problem *p, int i, enum fill fill, struct 
     problem_new(p, shapes[i % SHAPES].in, shapes[i % SHAPES].out, rng_between(r, 1, 9), pass, fill,
                 rng_between(r, 0, 1) ? GUARD_RIGHT : GUARD_LEFT, r);
     p->args.wmod = (enum ab_wmod)rng_between(r, 0, AB_W_COUNT - 1);
+    p->args.gain = (float)rng_between(r, 1, 3);
     if (rng_between(r, 0, 2) == 0) p->args.bias = NULL;
     if (rng_between(r, 0, 1) == 0) p->args.add = NULL;
 }
@@ -89,14 +91,15 @@ static void describe(const struct ab_kernel *k, const struct ab_dense_args *a, c
             a->bias != NULL, a->add != NULL, (int)a->f.kind, a->r0, a->r1, what);
 }
 
-static double weight(enum ab_wmod wmod, float w)
+static double weight(const struct ab_dense_args *a, float w)
 {
-    switch (wmod) {
+    switch (a->wmod) {
     case AB_W_POS: return (double)fmaxf(w, 0.0f);
     case AB_W_NEG: return (double)fminf(w, 0.0f);
     case AB_W_ABS: return fabs((double)w);
     case AB_W_SQUARE: return (double)w * (double)w;
     case AB_W_ONE: return 1.0;
+    case AB_W_GAMMA: return w > 0.0f ? (double)a->gain * (double)w : (double)w;
     default: return (double)w;
     }
 }
@@ -112,7 +115,7 @@ static double naive(const struct ab_dense_args *a, int n, int r, double *size)
     sum += add;
     for (int k = 0; k < terms; k++) {
         float w = fwd ? a->wei[(ptrdiff_t)r * a->in + k] : a->wei[(ptrdiff_t)k * a->in + r];
-        double t = weight(a->wmod, w) * (double)a->src[n * a->src_stride + k];
+        double t = weight(a, w) * (double)a->src[n * a->src_stride + k];
         sum += t;
         *size += fabs(t);
     }

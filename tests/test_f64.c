@@ -20,9 +20,12 @@ static int double_kernels(enum ab_kernel_op op, const struct ab_kernel **out)
     return found;
 }
 
+static const float gain = 1.3f;
+
 static double modified(enum ab_wmod wmod, double w)
 {
-    const double kinds[AB_W_COUNT] = {w, fmax(w, 0), fmin(w, 0), fabs(w), w * w, 1};
+    const double kinds[AB_W_COUNT] = {
+        w, fmax(w, 0), fmin(w, 0), fabs(w), w * w, 1, fmax(w, (double)gain * w)};
     return kinds[wmod];
 }
 
@@ -189,6 +192,7 @@ static void try_conv(const struct ab_conv2d_shape *s, enum ab_pass pass, struct 
     const size_t panel = (size_t)(ab_conv2d_inputs_max(s, pass) * s->kh * s->kw) * AB_LANES;
     struct ab_conv2d_f64_args args = {.shape = *s, .pass = pass, .wei = wei, .src = src.view};
     args.wmod = (enum ab_wmod)rng_between(r, 0, AB_W_COUNT - 1);
+    args.gain = gain;
     args.bias = rng_between(r, 0, 1) ? bias : NULL;
     args.add = rng_between(r, 0, 1) ? add.view : (struct ab_view_f64){0};
     args.dst = dst.view;
@@ -268,6 +272,7 @@ TEST(dense_is_naive)
         a.out = rng_between(&r, 1, 90);
         a.pass = i % 2 ? AB_BWD : AB_FWD;
         a.wmod = (enum ab_wmod)(i % AB_W_COUNT);
+        a.gain = gain;
         const int to = a.pass == AB_FWD ? a.out : a.in;
         a.src_stride = a.in + a.out;
         a.dst_stride = a.in + a.out;

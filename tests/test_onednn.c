@@ -8,15 +8,17 @@
 
 /* ---- definitions ---- */
 
+static const float gain = 2;
+
 static double wmod(double w, enum ab_wmod mod)
 {
-    const double by[] = {w, fmax(w, 0), fmin(w, 0), fabs(w), w * w, 1};
+    const double by[] = {w, fmax(w, 0), fmin(w, 0), fabs(w), w * w, 1, fmax(w, (double)gain * w)};
     return by[mod];
 }
 
 static double bias_part(double b, enum ab_bias bias)
 {
-    const double by[] = {0, b, fmax(b, 0), fmin(b, 0)};
+    const double by[] = {0, b, fmax(b, 0), fmin(b, 0), fabs(b), b * b, fmax(b, (double)gain * b)};
     return by[bias];
 }
 
@@ -102,7 +104,8 @@ static struct ab_step linear_step(struct rig *r, enum ab_op op, int x, struct ab
     like.pass = pass;
     like.x = x;
     like.wmod = (enum ab_wmod)rng_between(&r->rng, 0, AB_W_COUNT - 1);
-    like.bias = pass == AB_FWD ? (enum ab_bias)rng_between(&r->rng, 0, 3) : AB_B_NONE;
+    like.gain = gain;
+    like.bias = pass == AB_FWD ? (enum ab_bias)rng_between(&r->rng, 0, AB_B_GAMMA) : AB_B_NONE;
     like.kind = (enum ab_pointwise_kind)rng_between(&r->rng, 0, AB_PW_SCALE);
     like.eps = rng_between(&r->rng, 0, 1) ? 0.25f : 0;
     like.scale = (float)rng_between(&r->rng, -2, 3);

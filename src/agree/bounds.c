@@ -59,7 +59,7 @@ static void find_amplifications(struct ab_look *look, const struct ab_plan *judg
         for (int k = 0; k < q->n_steps; k++) {
             const struct ab_step *t = &q->steps[k];
             if (t->op != s->op || t->node != s->node || t->pass != s->pass || t->wmod != s->wmod ||
-                t->direct != s->direct || t->guard != s->guard)
+                t->gain != s->gain || t->direct != s->direct || t->guard != s->guard)
                 continue;
             look->amplification[s->dst] =
                 fmax(look->amplification[s->dst], amplification_of(ab_plan_kernel(judged, k)));
@@ -133,14 +133,15 @@ static void add_term(struct terms *t, double term)
     t->count++;
 }
 
-static double modified(enum ab_wmod wmod, double w)
+static double modified(const struct ab_step *s, double w)
 {
-    switch (wmod) {
+    switch (s->wmod) {
     case AB_W_POS: return fmax(w, 0);
     case AB_W_NEG: return fmin(w, 0);
     case AB_W_ABS: return fabs(w);
     case AB_W_SQUARE: return w * w;
     case AB_W_ONE: return 1;
+    case AB_W_GAMMA: return w > 0 ? (double)s->gain * w : w;
     default: return w;
     }
 }
@@ -173,8 +174,7 @@ static void conv_terms(struct ab_look *look, const struct ab_step *s, struct ab_
             const size_t row = fwd ? (size_t)to.c * (size_t)icg + (size_t)i
                                    : (size_t)sc * (size_t)icg + (size_t)(to.c % icg);
             const double w = (double)node->wei[row * (size_t)area + (size_t)k];
-            add_term(t, modified(s->wmod, w) *
-                            ab_look_at(look, s->x, (struct ab_unit){to.n, sc, y, x}));
+            add_term(t, modified(s, w) * ab_look_at(look, s->x, (struct ab_unit){to.n, sc, y, x}));
         }
     }
 }
@@ -188,7 +188,7 @@ static void dense_terms(struct ab_look *look, const struct ab_step *s, struct ab
     for (int i = 0; i < (fwd ? in : out); i++) {
         const size_t at =
             fwd ? (size_t)to.c * (size_t)in + (size_t)i : (size_t)i * (size_t)in + (size_t)to.c;
-        add_term(t, modified(s->wmod, (double)node->wei[at]) *
+        add_term(t, modified(s, (double)node->wei[at]) *
                         ab_look_at(look, s->x, (struct ab_unit){to.n, i, 0, 0}));
     }
 }
@@ -223,7 +223,8 @@ static double linear_error(struct ab_look *look, const struct ab_step *s, struct
         conv_terms(look, s, to, &t);
     else
         dense_terms(look, s, to, &t);
-    if (s->pass == AB_FWD && node->bias) add_term(&t, (double)node->bias[to.c]);
+    if (s->pass == AB_FWD && node->bias)
+        add_term(&t, (double)ab_bias_part(s->bias, s->gain, node->bias[to.c]));
     if (s->add >= 0) add_term(&t, ab_look_at(look, s->add, to));
     double local = u * (lambda * sqrt(t.count) * (z + sqrt(t.squares)) + z) + t.count * smallest;
     if (look->transformed && look->amplification[s->dst] > 0)

@@ -66,7 +66,7 @@ const struct ab_native_step *ab_native_packed_before(const struct ab_exec *exec,
         const bool same = bias ? steps[k].bias == s->bias && native->steps[k].bias != SIZE_MAX
                                : steps[k].pass == s->pass && steps[k].wmod == s->wmod &&
                                      native->steps[k].kernel == native->steps[i].kernel;
-        if (same) return &native->steps[k];
+        if (same && steps[k].gain == s->gain) return &native->steps[k];
     }
     return NULL;
 }
@@ -89,6 +89,7 @@ static void open_dense(struct ab_exec *exec, int i)
                                            .out = node->dims.c,
                                            .pass = s->pass,
                                            .wmod = s->wmod,
+                                           .gain = s->gain,
                                            .wei = node->wei};
     t->kernel = ab_pick(AB_KERNEL_dense, &t->args.dense, exec->isas);
 }
@@ -219,12 +220,9 @@ static void bind_views(const struct ab_exec *exec)
     }
 }
 
-static void pack_bias(const struct ab_node *node, enum ab_bias bias, float *to)
+static void pack_bias(const struct ab_node *node, const struct ab_step *s, float *to)
 {
-    for (int o = 0; o < node->dims.c; o++) {
-        const float b = node->bias[o];
-        to[o] = bias == AB_B_POS ? fmaxf(b, 0) : bias == AB_B_NEG ? fminf(b, 0) : b;
-    }
+    for (int o = 0; o < node->dims.c; o++) to[o] = ab_bias_part(s->bias, s->gain, node->bias[o]);
 }
 
 static struct ab_bits bits_of(const struct ab_exec *exec, int id)
@@ -300,7 +298,7 @@ static enum ab_status native_pack(struct ab_exec *exec, struct ab_error *err)
         const struct ab_step *s = &exec->program->steps[i];
         struct ab_native_step *t = &ab_native_of(exec)->steps[i];
         if (t->bias != SIZE_MAX) {
-            pack_bias(&exec->graph->nodes[s->node], s->bias, ab_native_weights(exec, t->bias));
+            pack_bias(&exec->graph->nodes[s->node], s, ab_native_weights(exec, t->bias));
         }
         switch (s->op) {
         case AB_OP_CONV: ab_native_bind_conv(exec, s, t); break;

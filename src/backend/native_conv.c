@@ -41,6 +41,7 @@ void ab_native_open_conv(struct ab_exec *exec, int i)
     *args = (struct ab_conv2d_args){.shape = node->conv,
                                     .pass = s->pass,
                                     .wmod = s->wmod,
+                                    .gain = s->gain,
                                     .wei = node->wei,
                                     .direct_only = true};
     args->shape.n = exec->batch;

@@ -62,6 +62,7 @@ enum ab_onednn_form {
 
 struct ab_onednn_param {
     int node, variant; /* variant: ab_wmod of weights, ab_bias of biases */
+    float gain;        /* of AB_W_GAMMA and AB_B_GAMMA */
     enum ab_onednn_form form;
     struct ab_onednn_slot *slot;
     struct ab_onednn_param *next;
@@ -123,7 +124,7 @@ struct ab_onednn_slot *ab_onednn_want(struct ab_onednn *o, int id, const ab_md *
 /* Whether that would cost a reorder. */
 bool ab_onednn_has(const struct ab_onednn *o, int id, const ab_md *md);
 struct ab_onednn_slot *ab_onednn_param(struct ab_onednn *o, int node, enum ab_onednn_form form,
-                                       int variant, const ab_md *md);
+                                       int variant, float gain, const ab_md *md);
 
 struct ab_onednn_action *ab_onednn_action(struct ab_onednn *o, int step);
 /* Appends the primitive of pd, which is destroyed; scratch space is added to the arguments. */

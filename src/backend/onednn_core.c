@@ -149,19 +149,19 @@ struct ab_onednn_slot *ab_onednn_want(struct ab_onednn *o, int id, const ab_md *
 }
 
 struct ab_onednn_slot *ab_onednn_param(struct ab_onednn *o, int node, enum ab_onednn_form form,
-                                       int variant, const ab_md *md)
+                                       int variant, float gain, const ab_md *md)
 {
     if (o->status) return NULL;
     for (struct ab_onednn_param *p = o->params; p; p = p->next) {
-        if (p->node == node && p->form == form && p->variant == variant &&
+        if (p->node == node && p->form == form && p->variant == variant && p->gain == gain &&
             dnnl_memory_desc_equal(p->slot->md, md)) {
             return p->slot;
         }
     }
     struct ab_onednn_param *p = calloc(1, sizeof *p);
     if (!ab_onednn_memory_ok(o, p)) return NULL;
-    *p =
-        (struct ab_onednn_param){.node = node, .variant = variant, .form = form, .next = o->params};
+    *p = (struct ab_onednn_param){
+        .node = node, .variant = variant, .gain = gain, .form = form, .next = o->params};
     o->params = p;
     /* Weights that oneDNN takes as the model holds them are not copied. */
     const bool weights = form == AB_FORM_PLAIN || form == AB_FORM_SWAPPED;

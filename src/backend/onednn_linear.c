@@ -408,8 +408,10 @@ static struct ab_onednn_slot *slot_of(struct ab_onednn *o, const struct ab_step 
     switch (role->what) {
     case AB_ROLE_X:
     case AB_ROLE_OPERAND: return ab_onednn_want(o, role->value, role->md);
-    case AB_ROLE_WEIGHTS: return ab_onednn_param(o, s->node, c->form, (int)s->wmod, role->md);
-    case AB_ROLE_BIAS: return ab_onednn_param(o, s->node, AB_FORM_BIAS, (int)s->bias, role->md);
+    case AB_ROLE_WEIGHTS:
+        return ab_onednn_param(o, s->node, c->form, (int)s->wmod, s->gain, role->md);
+    case AB_ROLE_BIAS:
+        return ab_onednn_param(o, s->node, AB_FORM_BIAS, (int)s->bias, s->gain, role->md);
     case AB_ROLE_DST: return ab_onednn_define(o, role->value, role->md);
     }
     return NULL;

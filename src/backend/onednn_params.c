@@ -54,7 +54,7 @@ ab_md *ab_onednn_weights_md(const struct ab_graph *graph, int n, enum ab_onednn_
 
 /* ---- packing ---- */
 
-static float transformed(float w, enum ab_wmod wmod)
+static float transformed(float w, enum ab_wmod wmod, float gain)
 {
     switch (wmod) {
     case AB_W_ALL: return w;
@@ -62,6 +62,7 @@ static float transformed(float w, enum ab_wmod wmod)
     case AB_W_NEG: return fminf(w, 0);
     case AB_W_ABS: return fabsf(w);
     case AB_W_SQUARE: return w * w;
+    case AB_W_GAMMA: return w > 0 ? gain * w : w;
     case AB_W_ONE:
     case AB_W_COUNT: break;
     }
@@ -97,7 +98,7 @@ static const float *prepared(const struct ab_node *node, const struct ab_onednn_
     const float *from = flipped ? *work : node->wei;
     const enum ab_wmod wmod = (enum ab_wmod)p->variant;
 #pragma omp parallel for if (count > 1u << 20)
-    for (size_t k = 0; k < count; k++) (*work)[k] = transformed(from[k], wmod);
+    for (size_t k = 0; k < count; k++) (*work)[k] = transformed(from[k], wmod, p->gain);
     return *work;
 }
 
@@ -133,12 +134,10 @@ static dnnl_status_t pack_weights(const struct ab_onednn *o, const struct ab_one
     return status;
 }
 
-static void pack_bias(const struct ab_node *node, int variant, float *to)
+static void pack_bias(const struct ab_node *node, const struct ab_onednn_param *p, float *to)
 {
-    for (int c = 0; c < node->dims.c; c++) {
-        const float b = node->bias[c];
-        to[c] = variant == AB_B_POS ? fmaxf(b, 0) : variant == AB_B_NEG ? fminf(b, 0) : b;
-    }
+    for (int c = 0; c < node->dims.c; c++)
+        to[c] = ab_bias_part((enum ab_bias)p->variant, p->gain, node->bias[c]);
 }
 
 enum ab_status ab_onednn_pack(struct ab_exec *exec, struct ab_error *err)
@@ -150,7 +149,7 @@ enum ab_status ab_onednn_pack(struct ab_exec *exec, struct ab_error *err)
         const size_t bytes = sizeof(float) * (size_t)node->dims.c;
         dnnl_status_t status = dnnl_success;
         switch (p->form) {
-        case AB_FORM_BIAS: pack_bias(node, p->variant, p->slot->data); break;
+        case AB_FORM_BIAS: pack_bias(node, p, p->slot->data); break;
         case AB_FORM_SCALE: memcpy(p->slot->data, node->wei, bytes); break;
         case AB_FORM_SHIFT: memcpy(p->slot->data, node->bias, bytes); break;
         default: status = pack_weights(o, p); break;

@@ -153,10 +153,10 @@ static void affine(struct ab_onednn *o, const struct ab_step *s)
     if (ab_onednn_ok(o, status, "binary primitive")) {
         const struct ab_onednn_arg args[] = {
             {DNNL_ARG_SRC_0, o->values[s->x]},
-            {DNNL_ARG_SRC_1, ab_onednn_param(o, s->node, AB_FORM_SCALE, 0, md)},
+            {DNNL_ARG_SRC_1, ab_onednn_param(o, s->node, AB_FORM_SCALE, 0, 0, md)},
             {DNNL_ARG_DST, ab_onednn_define(o, s->dst, op.dst)},
             {DNNL_ARG_ATTR_MULTIPLE_POST_OP(0) | DNNL_ARG_SRC_1,
-             shift ? ab_onednn_param(o, s->node, AB_FORM_SHIFT, 0, md) : NULL},
+             shift ? ab_onednn_param(o, s->node, AB_FORM_SHIFT, 0, 0, md) : NULL},
         };
         ab_onednn_name(o, "", ab_onednn_impl(pd));
         ab_onednn_prim(o, o->step, pd, args, shift ? 4 : 3);

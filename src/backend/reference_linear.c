@@ -14,9 +14,8 @@ static const double *bias_of(const struct ab_exec *exec, const struct ab_step *s
     const int lanes = ab_blocks(node->dims.c) * AB_LANES;
     double *to = ab_reference_scratch(exec) + r->bias_at;
     for (int c = 0; c < lanes; c++) {
-        const double b = c < node->dims.c ? (double)node->bias[c] : 0.0;
-        const bool dropped = (s->bias == AB_B_POS && b < 0.0) || (s->bias == AB_B_NEG && b > 0.0);
-        to[c] = dropped ? 0.0 : b;
+        const float b = c < node->dims.c ? node->bias[c] : 0;
+        to[c] = (double)ab_bias_part(s->bias, s->gain, b);
     }
     return to;
 }
@@ -46,6 +45,7 @@ void ab_reference_conv(const struct ab_exec *exec, const struct ab_step *s)
         .shape = node->conv,
         .pass = s->pass,
         .wmod = s->wmod,
+        .gain = s->gain,
         .wei = node->wei,
         .bias = bias_of(exec, s),
         .src = view_of(exec, s->x),
@@ -83,6 +83,7 @@ void ab_reference_dense(const struct ab_exec *exec, const struct ab_step *s)
         .out = out,
         .pass = s->pass,
         .wmod = s->wmod,
+        .gain = s->gain,
         .wei = node->wei,
         .bias = bias_of(exec, s),
         .src = src.data,

@@ -39,8 +39,23 @@ enum ab_op {
         AB_OP_COUNT
 };
 
-/* Which part of the layer's bias is added: none, b, max(b,0), min(b,0). */
-enum ab_bias { AB_B_NONE, AB_B_ALL, AB_B_POS, AB_B_NEG };
+/* Which part of the layer's bias is added: none, b, max(b,0), min(b,0), |b|, b^2, max(b, gain*b).
+ */
+enum ab_bias { AB_B_NONE, AB_B_ALL, AB_B_POS, AB_B_NEG, AB_B_ABS, AB_B_SQUARE, AB_B_GAMMA };
+
+static inline float ab_bias_part(enum ab_bias part, float gain, float b)
+{
+    switch (part) {
+    case AB_B_NONE: return 0;
+    case AB_B_ALL: return b;
+    case AB_B_POS: return b > 0 ? b : 0;
+    case AB_B_NEG: return b < 0 ? b : 0;
+    case AB_B_ABS: return b < 0 ? -b : b;
+    case AB_B_SQUARE: return b * b;
+    case AB_B_GAMMA: return b > 0 ? gain * b : b;
+    }
+    return b;
+}
 
 struct ab_step {
     enum ab_op op;
@@ -54,6 +69,7 @@ struct ab_step {
     enum ab_pointwise_kind
         kind; /* POINTWISE, or the epilogue of CONV, DENSE and backward pools (AB_PW_COPY: none) */
     float eps, scale;
+    float gain; /* of AB_W_GAMMA and AB_B_GAMMA; 0 without them, so that equal steps are equal */
     enum ab_seed seed;
     double q;
     float tau_floor;
