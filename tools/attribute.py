@@ -5,77 +5,14 @@ run(spec, model, x, target) takes a TorchNet of any dtype and returns a tensor l
 Gradient-type methods seed the target logit with 1, LRP with its value, DTD with max(value, 0).
 """
 
-import copy
-
 import captum.attr
+import captum_methods as captum_
 import torch
-from netspec import Net, TorchNet
+from common import backward, folded, parse, targets
 from torch import nn
 from zennit_import import Composite, Sum, composites, rules
 
 STABILISER = 1e-6  # zennit's default, for every rule that has one, and for Norm
-
-
-def parse(spec):
-    """'name:key=value,...' to (name, {key: value}): floats, lists of floats (a/b/c) or text."""
-    name, _, rest = spec.partition(":")
-    params = dict(item.split("=") for item in rest.split(",")) if rest else {}
-    return name, {key: _value(text) for key, text in params.items()}
-
-
-def _value(text):
-    try:
-        parts = [float(part) for part in text.split("/")]
-    except ValueError:
-        return text
-    return parts if len(parts) > 1 else parts[0]
-
-
-def targets(logits, target):
-    """One class index per sample; target is an index or 'top'."""
-    return logits.argmax(1) if target == "top" else torch.full((len(logits),), int(target))
-
-
-def _backward(model, x, target, seed_mode):
-    """From the seeded target logit back to x, through whatever hooks are attached."""
-    x = x.clone().requires_grad_()
-    logits = model(x)
-    index = targets(logits, target)[:, None]
-    picked = logits.detach().gather(1, index)
-    value = {"one": torch.ones_like(picked), "logit": picked, "logit+": picked.clamp(min=0)}
-    seed = torch.zeros_like(logits).scatter(1, index, value[seed_mode])
-    return torch.autograd.grad(logits, x, seed)[0]
-
-
-# --- batch norm -------------------------------------------------------------------------------
-
-
-def folded(model):
-    """A copy with every batch norm folded into its convolution, its epsilon included."""
-    ops, rename = [], {}
-    net = Net(model.net.input_shape)
-    for op in model.net.ops:
-        if op.kind == "bn":
-            rename[op.name] = op.src[0]
-            continue
-        op = copy.deepcopy(op)
-        op.src = tuple(rename.get(s, s) for s in op.src)
-        ops.append(op)
-    for op in ops:
-        op.attr.update({"bias": True} if op.name in rename.values() else {})
-    net.ops = ops
-    out = TorchNet(net).to(next(model.parameters()).dtype).eval()
-    out.load_state_dict(model.state_dict(), strict=False)
-    for bn_name, conv_name in rename.items():
-        _fold_one(model.layer(bn_name), model.layer(conv_name), out.layer(conv_name))
-    return out
-
-
-def _fold_one(bn, conv, out):
-    scale = bn.weight / torch.sqrt(bn.running_var + bn.eps)
-    bias = 0 if conv.bias is None else conv.bias
-    out.weight.data = conv.weight.data * scale[:, None, None, None]
-    out.bias.data = (bias - bn.running_mean) * scale + bn.bias
 
 
 # --- gradient family --------------------------------------------------------------------------
@@ -104,7 +41,7 @@ def guided_backprop(model, x, target, params):
 def zennit_gradient(composite, model, x, target):
     """The same family by zennit, to compare with."""
     with composite.context(model):
-        return _backward(model, x, target, "one")
+        return backward(model, x, target, "one")
 
 
 class RectGradHooks:
@@ -119,7 +56,7 @@ class RectGradHooks:
         relus = [m for m in model.modules() if isinstance(m, nn.ReLU)]
         self.handles = [m.register_forward_hook(self._keep) for m in relus]
         self.handles += [m.register_full_backward_hook(self._gate) for m in relus]
-        self.output = {}
+        self.output, self.tau = {}, {}
 
     def __enter__(self):
         return self
@@ -140,6 +77,7 @@ class RectGradHooks:
         tau = s.sort(dim=1).values[:, round(rank)][:, None]
         if self.tau_floor is not None:
             tau = tau.clamp(min=self.tau_floor)
+        self.tau[module] = tau[:, 0]
         distance = ((s - tau).abs() / tau.abs())[(s != tau) & (tau != 0)].tolist()
         self.margin = min([self.margin, *distance])
         return (relevance * (s > tau).reshape(relevance.shape),)
@@ -153,17 +91,14 @@ def rectgrad_with_margin(model, x, target, params):
     floor = params.get("tau_floor", 0.0)
     floor = None if floor == "none" else floor
     with RectGradHooks(model, params.get("q", 98.0), floor) as hooks:
-        out = _backward(model, x, target, "one")
+        out = backward(model, x, target, "one")
     return (out * x if params.get("input_mul", 1.0) else out), hooks.margin
 
 
-def integrated_gradients(model, x, target, params):
-    names = {"gauss-legendre": "gausslegendre"}
-    names.update({side: f"riemann_{side}" for side in ("left", "right", "middle")})
-    method, steps = names[params.get("rule", "gauss-legendre")], int(params.get("steps", 50))
-    index = targets(model(x), target)
-    tool = captum.attr.IntegratedGradients(model)
-    return tool.attribute(x, target=index, n_steps=steps, method=method)
+def beta_smooth(model, x, target, params):
+    """On the network as it is: batch norms stay."""
+    comp = composites.BetaSmooth(beta_smooth=params.get("beta", 10.0))
+    return zennit_gradient(comp, model, x, target)
 
 
 # --- relevance propagation --------------------------------------------------------------------
@@ -192,7 +127,7 @@ def composite(rule, first=None, norm=STABILISER):
 def relevance(comp, model, x, target, seed_mode="logit"):
     net = folded(model)
     with comp.context(net):
-        return _backward(net, x, target, seed_mode).detach()
+        return backward(net, x, target, seed_mode).detach()
 
 
 def lrp_0(model, x, target, params):
@@ -237,6 +172,28 @@ def excitation_backprop(model, x, target, params):
     return relevance(comp, model, x, target, "one")
 
 
+def excitation_backprop_biased(model, x, target, params):
+    comp = composites.ExcitationBackprop(stabilizer=STABILISER)
+    return relevance(comp, model, x, target, "one")
+
+
+def lrp_epsilon_unfolded(model, x, target, params):
+    """Batch norm left in place and passed by, as zennit's composites do without a canonizer."""
+    layers = [(nn.BatchNorm2d, rules.Pass()), (nn.ReLU, rules.Pass()), (Sum, rules.Norm(1e-9))]
+    layers += [((nn.Conv2d, nn.Linear, nn.AdaptiveAvgPool2d), rules.Epsilon(1e-9))]
+    with composites.LayerMapComposite(layers).context(model):
+        return backward(model, x, target, "logit").detach()
+
+
+def lrp_epsilon_copied_sums(model, x, target, params):
+    """Residual sums without a rule of their own, as zennit sees a plain +."""
+    net = folded(model)
+    layers = [(nn.ReLU, rules.Pass())]
+    layers += [((nn.Conv2d, nn.Linear, nn.AdaptiveAvgPool2d), rules.Epsilon(1e-9))]
+    with composites.LayerMapComposite(layers).context(net):
+        return backward(net, x, target, "logit").detach()
+
+
 def _builtin(name, **extra):
     def method(model, x, target, params):
         kw = {key: _bound(params[key], x) for key in ("low", "high") if key in params}
@@ -247,32 +204,56 @@ def _builtin(name, **extra):
 
 
 CAPTUM, ZENNIT, AUTHOR = "captum", "zennit", "author-definition"
+# A method by its name, or by its name and the tool whose variant compat= asks for.
 METHODS = {
     "gradient": (gradient, CAPTUM),
     "input-x-gradient": (input_x_gradient, CAPTUM),
     "deconvnet": (deconvnet, CAPTUM),
     "guided-backprop": (guided_backprop, CAPTUM),
+    "beta-smooth": (beta_smooth, ZENNIT),
     "rectgrad": (rectgrad, AUTHOR),
-    "integrated-gradients": (integrated_gradients, CAPTUM),
+    "integrated-gradients": (captum_.integrated_gradients, CAPTUM),
+    "deeplift": (captum_.deeplift, CAPTUM),
+    "grad-cam": (captum_.grad_cam, CAPTUM),
+    "guided-grad-cam": (captum_.guided_grad_cam, CAPTUM),
+    "occlusion": (captum_.occlusion, CAPTUM),
     "lrp-0": (lrp_0, ZENNIT),
     "lrp-epsilon": (lrp_epsilon, ZENNIT),
     "lrp-zplus": (lrp_zplus, ZENNIT),
+    "lrp-zplus captum": (captum_.lrp_zplus, CAPTUM),
     "lrp-alpha-beta": (lrp_alpha_beta, ZENNIT),
     "lrp-gamma": (lrp_gamma, ZENNIT),
+    "lrp-gamma captum": (captum_.lrp_gamma, CAPTUM),
     "dtd": (dtd, ZENNIT),
     "excitation-backprop": (excitation_backprop, ZENNIT),
+    "excitation-backprop zennit": (excitation_backprop_biased, ZENNIT),
     "epsilon-plus": (_builtin("EpsilonPlus"), ZENNIT),
     "epsilon-plus-flat": (_builtin("EpsilonPlusFlat"), ZENNIT),
     "epsilon-alpha2-beta1": (_builtin("EpsilonAlpha2Beta1"), ZENNIT),
     "epsilon-alpha2-beta1-flat": (_builtin("EpsilonAlpha2Beta1Flat"), ZENNIT),
     "epsilon-gamma-box": (_builtin("EpsilonGammaBox"), ZENNIT),
 }
+# What tools get wrong (docs/methods.md): the invariant that their map breaks and ours must keep.
+FAULTS = {
+    "deeplift as is": (captum_.deeplift_as_is, CAPTUM),
+    "deeplift overlapping pools": (captum_.deeplift, CAPTUM),
+    "integrated-gradients trapezoid": (captum_.integrated_gradients, CAPTUM),
+    "lrp-epsilon plain sums": (captum_.lrp_epsilon_plain_sums, CAPTUM),
+    "lrp-zplus naive": (captum_.lrp_zplus, CAPTUM),
+    "lrp-epsilon batch norm passed": (lrp_epsilon_unfolded, ZENNIT),
+    "lrp-epsilon sums copied": (lrp_epsilon_copied_sums, ZENNIT),
+    "guided-backprop functional": (captum_.guided_backprop_functional, CAPTUM),
+}
+
+
+def _find(spec):
+    name, params = parse(spec)
+    return METHODS[f"{name} {params['compat']}" if "compat" in params else name]
 
 
 def run(spec, model, x, target):
-    name, params = parse(spec)
-    return METHODS[name][0](model, x, target, params).detach()
+    return _find(spec)[0](model, x, target, parse(spec)[1]).detach()
 
 
 def tool(spec):
-    return METHODS[parse(spec)[0]][1]
+    return _find(spec)[1]

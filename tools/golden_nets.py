@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The four small networks of data/golden.
+"""The small networks of data/golden.
 
 Channel counts are deliberately no multiples of a SIMD width, and between them the networks meet
 every kind of layer that the engine has. Hidden linear layers have at least 26 units: with fewer,
@@ -128,13 +128,85 @@ def bias_free():
     return net
 
 
+def _dw(net, name, src, channels, stride):
+    three = dict(in_channels=channels, out_channels=channels, kernel_size=3, padding=1)
+    _conv_bn(net, f"{name}.conv", f"{name}.bn", src, stride=stride, groups=channels, **three)
+    return net.add_op(f"{name}.relu", "relu")
+
+
+def _bottleneck(net, name, src, ic, oc, stride):
+    """MobileNetV2's block: widen, filter by channel, project without a ReLU; residual if it fits."""
+    wide = 3 * ic
+    one = dict(in_channels=ic, out_channels=wide, kernel_size=1)
+    _conv_bn(net, f"{name}.expand.conv", f"{name}.expand.bn", src, **one)
+    net.add_op(f"{name}.expand.relu", "relu")
+    mid = _dw(net, f"{name}.depthwise", None, wide, stride)
+    back = dict(in_channels=wide, out_channels=oc, kernel_size=1)
+    out = _conv_bn(net, f"{name}.project.conv", f"{name}.project.bn", mid, **back)
+    return net.add_op(f"{name}.add", "add", (out, src)) if (ic, stride) == (oc, 1) else out
+
+
+def mobile():
+    net = Net((3, 18, 18))
+    stem = dict(in_channels=3, out_channels=12, kernel_size=3, stride=2, padding=1)
+    _conv_bn(net, "stem.conv", "stem.bn", None, **stem)
+    net.add_op("stem.relu", "relu")
+    block = _bottleneck(net, "block1", "stem.relu", 12, 10, 1)
+    block = _bottleneck(net, "block2", block, 10, 10, 1)
+    _bottleneck(net, "block3", block, 10, 14, 2)
+    _conv_bn(net, "head.conv", "head.bn", None, in_channels=14, out_channels=28, kernel_size=1)
+    net.add_op("head.relu", "relu")
+    net.add_op("avgpool", "gap")
+    net.add_op("flatten", "flatten")
+    net.add_op("fc", "linear", in_features=28, out_features=6)
+    return net
+
+
+def nonneg():
+    net = Net((1, 17, 20))
+    _conv_relu(net, "c1", None, in_channels=1, out_channels=10, kernel_size=5, padding=2)
+    net.add_op("pool1", "maxpool", kernel_size=3, stride=2, ceil_mode=True)
+    tall = dict(kernel_size=(3, 1), padding=(1, 0))
+    _conv_relu(net, "c2", None, in_channels=10, out_channels=18, **tall)
+    net.add_op("pool2", "maxpool", kernel_size=3, stride=1, padding=1)
+    wide = dict(kernel_size=(2, 3), stride=(1, 2))
+    _conv_relu(net, "c3", None, in_channels=18, out_channels=21, **wide)
+    net.add_op("flatten", "flatten")
+    net.add_op("fc1", "linear", in_features=21 * 7 * 4, out_features=40)
+    net.add_op("relu", "relu")
+    net.add_op("fc2", "linear", in_features=40, out_features=5)
+    return net
+
+
+def dilated():
+    net = Net((4, 19, 17))
+    first = dict(out_channels=12, kernel_size=3, dilation=2, groups=2, pads=(2, 1, 3, 2))
+    _conv_relu(net, "c1", None, in_channels=4, **first)
+    second = dict(out_channels=15, kernel_size=3, dilation=(2, 1), groups=3, pads=(0, 1, 1, 0))
+    _conv_relu(net, "c2", None, in_channels=12, **second)
+    third = dict(out_channels=20, kernel_size=3, dilation=3, padding=3)
+    net.add_op("c3.conv", "conv", in_channels=15, **third)
+    net.add_op("c3.pool", "maxpool", kernel_size=2)
+    net.add_op("c3.relu", "relu")
+    _conv_relu(net, "c4", None, in_channels=20, out_channels=26, kernel_size=1, stride=2)
+    net.add_op("avgpool", "avgpool", kernel_size=2, stride=1)
+    net.add_op("flatten", "flatten")
+    net.add_op("fc1", "linear", in_features=26 * 3 * 3, out_features=30)
+    net.add_op("relu", "relu")
+    net.add_op("fc2", "linear", in_features=30, out_features=8)
+    return net
+
+
 # Seeds: the first for which golden.py finds every decision (ReLU sign, pooling winner, RectGrad
 # threshold) far enough from its tipping point; `golden.py --search` finds them again.
 CASES = {
-    "plain": Case(plain(), 3, (-2.0,) * 3, (2.5,) * 3, True, 2),
+    "plain": Case(plain(), 3, (-2.0,) * 3, (2.5,) * 3, True, 21),
     "residual": Case(residual(), 2, (-2.1, -2.0, -1.8), (2.2, 2.4, 2.6), True, 1),
-    "concat": Case(concat(), 2, (-1.0,) * 3, (1.0,) * 3, True, 0),
-    "bias-free": Case(bias_free(), 2, (0.0,) * 3, (1.0,) * 3, False, 1),
+    "concat": Case(concat(), 2, (-1.0,) * 3, (1.0,) * 3, True, 8),
+    "bias-free": Case(bias_free(), 2, (0.0,) * 3, (1.0,) * 3, False, 7),
+    "mobile": Case(mobile(), 2, (-2.0,) * 3, (2.0,) * 3, True, 82),
+    "nonneg": Case(nonneg(), 3, (0.0,), (1.0,), True, 6),
+    "dilated": Case(dilated(), 2, (-1.5, -1.0, -2.0, -1.0), (1.0, 1.0, 1.5, 2.0), True, 2),
 }
 
 

@@ -51,16 +51,19 @@ class StackedAdd(nn.Module):
         return self.sum(torch.stack([u, v], dim=-1))
 
 
-class PaddedConv(nn.Module):
-    """Convolution with pads (top, left, bottom, right) that may differ per side."""
+class PaddedConv(nn.Conv2d):
+    """Convolution with pads (top, left, bottom, right) that may differ per side.
+
+    The padding belongs to the layer: rules that replace the input by ones must not count it.
+    """
 
     def __init__(self, pads, **kw):
-        super().__init__()
+        super().__init__(**kw)
         top, left, bottom, right = pads
-        self.pad, self.conv = nn.ZeroPad2d((left, right, top, bottom)), nn.Conv2d(**kw)
+        self.pads = (left, right, top, bottom)
 
     def forward(self, x):
-        return self.conv(self.pad(x))
+        return super().forward(nn.functional.pad(x, self.pads))
 
 
 def _conv(attr):
@@ -92,9 +95,8 @@ class TorchNet(nn.Module):
                 self.add_module(op.name.replace(".", "_"), _MODULES[op.kind](op.attr))
 
     def layer(self, name):
-        """The module of an op; for a padded convolution the convolution itself."""
-        module = getattr(self, name.replace(".", "_"))
-        return module.conv if isinstance(module, PaddedConv) else module
+        """The module of an op."""
+        return getattr(self, name.replace(".", "_"))
 
     def forward(self, x):
         value = {"input": x}
