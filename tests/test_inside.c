@@ -19,7 +19,7 @@ static struct ab_plan *inside_plan(const struct ab_graph *g, const char *backend
     struct ab_method *m = parsed(spec);
     struct ab_plan *plan = NULL;
     const struct ab_plan_options options = {.backend = backend, .batch = BATCH, .threads = 2};
-    const struct ab_plan_inside inside = {from, signals};
+    const struct ab_plan_inside inside = {.from = from, .signals = signals};
     CHECK(!ab_single_create_inside(g, (const struct ab_method *const *)&m, 1, &options, &inside,
                                    &plan, &err),
           "%s", err.text);
@@ -228,12 +228,12 @@ TEST(refuses_signals)
     struct ab_method *m = parsed("gradient");
     struct ab_plan *plan = NULL;
     struct ab_error err = {""};
-    struct ab_plan_inside inside = {"relu33", 1};
+    struct ab_plan_inside inside = {.from = "relu33", .signals = 1};
     const struct ab_method *const one[] = {m};
     CHECK(ab_single_create_inside(g, one, 1, NULL, &inside, &plan, &err) == AB_ERR_ARG && !plan,
           "relu33 was taken");
     CHECK(strstr(err.text, "no layer 'relu33': did you mean 'relu3'?"), "%s", err.text);
-    inside = (struct ab_plan_inside){"relu3", 0};
+    inside = (struct ab_plan_inside){.from = "relu3"};
     CHECK(ab_single_create_inside(g, one, 1, NULL, &inside, &plan, &err) == AB_ERR_ARG && !plan,
           "no signals were taken");
     CHECK(strstr(err.text, "relu3' needs at least one signal"), "%s", err.text);
@@ -251,6 +251,73 @@ TEST(refuses_signals)
     ab_method_destroy(&m);
     free(x), free(signals);
     ab_graph_destroy(&g);
+}
+
+/* Kept values of the fused program are those of one in which nothing is fused nor reused, and
+ * keeping them changes no map. */
+static double *peeked(const struct ab_plan *plan, int id)
+{
+    double *v = malloc(sizeof *v * ab_plan_value_count(plan, id));
+    CHECK(v != NULL, "out of memory");
+    ab_plan_peek(plan, id, v);
+    return v;
+}
+static void check_kept(const struct ab_graph *g, const char *backend, const char *spec)
+{
+    struct ab_error err = {""};
+    struct ab_method *m = parsed(spec);
+    const struct ab_method *const one[] = {m};
+    const struct ab_plan_options options = {.backend = backend, .batch = BATCH};
+    const struct ab_plan_options slow = {.backend = "reference", .batch = BATCH, .retain = true};
+    const struct ab_plan_inside keep = {.keep = true};
+    struct ab_plan *plan = NULL, *want = NULL;
+    const size_t count = input_count(g, BATCH);
+    float *x = random_images(g, BATCH, 21), *map = malloc(sizeof *map * count);
+    CHECK(!ab_single_create_inside(g, one, 1, &options, &keep, &plan, &err), "%s", err.text);
+    CHECK(!ab_single_create_inside(g, one, 1, &slow, &keep, &want, &err), "%s", err.text);
+    CHECK(!ab_single_execute(plan, x, NULL, &map, NULL, &err), "%s", err.text);
+    CHECK(!ab_single_execute(want, x, NULL, NULL, NULL, &err), "%s", err.text);
+    int seen = 0;
+    for (int n = 0; n < 2 * g->n_nodes; n++) {
+        const int node = n / 2;
+        const int id = n % 2 ? ab_plan_signal_at(plan, 0, node) : ab_plan_activation(plan, node);
+        const int ref = n % 2 ? ab_plan_signal_at(want, 0, node) : ab_plan_activation(want, node);
+        CHECK((id < 0) == (ref < 0), "layer '%s': only one has it", g->nodes[node].name);
+        if (id < 0) continue;
+        CHECK(ab_plan_value_count(plan, id) == node_count(g, node), "layer '%s'",
+              g->nodes[node].name);
+        double *a = peeked(plan, id), *b = peeked(want, ref), error = 0, size = 0;
+        for (size_t i = 0; i < node_count(g, node); i++) {
+            error += (a[i] - b[i]) * (a[i] - b[i]);
+            size += b[i] * b[i];
+        }
+        CHECK(error <= 1e-8 * size, "%s, %s: %s of layer '%s' is %.2e off", backend, spec,
+              n % 2 ? "signal" : "output", g->nodes[node].name, sqrt(error / size));
+        seen++;
+        free(a), free(b);
+    }
+    CHECK(seen == 2 * g->n_nodes, "%d values of %d layers", seen, g->n_nodes);
+    float *plain = run_method(&(struct job){g, backend, x, NULL, BATCH, 1}, spec, NULL);
+    context("%s, %s", backend, spec);
+    if (strcmp(backend, "native") == 0) check_same_bits(map, plain, count);
+    ab_single_destroy(&plan);
+    ab_single_destroy(&want);
+    ab_method_destroy(&m);
+    free(x), free(map), free(plain);
+}
+TEST(kept_values_are_readable)
+{
+    static const char *const specs[] = {"gradient", "guided-backprop", "lrp-zplus", "epsilon-plus",
+                                        "lrp-alpha-beta"};
+    struct ab_graph *chain = net_chain(12, true), *branches = net_branches(13);
+    for (size_t i = 0; i < sizeof specs / sizeof *specs; i++) {
+        check_kept(chain, "native", specs[i]);
+        check_kept(branches, "native", specs[i]);
+    }
+    check_kept(chain, "onednn", "lrp-zplus");
+    check_kept(branches, "onednn", "guided-backprop");
+    ab_graph_destroy(&chain);
+    ab_graph_destroy(&branches);
 }
 
 /* ---- the network after a cut ---- */
@@ -325,6 +392,7 @@ static const struct test_case cases[] = {CASE(one_hot_at_the_logits_is_the_metho
                                          CASE(walks_are_adjoint),
                                          CASE(what_lies_above_is_not_computed),
                                          CASE(refuses_signals),
+                                         CASE(kept_values_are_readable),
                                          CASE(tails_give_the_logits),
                                          CASE(refuses_what_is_no_cut)};
 TEST_MAIN("inside", cases)

@@ -28,6 +28,10 @@ int ab_emit_switches(struct ab_writer *w, int pooled);
 /* A new value of dst's shape as dst2 of `step`; -1: out of memory. */
 int ab_second_value(struct ab_program *p, struct ab_step *step, enum ab_dtype dtype);
 
+/* The kept values, counted; -1: none there. */
+int ab_program_kept(const struct ab_program *p);
+int ab_program_kept_value(const struct ab_program *p, int i);
+
 /* Operand i of a step, 0 <= i < ab_step_operand_count: x, a, z, add, tau, switches, bits (-1:
  * none), then the list. */
 int ab_step_operand(const struct ab_step *step, int i);

@@ -17,6 +17,10 @@ static void count_uses(const struct ab_program *p, int *uses)
         }
     }
     uses[p->logits]++;
+    for (int i = 0; i < ab_program_kept(p); i++) {
+        const int id = ab_program_kept_value(p, i);
+        if (id >= 0) uses[id]++;
+    }
 }
 
 /* The step that defines `value` if this is its only reader, else NULL. */

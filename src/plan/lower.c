@@ -93,6 +93,7 @@ static void forward(struct ab_lowering *l)
         if (node->kind == AB_NODE_RELU) p->values[v].decision = AB_DECIDE_RELU;
     }
     p->logits = l->fwd[l->walk.from];
+    if (l->walk.keep) memcpy(p->activations, l->fwd, sizeof *l->fwd * (size_t)p->n_nodes);
 }
 
 /* ---- walking back ---- */
@@ -271,6 +272,9 @@ static enum ab_status backward(struct ab_lowering *l, int k, int m, struct ab_er
         const enum ab_status status = back_node(l, n, l->signal[n], err);
         if (status) return status;
     }
+    if (l->walk.keep)
+        memcpy(l->w.program->signals + (size_t)m * (size_t)g->n_nodes, l->signal,
+               sizeof *l->signal * (size_t)g->n_nodes);
     int map = l->signal[input];
     if (l->method->composite.input_mul) map = ab_pointwise(l, AB_PW_MUL, map, l->fwd[input], -1);
     struct ab_step out = ab_step_new(AB_OP_OUTPUT);
@@ -316,6 +320,14 @@ static void survey(struct ab_lowering *l)
             l->needed[g->nodes[n].in[i]] = true;
 }
 
+static bool open_kept(struct ab_program *p, int n_nodes)
+{
+    p->n_nodes = n_nodes;
+    p->activations = malloc(sizeof *p->activations * (size_t)n_nodes);
+    p->signals = malloc(sizeof *p->signals * (size_t)n_nodes * (size_t)(p->n_outputs + 1));
+    return p->activations && p->signals;
+}
+
 static bool open_lowering(struct ab_lowering *l, const struct ab_graph *graph)
 {
     const size_t n = (size_t)graph->n_nodes;
@@ -327,6 +339,7 @@ static bool open_lowering(struct ab_lowering *l, const struct ab_graph *graph)
     l->needed = calloc(n, sizeof *l->needed);
     const size_t maps = (size_t)l->w.program->n_outputs;
     l->w.program->outputs = calloc(maps + 1, sizeof *l->w.program->outputs);
+    if (l->walk.keep && !open_kept(l->w.program, graph->n_nodes)) return false;
     return l->fwd && l->signal && l->sole_consumer && l->vanishes && l->below_linear && l->needed &&
            l->w.program->outputs;
 }
@@ -345,7 +358,7 @@ enum ab_status ab_lower(const struct ab_graph *graph, const struct ab_method *co
                         int n_methods, const struct ab_walk *walk, struct ab_program *program,
                         struct ab_error *err)
 {
-    const int walks = walk ? walk->signals : 1;
+    const int walks = walk && walk->signals ? walk->signals : 1;
     *program = (struct ab_program){.n_outputs = n_methods * walks};
     struct ab_lowering l = {.w = {.graph = graph, .program = program},
                             .walk = walk ? *walk : (struct ab_walk){.from = graph->output},

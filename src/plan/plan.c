@@ -195,10 +195,13 @@ static enum ab_status prepare(struct ab_plan *plan, const struct ab_method *cons
                               struct ab_error *err)
 {
     struct ab_exec *e = &plan->exec;
-    struct ab_walk walk;
+    struct ab_walk walk = {.from = e->graph->output};
     enum ab_status status = AB_OK;
     if (inside) {
         walk.signals = inside->signals;
+        walk.keep = inside->keep;
+    }
+    if (inside && inside->from) {
         status = ab_graph_find(e->graph, inside->from, &walk.from, err);
     }
     if (!status)
@@ -234,7 +237,7 @@ enum ab_status ab_single_create_inside(const struct ab_graph *graph,
     *plan = NULL;
     if (!options) options = &defaults;
     enum ab_status status = check_options(options, err);
-    if (!status && inside && inside->signals < 1)
+    if (!status && inside && inside->from && inside->signals < 1)
         status = ab_fail(err, AB_ERR_ARG, "a walk from layer '%.80s' needs at least one signal",
                          inside->from);
     if (status) return status;
@@ -387,6 +390,16 @@ void ab_plan_peek(const struct ab_plan *plan, int id, double *out)
 void ab_plan_signal(struct ab_plan *plan, const float *values)
 {
     plan->exec.signals = values;
+}
+
+int ab_plan_activation(const struct ab_plan *plan, int node)
+{
+    return plan->program.activations[node];
+}
+
+int ab_plan_signal_at(const struct ab_plan *plan, int map, int node)
+{
+    return plan->program.signals[map * plan->program.n_nodes + node];
 }
 
 void ab_plan_force(struct ab_plan *plan, const void *const *forced)

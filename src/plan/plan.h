@@ -26,14 +26,15 @@ enum ab_status ab_single_create(const struct ab_graph *graph,
                                 const struct ab_method *const *methods, int n_methods,
                                 const struct ab_plan_options *options, struct ab_plan **plan,
                                 struct ab_error *err);
-/* Walks back that begin inside the network: at the output of layer `from`, with signals that the
- * caller gives instead of a method's seed. A map is computed for each method and signal, number
- * m * signals + k of them; the forward pass and what depends on it alone is shared by all. What
- * lies above the layer is not computed: the `logits` of such a plan are the layer's own output,
- * [batch][c][h][w], and targets say nothing. */
+/* What theory and samplers ask of plans beside maps. Walks back may begin inside the network: at
+ * the output of layer `from`, with signals that the caller gives instead of a method's seed. A map
+ * is computed for each method and signal, number m * signals + k of them; the forward pass and what
+ * depends on it alone is shared by all. What lies above the layer is not computed: the `logits` of
+ * such a plan are the layer's own output, [batch][c][h][w], and targets say nothing. */
 struct ab_plan_inside {
-    const char *from;
-    int signals; /* 1 or more */
+    const char *from; /* NULL: the logits, with the methods' seeds */
+    int signals;      /* 1 or more; 0 where from is NULL */
+    bool keep;        /* ab_plan_activation and ab_plan_signal_at work; takes more memory */
 };
 /* As ab_single_create, for walks from inside; no layer of that name is an AB_ERR_ARG. */
 enum ab_status ab_single_create_inside(const struct ab_graph *graph,
@@ -45,6 +46,11 @@ enum ab_status ab_single_create_inside(const struct ab_graph *graph,
  * Borrowed until replaced; executing without them, or with one that is not finite, is an
  * AB_ERR_ARG. */
 void ab_plan_signal(struct ab_plan *plan, const float *values);
+/* Values of a plan with `keep`, to peek at after an execution: the output of a node (index in the
+ * graph), and the signal R that arrived there on the way to map number `map`; -1: none (the walk
+ * does not come by). */
+int ab_plan_activation(const struct ab_plan *plan, int node);
+int ab_plan_signal_at(const struct ab_plan *plan, int map, int node);
 enum ab_status ab_single_execute(struct ab_plan *plan, const float *input, const int *targets,
                                  float *const *maps, float *logits, struct ab_error *err);
 void ab_single_memory(const struct ab_plan *plan, size_t *weights, size_t *arena);

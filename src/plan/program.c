@@ -170,6 +170,16 @@ int ab_emit_switches(struct ab_writer *w, int pooled)
     return id;
 }
 
+int ab_program_kept(const struct ab_program *p)
+{
+    return p->activations ? p->n_nodes * (1 + p->n_outputs) : 0;
+}
+
+int ab_program_kept_value(const struct ab_program *p, int i)
+{
+    return i < p->n_nodes ? p->activations[i] : p->signals[i - p->n_nodes];
+}
+
 void ab_program_liveness(struct ab_program *p)
 {
     for (int v = 0; v < p->n_values; v++) p->values[v].def = p->values[v].last_use = -1;
@@ -184,6 +194,10 @@ void ab_program_liveness(struct ab_program *p)
     }
     p->values[p->logits].last_use = p->n_steps;
     for (int m = 0; m < p->n_outputs; m++) p->values[p->outputs[m]].last_use = p->n_steps;
+    for (int i = 0; i < ab_program_kept(p); i++) {
+        const int id = ab_program_kept_value(p, i);
+        if (id >= 0) p->values[id].last_use = p->n_steps;
+    }
 }
 
 static int larger(int a, int b)
@@ -212,5 +226,7 @@ void ab_program_free(struct ab_program *p)
     free(p->steps);
     free(p->values);
     free(p->outputs);
+    free(p->activations);
+    free(p->signals);
     *p = (struct ab_program){0};
 }

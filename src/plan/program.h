@@ -119,19 +119,23 @@ struct ab_program {
     int logits;   /* value id; of a walk from inside, the output of its layer */
     int *outputs; /* value id of each method's map, before export */
     int n_outputs;
+    /* Of a walk with `keep`, else NULL: value ids of the forward value of each node, [n_nodes], and
+     * of the signal at its output in the walk of each map, [n_outputs][n_nodes]; -1: none. */
+    int *activations, *signals, n_nodes;
 };
 
-/* Where each method's walks back begin: at the output of node `from` with signals that the
- * caller gives, `signals` of them, each of which becomes a map: map number m * signals + k is that
- * of method m and signal k. */
+/* How methods are lowered: walks back from the output of node `from` with `signals` signals that
+ * the caller gives, each of which becomes a map (number m * signals + k is that of method m and
+ * signal k), or with signals = 0 one walk from there (the logits) with the method's seed. `keep`:
+ * every forward value and every signal at a node's output stays readable after an execution. */
 struct ab_walk {
     int from, signals;
+    bool keep;
 };
 
-/* Writes the program of `methods` on `graph`; walk NULL: one walk from the
- * logits with the method's seed. What lies above a walk's
- * beginning is in the program neither backward nor forward. Errors name the method and the layer.
- */
+/* Writes the program of `methods` on `graph`; walk NULL: one walk from the logits. What lies above
+ * a walk's beginning is in the program neither backward nor forward. Errors name the method and the
+ * layer. */
 enum ab_status ab_lower(const struct ab_graph *graph, const struct ab_method *const *methods,
                         int n_methods, const struct ab_walk *walk, struct ab_program *program,
                         struct ab_error *err);
