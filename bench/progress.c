@@ -78,6 +78,11 @@ void ab_progress_note(const char *format, ...)
     va_end(args);
 }
 
+void ab_progress_clear(void)
+{
+    if (progress.active) clear_line();
+}
+
 void ab_progress_end(void)
 {
     if (progress.active) clear_line();

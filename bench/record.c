@@ -174,8 +174,7 @@ bool ab_records_print(FILE *f, const json_t *context, const json_t *rows)
     return good && !ferror(f);
 }
 
-/* mkdir -p */
-static bool make_folders(const char *folder)
+bool ab_make_folders(const char *folder)
 {
     char path[1024];
     snprintf(path, sizeof path, "%s", folder);
@@ -205,7 +204,7 @@ enum ab_status ab_store_open(struct ab_store *store, const char *folder, const j
     if (strlen(folder) > sizeof store->folder - 32)
         return ab_fail(err, AB_ERR_ARG, "--out: the name is too long; choose a shorter one");
     snprintf(store->folder, sizeof store->folder, "%s", folder);
-    if (!make_folders(folder)) return lost(store, "", err);
+    if (!ab_make_folders(folder)) return lost(store, "", err);
     char path[1100];
     snprintf(path, sizeof path, "%s/results.jsonl", folder);
     store->lines = fopen(path, "w");

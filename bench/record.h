@@ -50,6 +50,9 @@ json_t *ab_record_json(const struct ab_record *r);
 /* Writes {"context": ..., "results": [...]}, one row a line, strict JSON in ASCII. */
 bool ab_records_print(FILE *f, const json_t *context, const json_t *rows);
 
+/* mkdir -p. False, errno: why not. */
+bool ab_make_folders(const char *folder);
+
 /* The folder of a run: results.jsonl grows by one flushed line a row, results.json is written at
  * the end and replaces an older one in one step. */
 struct ab_store {

@@ -130,6 +130,8 @@ void ab_record_plan(struct ab_record *r, const struct ab_plan *plan, int threads
 void ab_progress_start(double total, bool quiet);
 void ab_progress_step(double done, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void ab_progress_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* Takes the line off the terminal, before something else is printed. */
+void ab_progress_clear(void);
 void ab_progress_end(void);
 
 void ab_table_print(FILE *f, const struct ab_run *run);

@@ -39,6 +39,18 @@ for name in $(sed -nE 's/^AB_BACKEND\(([a-z0-9_]+)\).*/\1/p' src/backend/backend
         complain "src/backend/backends.def lists $name, but there is no src/backend/$name*.c"
 done
 
+# An experiment of `attrbench theory` is the file that defines ab_experiment_<its own name>.
+listed=$(sed -nE 's/^AB_EXPERIMENT\(([a-z0-9_]+)\).*/\1/p' bench/theory.def | sort)
+defined=$(grep -hoE '^const struct ab_experiment ab_experiment_[a-z0-9_]+' bench/theory_*.c |
+    sed 's/.*ab_experiment_//' | sort)
+for name in $(comm -3 <(echo "$listed") <(echo "$defined")); do
+    complain "experiment $name is either in bench/theory.def or defined in bench/theory_*.c, not both"
+done
+for name in $defined; do
+    grep -qs "ab_experiment_$name\b" "bench/theory_$name.c" ||
+        complain "experiment $name belongs in bench/theory_$name.c"
+done
+
 # Builders of networks: each ab_net_<name> that is defined is listed, and the reverse.
 listed=$(sed -nE 's/^AB_MODEL\(([a-z0-9_]+),.*/\1/p' src/model/models.def | sort)
 defined=$(sed -nE 's/^int ab_net_([a-z0-9_]+)\(.*/\1/p' src/model/net_*.c | sort)
