@@ -39,15 +39,16 @@ static json_t *method_row(const struct ab_method_info *m)
                               json_pack("{s:s,s:s?,s:s?,s:s?}", "key", p->key, "default",
                                         p->fallback, "values", p->values, "summary", p->summary));
     }
-    return json_pack("{s:s,s:s?,s:s?,s:s?,s:s?,s:s?,s:o}", "name", m->name, "summary", m->summary,
-                     "source", m->source, "seed", m->seed, "cost", m->cost, "tools", m->tools,
-                     "parameters", params);
+    return json_pack("{s:s,s:s?,s:s?,s:s?,s:s?,s:s?,s:s?,s:o}", "name", m->name, "summary",
+                     m->summary, "source", m->source, "seed", m->seed, "cost", m->cost, "tools",
+                     m->tools, "needs", m->needs, "parameters", params);
 }
 
 static void print_method(const struct ab_method_info *m)
 {
     printf("%s\n    %s\n    source: %s; seed: %s\n    cost: %s; other tools: %s\n", m->name,
            m->summary, m->source, m->seed, m->cost, m->tools);
+    if (m->needs) printf("    needs %s\n", m->needs);
     for (int i = 0; i < m->n_params; i++) {
         const struct ab_param_info *p = &m->params[i];
         printf("    %-10s %s (default %s; %s)\n", p->key, p->summary,

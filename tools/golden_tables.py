@@ -23,8 +23,6 @@ MAIN = [
     ("dtd", "top low", ""),
     ("dtd:{bounds}", "top", ""),
     ("epsilon-plus", "top", ""),
-]
-EXTRA = [
     ("lrp-zplus:compat=captum", "top", "captum-lrp"),
     ("lrp-gamma", "top low", ""),
     ("lrp-gamma:gamma=1", "top", ""),
@@ -35,6 +33,8 @@ EXTRA = [
     ("epsilon-alpha2-beta1", "top", ""),
     ("epsilon-alpha2-beta1-flat", "top", ""),
     ("epsilon-gamma-box:{bounds}", "top", ""),
+]
+EXTRA = [
     ("beta-smooth", "top low", ""),
     ("beta-smooth:beta=2", "top", ""),
     ("deeplift", "top low", "deeplift"),

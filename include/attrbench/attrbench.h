@@ -90,9 +90,10 @@ struct ab_param_info {
 };
 /* cost: work of a linear layer in forward (F) and backward-data (B) passes over it, the forward
  * pass of the network included, for inputs that are not negative; n: the method's own n. tools:
- * other tools that have the method, or "none". */
+ * other tools that have the method, or "none". needs: the parameters without which it is no method
+ * ("low and high"), or NULL. */
 struct ab_method_info {
-    const char *name, *summary, *source, *seed, *cost, *tools;
+    const char *name, *summary, *source, *seed, *cost, *tools, *needs;
     const struct ab_param_info *params;
     int n_params;
 };

@@ -29,8 +29,14 @@ static bool rule_cancels(const struct ab_rule *r)
     switch (r->kind) {
     case AB_RULE_NONE:
     case AB_RULE_GRADIENT:
-    case AB_RULE_WSQUARE: return false; /* none, or a sum of squares */
-    case AB_RULE_ZBOX: return false;    /* a sum of w+ (x - low) and w- (x - high), all >= 0 */
+    case AB_RULE_PASS:
+    case AB_RULE_FLAT:
+    case AB_RULE_WSQUARE: return false; /* none, or a sum of squares or ones */
+    case AB_RULE_ZBOX:
+        return false; /* a sum of w+ (x - low) and w- (x - high), all >= 0 */
+    /* (1 + gamma/2) z + (gamma/2) sgn(z) P: of the terms' sizes P at least the gamma/2 part is
+     * left; the original form sums terms of both signs where the input has both. */
+    case AB_RULE_GAMMA: return r->gamma < 0.1f || r->naive_sign || r->bias == AB_BIAS_NONE;
     case AB_RULE_EPSILON:
         return true; /* z has both signs; eps is absolute and bounds nothing */
     /* z+ is a sum of terms of one sign, unless all of the bias enters it or the input's sign is
@@ -43,11 +49,13 @@ static bool rule_cancels(const struct ab_rule *r)
 
 /* Proportional sharing divides by a sum (or mean) of the node's inputs, which cancels unless none
  * of them can be negative. */
-static bool sharing_cancels(const struct ab_graph *graph)
+static bool sharing_cancels(const struct ab_composite *c, const struct ab_graph *graph)
 {
     for (int n = 0; n < graph->n_nodes; n++) {
         const struct ab_node *node = &graph->nodes[n];
-        if (node->kind != AB_NODE_ADD && node->kind != AB_NODE_AVGPOOL) continue;
+        const bool shares = (node->kind == AB_NODE_ADD && !c->copy_add) ||
+                            (node->kind == AB_NODE_AVGPOOL && !c->spread_pool);
+        if (!shares) continue;
         for (int i = 0; i < node->n_in; i++)
             if (!graph->nodes[node->in[i]].nonneg) return true;
     }
@@ -57,7 +65,10 @@ static bool sharing_cancels(const struct ab_graph *graph)
 const struct ab_limits *ab_agree_limits(const struct ab_composite *composite,
                                         const struct ab_graph *graph)
 {
+    const struct ab_rule_list *list = composite->rules;
     for (int p = 0; p < AB_POSITIONS; p++)
         if (rule_cancels(&composite->rule[p])) return &ill;
-    return composite->relevance && sharing_cancels(graph) ? &ill : &well;
+    for (int i = 0; list && i < list->count; i++)
+        if (rule_cancels(&list->items[i].rule)) return &ill;
+    return composite->relevance && sharing_cancels(composite, graph) ? &ill : &well;
 }

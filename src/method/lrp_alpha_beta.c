@@ -2,26 +2,15 @@
 // LRP-alpha-beta.
 #include "method/params.h"
 
-#include <math.h>
-
 static const struct ab_param params[] = {
-    {{"alpha", "2", ">= 1", "weight of the positive contributions; alpha - beta = 1"},
-     ab_set_alpha},
-    {{"beta", "1", ">= 0", "weight of the negative contributions"}, ab_set_beta},
-    AB_PARAM_EPS,
-    AB_PARAM_NORM_EPS,
-    AB_PARAM_BIAS,
-    AB_PARAM_SIGNED_INPUT,
-    AB_PARAM_SEED("logit"),
-    AB_PARAM_UNKNOWN,
-};
+    AB_PARAM_ALPHA,         AB_PARAM_BETA,    AB_PARAM_EPS,
+    AB_PARAM_NORM_EPS,      AB_PARAM_BIAS,    AB_PARAM_SIGNED_INPUT,
+    AB_PARAM_SEED("logit"), AB_PARAM_UNKNOWN, AB_PARAM_COMPAT("zennit, innvestigate")};
 
-static const char *check(struct ab_composite *c)
-{
-    const struct ab_rule *rule = &c->rule[AB_POS_CONV];
-    if (fabsf(rule->alpha - rule->beta - 1) > 1e-5f) return "alpha - beta must be 1: give both";
-    return NULL;
-}
+static const struct ab_compat compats[] = {
+    {"zennit", ""},
+    {"innvestigate", "bias=signed,eps=0,norm_eps=0"},
+};
 
 #define RULE                                                                                       \
     {                                                                                              \
@@ -41,5 +30,7 @@ const struct ab_method_desc ab_method_lrp_alpha_beta = {
                   .norm_eps = 1e-6f},
     .params = params,
     .n_params = AB_COUNT(params),
-    .check = check,
+    .compats = compats,
+    .n_compats = AB_COUNT(compats),
+    .check = ab_check_rules,
 };

@@ -2,8 +2,18 @@
 // LRP-epsilon.
 #include "method/params.h"
 
-static const struct ab_param params[] = {AB_PARAM_EPS, AB_PARAM_NORM_EPS, AB_PARAM_SEED("logit"),
-                                         AB_PARAM_UNKNOWN};
+static const struct ab_param params[] = {
+    AB_PARAM_EPS,          AB_PARAM_NORM_EPS,
+    AB_PARAM_EPSILON_BIAS, AB_PARAM_ADD,
+    AB_PARAM_AVGPOOL,      AB_PARAM_SEED("logit"),
+    AB_PARAM_UNKNOWN,      AB_PARAM_COMPAT("captum, zennit, innvestigate, author")};
+
+static const struct ab_compat compats[] = {
+    {"captum", "eps=1e-09,norm_eps=1e-09"},
+    {"zennit", ""},
+    {"innvestigate", "eps=1e-07,norm_eps=0"},
+    {"author", "eps=0.0001,norm_eps=0.0001"},
+};
 
 const struct ab_method_desc ab_method_lrp_epsilon = {
     .name = "lrp-epsilon",
@@ -12,11 +22,14 @@ const struct ab_method_desc ab_method_lrp_epsilon = {
     .cost = "1F+1B",
     .tools = "captum, zennit, iNNvestigate",
     .composite = {.seed = AB_SEED_LOGIT,
-                  .relu = AB_RELU_PASS,
                   .rule = {[AB_POS_CONV] = {AB_RULE_EPSILON, .eps = 1e-6f},
                            [AB_POS_DENSE] = {AB_RULE_EPSILON, .eps = 1e-6f}},
+                  .relu = AB_RELU_PASS,
                   .relevance = true,
                   .norm_eps = 1e-6f},
     .params = params,
     .n_params = AB_COUNT(params),
+    .compats = compats,
+    .n_compats = AB_COUNT(compats),
+    .check = ab_check_rules,
 };

@@ -28,11 +28,16 @@ enum ab_rule_kind {
     AB_RULE_EPSILON,    /* a W^T (R / st(z)) */
     AB_RULE_ZPLUS,      /* a+ W+^T s + a- W-^T s, s = R / st(z+) */
     AB_RULE_ALPHA_BETA, /* alpha (z+ part) - beta (z- part) */
+    AB_RULE_GAMMA,      /* a (W + gamma W+)^T s, or with negative a and z their counterparts */
     AB_RULE_ZBOX,       /* (x W^T - low W+^T - high W-^T) s */
-    AB_RULE_WSQUARE     /* (W^2)^T (R / st(sum w^2)) */
+    AB_RULE_WSQUARE,    /* (W^2)^T (R / st(sum w^2)) */
+    AB_RULE_FLAT,       /* the same with 1 in the place of each weight */
+    AB_RULE_PASS        /* R; the layer's input and output must be of one shape */
 };
 
-/* Which part of the bias enters z+ and z-: b+ and b-, nothing, or all of b in both. */
+/* How the bias enters the denominators. As the weights do: b in z (epsilon), b+ and b- in z+ and
+ * z-, b + gamma b+; not at all; or all of it as it is in z+, z- and z_gamma, and squared in the sum
+ * of w^2, where AB_BIAS_SPLIT leaves it out. */
 enum ab_bias_rule { AB_BIAS_SPLIT, AB_BIAS_NONE, AB_BIAS_SIGNED };
 
 enum { AB_MAX_CHANNEL_BOUNDS = 16 };
@@ -40,24 +45,43 @@ enum { AB_MAX_CHANNEL_BOUNDS = 16 };
 struct ab_rule {
     enum ab_rule_kind kind;
     float eps; /* the stabiliser of its denominators */
-    float alpha, beta;
+    float alpha, beta, gamma;
     enum ab_bias_rule bias;
-    bool naive_sign;   /* treat the input as non-negative whatever it is */
+    bool naive_sign;   /* treat the input as non-negative whatever it is; GAMMA: and z too */
     int n_low, n_high; /* ZBOX bounds: 1 for all channels, or one per channel */
     float low[AB_MAX_CHANNEL_BOUNDS], high[AB_MAX_CHANNEL_BOUNDS];
 };
 
-/* Where a linear layer stands. FIRST: no other linear layer between it and the image. */
-enum ab_position { AB_POS_FIRST, AB_POS_CONV, AB_POS_DENSE, AB_POSITIONS };
+/* Where a linear layer stands. FIRST: no other linear layer between it and the image. LAST: none
+ * between it and the logits. A layer that is both is FIRST. */
+enum ab_position { AB_POS_FIRST, AB_POS_LAST, AB_POS_CONV, AB_POS_DENSE, AB_POSITIONS };
+
+/* A rule for the linear layers that a selector names: "first", "last", "conv", "dense", or a
+ * pattern of layer names with * and ?. */
+struct ab_selected_rule {
+    char selector[64];
+    struct ab_rule rule;
+};
+
+/* A user's own composite: the first entry that fits a layer is its rule. */
+struct ab_rule_list {
+    int count, capacity;
+    struct ab_selected_rule *items;
+    char *text; /* the canonical text, "SELECTOR=RULE(key=value,...);..." */
+};
 
 struct ab_composite {
     enum ab_seed seed;
     enum ab_relu_rule relu;
     struct ab_rule rule[AB_POSITIONS];
+    struct ab_rule_list *rules; /* or NULL; then instead of `rule`. Owned by the parsed method */
     bool relevance;    /* add and average pooling share in proportion (else: gradient); batch-norms
                           must be folded */
+    bool copy_add;     /* but sums copy their signal, as the gradient does */
+    bool spread_pool;  /* but average pools spread it evenly, as the gradient does */
     float norm_eps;    /* stabiliser of that proportional sharing */
     bool input_mul;    /* multiply by the image at the end */
+    bool clamp;        /* then keep what is positive */
     double q;          /* RECT: percentile in [0,100] */
     float tau_floor;   /* RECT: tau = max(tau, tau_floor); -INFINITY: no floor */
     bool unknown_pass; /* a layer without a rule passes the signal on instead of being an error */
@@ -67,7 +91,13 @@ struct ab_composite {
  * the text is no value. */
 struct ab_param {
     struct ab_param_info info;
-    bool (*set)(struct ab_composite *c, const char *text);
+    bool (*set)(struct ab_composite *c, const char *text); /* NULL: "compat", or see `read` */
+};
+
+/* What another tool of the same method does otherwise: parameters as in a spec ("" if nothing).
+ * "compat=TOOL" stands for them; further parameters override them. */
+struct ab_compat {
+    const char *tool, *pairs;
 };
 
 struct ab_method_desc {
@@ -75,15 +105,24 @@ struct ab_method_desc {
     struct ab_composite composite;                      /* with all parameters at their defaults */
     const struct ab_param *params;
     int n_params;
+    const struct ab_compat *compats; /* values of the parameter "compat" */
+    int n_compats;
+    const char *needs; /* as in struct ab_method_info */
+    /* Reads the values of parameters that have no `set`; the error says what is wrong. May be NULL.
+     */
+    enum ab_status (*read)(struct ab_composite *c, const char *key, const char *text,
+                           struct ab_error *err);
     /* Checks values against each other, or completes them; returns a message or NULL. May be NULL.
      */
     const char *(*check)(struct ab_composite *c);
 };
 
+enum { AB_MAX_SPEC = 4096 }; /* with its end */
+
 struct ab_method {
     const struct ab_method_desc *desc;
     struct ab_composite composite;
-    char spec[256];
+    char spec[AB_MAX_SPEC];
 };
 
 #define AB_METHOD(symbol) extern const struct ab_method_desc ab_method_##symbol;

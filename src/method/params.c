@@ -39,6 +39,27 @@ bool ab_set_eps(struct ab_composite *c, const char *text)
     return true;
 }
 
+/* Of the rules of `kind`, or with `others` of all but those. */
+static bool set_eps_of(struct ab_composite *c, const char *text, enum ab_rule_kind kind,
+                       bool others)
+{
+    float eps;
+    if (!set_number(text, 0, 1e30, &eps)) return false;
+    for (int i = 0; i < AB_POSITIONS; i++)
+        if ((c->rule[i].kind == kind) != others) c->rule[i].eps = eps;
+    return true;
+}
+
+bool ab_set_epsilon_eps(struct ab_composite *c, const char *text)
+{
+    return set_eps_of(c, text, AB_RULE_EPSILON, false);
+}
+
+bool ab_set_stabilizer(struct ab_composite *c, const char *text)
+{
+    return set_eps_of(c, text, AB_RULE_EPSILON, true);
+}
+
 bool ab_set_norm_eps(struct ab_composite *c, const char *text)
 {
     return set_number(text, 0, 1e30, &c->norm_eps);
@@ -65,8 +86,76 @@ bool ab_set_bias(struct ab_composite *c, const char *text)
     static const char *const words[] = {"plus", "none", "signed"};
     const int i = choice(text, words, AB_COUNT(words));
     if (i < 0) return false;
-    for (int p = 0; p < AB_POSITIONS; p++) c->rule[p].bias = (enum ab_bias_rule)i;
+    for (int p = 0; p < AB_POSITIONS; p++) {
+        const enum ab_rule_kind kind = c->rule[p].kind;
+        if (kind == AB_RULE_ZPLUS || kind == AB_RULE_ALPHA_BETA)
+            c->rule[p].bias = (enum ab_bias_rule)i;
+    }
     return true;
+}
+
+/* Sets the bias of rules of `kind` to values[i], i the index of text among words. */
+static bool set_bias_of(struct ab_composite *c, const char *text, enum ab_rule_kind kind,
+                        const char *const *words, const enum ab_bias_rule *values, int count)
+{
+    const int i = choice(text, words, count);
+    for (int p = 0; p < AB_POSITIONS && i >= 0; p++)
+        if (c->rule[p].kind == kind) c->rule[p].bias = values[i];
+    return i >= 0;
+}
+
+bool ab_set_epsilon_bias(struct ab_composite *c, const char *text)
+{
+    static const char *const words[] = {"z", "none"};
+    static const enum ab_bias_rule values[] = {AB_BIAS_SPLIT, AB_BIAS_NONE};
+    return set_bias_of(c, text, AB_RULE_EPSILON, words, values, AB_COUNT(words));
+}
+
+bool ab_set_gamma_bias(struct ab_composite *c, const char *text)
+{
+    static const char *const words[] = {"gamma", "plain", "none"};
+    static const enum ab_bias_rule values[] = {AB_BIAS_SPLIT, AB_BIAS_SIGNED, AB_BIAS_NONE};
+    return set_bias_of(c, text, AB_RULE_GAMMA, words, values, AB_COUNT(words));
+}
+
+bool ab_set_wsquare_bias(struct ab_composite *c, const char *text)
+{
+    static const char *const words[] = {"none", "square"};
+    static const enum ab_bias_rule values[] = {AB_BIAS_NONE, AB_BIAS_SIGNED};
+    return set_bias_of(c, text, AB_RULE_WSQUARE, words, values, AB_COUNT(words));
+}
+
+bool ab_set_gamma(struct ab_composite *c, const char *text)
+{
+    float gamma;
+    if (!set_number(text, 0, 1e6, &gamma)) return false;
+    for (int i = 0; i < AB_POSITIONS; i++) c->rule[i].gamma = gamma;
+    return true;
+}
+
+bool ab_set_form(struct ab_composite *c, const char *text)
+{
+    static const char *const words[] = {"general", "original"};
+    const int i = choice(text, words, AB_COUNT(words));
+    for (int p = 0; p < AB_POSITIONS && i >= 0; p++)
+        if (c->rule[p].kind == AB_RULE_GAMMA) c->rule[p].naive_sign = i == 1;
+    return i >= 0;
+}
+
+bool ab_set_add(struct ab_composite *c, const char *text)
+{
+    static const char *const words[] = {"share", "copy"};
+    const int i = choice(text, words, AB_COUNT(words));
+    c->copy_add = i == 1;
+    return i >= 0;
+}
+
+bool ab_set_avgpool(struct ab_composite *c, const char *text)
+{
+    static const char *const words[] = {"share", "spread"};
+    const int i = choice(text, words, AB_COUNT(words));
+    c->spread_pool = i == 1;
+    return i >= 0;
 }
 
 bool ab_set_signed_input(struct ab_composite *c, const char *text)
@@ -74,7 +163,10 @@ bool ab_set_signed_input(struct ab_composite *c, const char *text)
     static const char *const words[] = {"split", "naive"};
     const int i = choice(text, words, AB_COUNT(words));
     if (i < 0) return false;
-    for (int p = 0; p < AB_POSITIONS; p++) c->rule[p].naive_sign = i == 1;
+    for (int p = 0; p < AB_POSITIONS; p++) {
+        const enum ab_rule_kind kind = c->rule[p].kind;
+        if (kind == AB_RULE_ZPLUS || kind == AB_RULE_ALPHA_BETA) c->rule[p].naive_sign = i == 1;
+    }
     return true;
 }
 
@@ -139,4 +231,38 @@ bool ab_set_unknown(struct ab_composite *c, const char *text)
     const int i = choice(text, words, AB_COUNT(words));
     c->unknown_pass = i == 1;
     return i >= 0;
+}
+
+static const char *check_bounds(const struct ab_rule *rule)
+{
+    if (!rule->n_low || rule->n_low != rule->n_high)
+        return "low and high must both be given, with equally many values";
+    for (int i = 0; i < rule->n_low; i++) {
+        if (rule->low[i] > rule->high[i]) return "low must not be above high";
+    }
+    return NULL;
+}
+
+const char *ab_check_rule(const struct ab_rule *rule)
+{
+    switch (rule->kind) {
+    case AB_RULE_ALPHA_BETA:
+        return fabsf(rule->alpha - rule->beta - 1) > 1e-5f ? "alpha - beta must be 1: give both"
+                                                           : NULL;
+    case AB_RULE_GAMMA:
+        return rule->bias == AB_BIAS_SIGNED && !rule->naive_sign
+                   ? "bias=plain is a form of the original rule: add form=original"
+                   : NULL;
+    case AB_RULE_ZBOX: return check_bounds(rule);
+    default: return NULL;
+    }
+}
+
+const char *ab_check_rules(struct ab_composite *c)
+{
+    for (int p = 0; p < AB_POSITIONS; p++) {
+        const char *wrong = ab_check_rule(&c->rule[p]);
+        if (wrong) return wrong;
+    }
+    return NULL;
 }

@@ -8,10 +8,19 @@
 #include "method/method.h"
 
 bool ab_set_eps(struct ab_composite *c, const char *text);
+bool ab_set_epsilon_eps(struct ab_composite *c, const char *text); /* of epsilon rules alone */
+bool ab_set_stabilizer(struct ab_composite *c, const char *text);  /* of all others */
 bool ab_set_norm_eps(struct ab_composite *c, const char *text);
 bool ab_set_alpha(struct ab_composite *c, const char *text);
 bool ab_set_beta(struct ab_composite *c, const char *text);
 bool ab_set_bias(struct ab_composite *c, const char *text);
+bool ab_set_epsilon_bias(struct ab_composite *c, const char *text);
+bool ab_set_gamma_bias(struct ab_composite *c, const char *text);
+bool ab_set_wsquare_bias(struct ab_composite *c, const char *text);
+bool ab_set_gamma(struct ab_composite *c, const char *text);
+bool ab_set_form(struct ab_composite *c, const char *text);
+bool ab_set_add(struct ab_composite *c, const char *text);
+bool ab_set_avgpool(struct ab_composite *c, const char *text);
 bool ab_set_signed_input(struct ab_composite *c, const char *text);
 bool ab_set_low(struct ab_composite *c, const char *text);
 bool ab_set_high(struct ab_composite *c, const char *text);
@@ -20,6 +29,11 @@ bool ab_set_tau_floor(struct ab_composite *c, const char *text);
 bool ab_set_input_mul(struct ab_composite *c, const char *text);
 bool ab_set_seed(struct ab_composite *c, const char *text);
 bool ab_set_unknown(struct ab_composite *c, const char *text);
+
+/* What is wrong with a rule whose values must fit each other, or NULL. */
+const char *ab_check_rule(const struct ab_rule *rule);
+/* The same for all rules of a composite: a descriptor's `check`. */
+const char *ab_check_rules(struct ab_composite *c);
 
 #define AB_PARAM_EPS                                                                               \
     {                                                                                              \
@@ -55,6 +69,80 @@ bool ab_set_unknown(struct ab_composite *c, const char *text);
          "negative inputs: paired with W- by sign, or "                                            \
          "treated like positive ones"},                                                            \
             ab_set_signed_input                                                                    \
+    }
+
+#define AB_PARAM_EPSILON_EPS(fallback)                                                             \
+    {                                                                                              \
+        {"eps", fallback, ">= 0", "stabiliser of the epsilon rule of dense layers"},               \
+            ab_set_epsilon_eps                                                                     \
+    }
+#define AB_PARAM_STABILIZER                                                                        \
+    {                                                                                              \
+        {"stabilizer", "1e-06", ">= 0", "stabiliser of all other rules of linear layers"},         \
+            ab_set_stabilizer                                                                      \
+    }
+#define AB_PARAM_ALPHA                                                                             \
+    {                                                                                              \
+        {"alpha", "2", ">= 1", "weight of the positive contributions; alpha - beta = 1"},          \
+            ab_set_alpha                                                                           \
+    }
+#define AB_PARAM_BETA                                                                              \
+    {                                                                                              \
+        {"beta", "1", ">= 0", "weight of the negative contributions"}, ab_set_beta                 \
+    }
+#define AB_PARAM_GAMMA                                                                             \
+    {                                                                                              \
+        {"gamma", "0.25", ">= 0", "how much more contributions of z's own sign count"},            \
+            ab_set_gamma                                                                           \
+    }
+#define AB_PARAM_FORM                                                                              \
+    {                                                                                              \
+        {"form", "general", "general, original",                                                   \
+         "general: by the signs of inputs and z; original: W + gamma W+ whatever they are"},       \
+            ab_set_form                                                                            \
+    }
+#define AB_PARAM_GAMMA_BIAS                                                                        \
+    {                                                                                              \
+        {"bias", "gamma", "gamma, plain, none",                                                    \
+         "the bias in the denominator: modified as the weights are, as it is (form=original "      \
+         "alone), or not at all"},                                                                 \
+            ab_set_gamma_bias                                                                      \
+    }
+#define AB_PARAM_EPSILON_BIAS                                                                      \
+    {                                                                                              \
+        {"bias", "z", "z, none", "whether the bias is part of the denominator z"},                 \
+            ab_set_epsilon_bias                                                                    \
+    }
+#define AB_PARAM_WSQUARE_BIAS                                                                      \
+    {                                                                                              \
+        {"bias", "none", "none, square", "whether b^2 is added to the sum of w^2"},                \
+            ab_set_wsquare_bias                                                                    \
+    }
+#define AB_PARAM_LOW                                                                               \
+    {                                                                                              \
+        {"low", "", "number or v/v/.. per channel", "smallest pixel value"}, ab_set_low            \
+    }
+#define AB_PARAM_HIGH                                                                              \
+    {                                                                                              \
+        {"high", "", "number or v/v/.. per channel", "largest pixel value"}, ab_set_high           \
+    }
+#define AB_PARAM_ADD                                                                               \
+    {                                                                                              \
+        {"add", "share", "share, copy",                                                            \
+         "sums give each input its share of the relevance, or all of it"},                         \
+            ab_set_add                                                                             \
+    }
+#define AB_PARAM_AVGPOOL                                                                           \
+    {                                                                                              \
+        {"avgpool", "share", "share, spread",                                                      \
+         "average pools give each pixel its share of the relevance, or equal parts"},              \
+            ab_set_avgpool                                                                         \
+    }
+/* The descriptor's `compats` say what the tools' names stand for. */
+#define AB_PARAM_COMPAT(tools)                                                                     \
+    {                                                                                              \
+        {"compat", "", tools, "as that tool does: stands for values of the parameters above"},     \
+            NULL                                                                                   \
     }
 
 #define AB_COUNT(array) ((int)(sizeof(array) / sizeof((array)[0])))

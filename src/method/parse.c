@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The list of methods, and the parser of method specs: "name" or "name:key=value,...".
 #include "method/params.h"
+#include "method/rule_text.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,7 +13,7 @@ static const struct ab_method_desc *const descs[] = {
 #undef AB_METHOD
 };
 
-enum { METHODS = AB_COUNT(descs), MAX_PARAMS = 16, MAX_SPEC = 256 };
+enum { METHODS = AB_COUNT(descs), MAX_PARAMS = 16 };
 
 static const char *seed_name(enum ab_seed seed)
 {
@@ -34,6 +35,7 @@ const struct ab_method_info *ab_methods(int *count)
                                            .seed = seed_name(d->composite.seed),
                                            .cost = d->cost,
                                            .tools = d->tools,
+                                           .needs = d->needs,
                                            .params = params[m],
                                            .n_params = d->n_params};
     }
@@ -94,11 +96,10 @@ static int find_param(const struct ab_method_desc *d, const char *key, struct ab
     return -1;
 }
 
-/* Applies "key=value,..." (modified in place); given[p] gets the value's text of parameter p. */
-static enum ab_status apply(struct ab_method *m, char *pairs, const char **given,
-                            struct ab_error *err)
+/* Splits "key=value,..." (modified in place): texts[p] gets the value's text of parameter p. */
+static enum ab_status split_pairs(const struct ab_method_desc *d, char *pairs, const char **texts,
+                                  struct ab_error *err)
 {
-    const struct ab_method_desc *d = m->desc;
     char *rest = pairs;
     while (rest) {
         char *pair = rest, *end = rest + ab_span(rest, ",");
@@ -111,31 +112,65 @@ static enum ab_status apply(struct ab_method *m, char *pairs, const char **given
         *equals = '\0';
         const int p = find_param(d, pair, err);
         if (p < 0) return AB_ERR_ARG;
-        const struct ab_param_info *info = &d->params[p].info;
-        if (given[p]) {
+        if (texts[p]) {
             return ab_fail(err, AB_ERR_ARG, "method %s: parameter %s is given twice", d->name,
                            pair);
         }
-        given[p] = equals + 1;
-        if (!d->params[p].set(&m->composite, given[p])) {
-            return ab_fail(err, AB_ERR_ARG, "method %s: %s=%.60s is not a value; it takes: %s",
-                           d->name, pair, given[p], info->values);
-        }
+        texts[p] = equals + 1;
     }
     return AB_OK;
 }
 
-/* The canonical spec: parameters whose text differs from the default's, in the table's order. */
-static bool write_spec(struct ab_method *m, const char *const *given)
+static enum ab_status set_value(struct ab_method *m, int p, const char *text, struct ab_error *err)
+{
+    const struct ab_param *param = &m->desc->params[p];
+    if (!param->set && m->desc->read)
+        return m->desc->read(&m->composite, param->info.key, text, err);
+    if (param->set && param->set(&m->composite, text)) return AB_OK;
+    return ab_fail(err, AB_ERR_ARG, "method %s: %s=%.60s is not a value; it takes: %s",
+                   m->desc->name, param->info.key, text, param->info.values);
+}
+
+/* Replaces compat=TOOL among `texts` by the parameters that it stands for, as far as they are not
+ * given; `pairs` holds them. */
+static enum ab_status expand_compat(struct ab_method *m, char *pairs, size_t size,
+                                    const char **texts, struct ab_error *err)
+{
+    const struct ab_method_desc *d = m->desc;
+    const char *presets[MAX_PARAMS] = {NULL}, *tool = NULL;
+    int at = -1;
+    for (int p = 0; p < d->n_params && at < 0; p++) {
+        if (texts[p] && strcmp(d->params[p].info.key, "compat") == 0) at = p;
+    }
+    if (at < 0) return AB_OK;
+    for (int i = 0; i < d->n_compats && !tool; i++) {
+        if (strcmp(d->compats[i].tool, texts[at]) != 0) continue;
+        tool = d->compats[i].tool;
+        snprintf(pairs, size, "%s", d->compats[i].pairs);
+    }
+    if (!tool) return set_value(m, at, texts[at], err);
+    texts[at] = NULL;
+    if (!*pairs) return AB_OK;
+    const enum ab_status status = split_pairs(d, pairs, presets, err);
+    for (int p = 0; p < d->n_params; p++)
+        if (!texts[p]) texts[p] = presets[p];
+    return status;
+}
+
+/* The canonical spec: parameters whose text differs from the default's, in the table's order. A
+ * composite's rules stand in it as they were read, from wherever. */
+static bool write_spec(struct ab_method *m, const char *const *texts)
 {
     bool fits = append(m->spec, sizeof m->spec, m->desc->name);
     const char *separator = ":";
     for (int p = 0; p < m->desc->n_params; p++) {
         const struct ab_param_info *info = &m->desc->params[p].info;
-        if (!given[p] || strcmp(given[p], info->fallback) == 0) continue;
+        const bool rules = !m->desc->params[p].set && m->composite.rules;
+        if (!texts[p] || strcmp(texts[p], info->fallback) == 0) continue;
         fits = fits && append(m->spec, sizeof m->spec, separator) &&
-               append(m->spec, sizeof m->spec, info->key) && append(m->spec, sizeof m->spec, "=") &&
-               append(m->spec, sizeof m->spec, given[p]);
+               append(m->spec, sizeof m->spec, rules ? "rules" : info->key) &&
+               append(m->spec, sizeof m->spec, "=") &&
+               append(m->spec, sizeof m->spec, rules ? m->composite.rules->text : texts[p]);
         separator = ",";
     }
     return fits;
@@ -143,36 +178,41 @@ static bool write_spec(struct ab_method *m, const char *const *given)
 
 static enum ab_status parse(char *text, struct ab_method *m, struct ab_error *err)
 {
-    const char *given[MAX_PARAMS] = {NULL};
+    const char *texts[MAX_PARAMS] = {NULL};
+    char compat[256];
+    enum ab_status status = AB_OK;
     char *colon = strchr(text, ':');
     if (colon) *colon = '\0';
     m->desc = find(text, err);
     if (!m->desc) return AB_ERR_ARG;
     m->composite = m->desc->composite;
-    if (colon) {
-        const enum ab_status status = apply(m, colon + 1, given, err);
-        if (status) return status;
-    }
+    if (colon) status = split_pairs(m->desc, colon + 1, texts, err);
+    if (!status) status = expand_compat(m, compat, sizeof compat, texts, err);
+    for (int p = 0; p < m->desc->n_params && !status; p++)
+        if (texts[p]) status = set_value(m, p, texts[p], err);
+    if (status) return status;
     const char *wrong = m->desc->check ? m->desc->check(&m->composite) : NULL;
     if (wrong) return ab_fail(err, AB_ERR_ARG, "method %s: %s", m->desc->name, wrong);
-    if (!write_spec(m, given)) return ab_fail(err, AB_ERR_ARG, "method spec too long");
+    if (!write_spec(m, texts))
+        return ab_fail(err, AB_ERR_ARG, "method %s: its spec is longer than %d characters",
+                       m->desc->name, AB_MAX_SPEC - 1);
     return AB_OK;
 }
 
 enum ab_status ab_method_parse(const char *spec, struct ab_method **method, struct ab_error *err)
 {
     *method = NULL;
-    char text[MAX_SPEC];
+    char text[AB_MAX_SPEC];
     if (strlen(spec) >= sizeof text) {
         return ab_fail(err, AB_ERR_ARG, "method spec '%.40s...' is longer than %d characters", spec,
-                       MAX_SPEC - 1);
+                       AB_MAX_SPEC - 1);
     }
     memcpy(text, spec, strlen(spec) + 1);
     struct ab_method *m = calloc(1, sizeof *m);
     if (!m) return ab_fail(err, AB_ERR_MEMORY, "out of memory for a method");
     const enum ab_status status = parse(text, m, err);
     if (status)
-        free(m);
+        ab_method_destroy(&m);
     else
         *method = m;
     return status;
@@ -180,6 +220,7 @@ enum ab_status ab_method_parse(const char *spec, struct ab_method **method, stru
 
 void ab_method_destroy(struct ab_method **method)
 {
+    if (*method) ab_rule_list_free(&(*method)->composite.rules);
     free(*method);
     *method = NULL;
 }

@@ -155,23 +155,25 @@ static void back_avgpool(struct ab_lowering *l, int n, int r)
 {
     const int in = l->w.graph->nodes[n].in[0];
     const struct ab_composite *c = &l->method->composite;
-    if (c->relevance) r = ab_divide(l, r, l->fwd[n], c->norm_eps, 1);
+    const bool share = c->relevance && !c->spread_pool;
+    if (share) r = ab_divide(l, r, l->fwd[n], c->norm_eps, 1);
     struct ab_step s = node_step(AB_OP_AVGPOOL, n, r);
     s.pass = AB_BWD;
     r = ab_emit(&l->w, s, l->w.graph->nodes[in].dims, false);
-    if (c->relevance) r = ab_pointwise(l, AB_PW_MUL, r, l->fwd[in], -1);
-    ab_send(l, in, r, c->relevance);
+    if (share) r = ab_pointwise(l, AB_PW_MUL, r, l->fwd[in], -1);
+    ab_send(l, in, r, share);
 }
 
 static void back_add(struct ab_lowering *l, int n, int r)
 {
     const struct ab_node *node = &l->w.graph->nodes[n];
     const struct ab_composite *c = &l->method->composite;
-    if (c->relevance) r = ab_divide(l, r, ab_denominator(l, n), c->norm_eps, 1);
+    const bool share = c->relevance && !c->copy_add;
+    if (share) r = ab_divide(l, r, ab_denominator(l, n), c->norm_eps, 1);
     for (int i = 0; i < node->n_in; i++) {
         const int in = node->in[i];
-        const int part = c->relevance ? ab_pointwise(l, AB_PW_MUL, r, l->fwd[in], -1) : r;
-        ab_send(l, in, part, c->relevance);
+        const int part = share ? ab_pointwise(l, AB_PW_MUL, r, l->fwd[in], -1) : r;
+        ab_send(l, in, part, share);
     }
 }
 
@@ -225,7 +227,7 @@ static enum ab_status back_node(struct ab_lowering *l, int n, int r, struct ab_e
 {
     switch (l->w.graph->nodes[n].kind) {
     case AB_NODE_CONV:
-    case AB_NODE_DENSE: return ab_back_linear(l, n, r, err);
+    case AB_NODE_DENSE: ab_back_linear(l, n, r); break;
     case AB_NODE_RELU: back_relu(l, n, r); break;
     case AB_NODE_MAXPOOL: back_maxpool(l, n, r); break;
     case AB_NODE_AVGPOOL: back_avgpool(l, n, r); break;
@@ -277,6 +279,7 @@ static enum ab_status backward(struct ab_lowering *l, int k, int m, struct ab_er
                sizeof *l->signal * (size_t)g->n_nodes);
     int map = l->signal[input];
     if (l->method->composite.input_mul) map = ab_pointwise(l, AB_PW_MUL, map, l->fwd[input], -1);
+    if (l->method->composite.clamp) map = ab_pointwise(l, AB_PW_RELU, map, -1, -1);
     struct ab_step out = ab_step_new(AB_OP_OUTPUT);
     out.x = map;
     out.map = m;
@@ -300,8 +303,8 @@ static enum ab_status check_relus(const struct ab_graph *g, const struct ab_meth
                    method->desc->name, g->name);
 }
 
-/* What later questions need: first linear layers, the only reader of each node, and what the walk's
- * beginning reads. */
+/* What later questions need: first and last linear layers, the only reader of each node, and what
+ * the walk's beginning reads. */
 static void survey(struct ab_lowering *l)
 {
     const struct ab_graph *g = l->w.graph;
@@ -318,6 +321,11 @@ static void survey(struct ab_lowering *l)
     for (int n = l->walk.from; n >= 0; n--)
         for (int i = 0; l->needed[n] && i < g->nodes[n].n_in; i++)
             l->needed[g->nodes[n].in[i]] = true;
+    for (int n = g->n_nodes - 1; n >= 0; n--) {
+        for (int i = 0; i < g->nodes[n].n_in; i++)
+            if (l->above_linear[n] || is_linear(&g->nodes[n]))
+                l->above_linear[g->nodes[n].in[i]] = true;
+    }
 }
 
 static bool open_kept(struct ab_program *p, int n_nodes)
@@ -340,8 +348,9 @@ static bool open_lowering(struct ab_lowering *l, const struct ab_graph *graph)
     const size_t maps = (size_t)l->w.program->n_outputs;
     l->w.program->outputs = calloc(maps + 1, sizeof *l->w.program->outputs);
     if (l->walk.keep && !open_kept(l->w.program, graph->n_nodes)) return false;
-    return l->fwd && l->signal && l->sole_consumer && l->vanishes && l->below_linear && l->needed &&
-           l->w.program->outputs;
+    l->above_linear = calloc(n, sizeof *l->above_linear);
+    return l->fwd && l->signal && l->sole_consumer && l->vanishes && l->below_linear &&
+           l->above_linear && l->needed && l->w.program->outputs;
 }
 
 static void close_lowering(struct ab_lowering *l)
@@ -352,6 +361,7 @@ static void close_lowering(struct ab_lowering *l)
     free(l->vanishes);
     free(l->below_linear);
     free(l->needed);
+    free(l->above_linear);
 }
 
 enum ab_status ab_lower(const struct ab_graph *graph, const struct ab_method *const *methods,
@@ -371,6 +381,7 @@ enum ab_status ab_lower(const struct ab_graph *graph, const struct ab_method *co
         for (int m = 0; m < n_methods && !status && !l.w.failed; m++) {
             l.method = methods[m];
             status = check_relus(graph, methods[m], err);
+            if (!status) status = ab_check_choice(&l, err);
             for (int k = 0; k < walks && !status && !l.w.failed; k++)
                 status = backward(&l, k, m * walks + k, err);
         }

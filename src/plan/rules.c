@@ -30,6 +30,17 @@ int ab_divide(struct ab_lowering *l, int x, int z, float eps, float scale)
     return ab_emit(&l->w, s, v->dims, v->vector);
 }
 
+int ab_scale(struct ab_lowering *l, int x, float scale)
+{
+    if (l->w.failed) return -1;
+    struct ab_step s = ab_step_new(AB_OP_POINTWISE);
+    s.kind = AB_PW_SCALE;
+    s.x = x;
+    s.scale = scale;
+    const struct ab_value *v = &l->w.program->values[x];
+    return ab_emit(&l->w, s, v->dims, v->vector);
+}
+
 int ab_rect(struct ab_lowering *l, int x, int a, int tau)
 {
     if (l->w.failed) return -1;
@@ -54,6 +65,7 @@ int ab_linear(struct ab_lowering *l, int n, enum ab_pass pass, enum ab_wmod wmod
     s.pass = pass;
     s.wmod = wmod;
     s.bias = node->bias ? bias : AB_B_NONE;
+    if (wmod == AB_W_GAMMA || s.bias == AB_B_GAMMA) s.gain = l->gain;
     s.x = x;
     s.add = add;
     /* Sums of a part of the weights are denominators, unlike those of all weights in forward(). */
@@ -114,10 +126,18 @@ static int adjoint_of_quotient(struct ab_lowering *l, int n, enum ab_wmod wmod, 
     return c;
 }
 
+/* Whether the denominator is not the layer's own z. */
+static bool leaves_bias(const struct ab_lowering *l, int n, const struct ab_rule *rule)
+{
+    return rule->bias == AB_BIAS_NONE && l->w.graph->nodes[n].bias;
+}
+
 static int epsilon(struct ab_lowering *l, int n, const struct ab_rule *rule, int r)
 {
     const int a = l->fwd[l->w.graph->nodes[n].in[0]];
-    const int s = ab_divide(l, r, ab_denominator(l, n), rule->eps, 1);
+    int z = ab_denominator(l, n);
+    if (leaves_bias(l, n, rule)) z = ab_linear(l, n, AB_FWD, AB_W_ALL, AB_B_NONE, a, -1);
+    const int s = ab_divide(l, r, z, rule->eps, 1);
     return ab_pointwise(l, AB_PW_MUL, adjoint(l, n, AB_W_ALL, s, -1), a, -1);
 }
 
@@ -151,6 +171,80 @@ static int alpha_beta(struct ab_lowering *l, int n, const struct ab_rule *rule, 
     return ab_pointwise(l, AB_PW_ADD, pos, neg, -1);
 }
 
+/* ---- gamma ---- */
+
+/* z_gamma = (W + gamma W+) a + bias, which is never below the ReLU's output if the bias is part of
+ * it and a >= 0. */
+static int gamma_original(struct ab_lowering *l, int n, const struct ab_rule *rule, int r)
+{
+    static const enum ab_bias biases[] = {
+        [AB_BIAS_SPLIT] = AB_B_GAMMA, [AB_BIAS_NONE] = AB_B_NONE, [AB_BIAS_SIGNED] = AB_B_ALL};
+    const int a = l->fwd[l->w.graph->nodes[n].in[0]];
+    l->gain = 1 + rule->gamma;
+    l->guard = l->direct ? -1 : ab_denominator(l, n);
+    const int z = ab_linear(l, n, AB_FWD, AB_W_GAMMA, biases[rule->bias], a, -1);
+    l->guard = -1;
+    const int s = ab_divide(l, r, z, rule->eps, 1);
+    return ab_pointwise(l, AB_PW_MUL, adjoint_of_quotient(l, n, AB_W_GAMMA, s, z, -1), a, -1);
+}
+
+/* s = R / d by the sign of z, and t = sgn(z) s, both 0 where z is 0; d = |d| sgn(z) is given by its
+ * magnitude. With `positive` z is above 0 wherever R is not 0. */
+struct signed_quotient {
+    int s, t;
+};
+
+static struct signed_quotient divide_by_sign(struct ab_lowering *l, int r, int z, int magnitude,
+                                             float eps, bool positive)
+{
+    const int q = ab_divide(l, r, magnitude, eps, 1);
+    if (positive) return (struct signed_quotient){q, q};
+    const int above = ab_pointwise(l, AB_PW_GATE, q, z, -1);
+    const int below = ab_pointwise(l, AB_PW_GATE, q, ab_scale(l, z, -1), -1);
+    return (struct signed_quotient){ab_pointwise(l, AB_PW_SUB, above, below, -1),
+                                    ab_pointwise(l, AB_PW_ADD, above, below, -1)};
+}
+
+/* Contributions of z's own sign count 1 + gamma times. With P = |W||a| + |b| those of either sign
+ * are (z +- P)/2, so the denominator is (1 + gamma/2) z + (gamma/2) sgn(z) P, whose two terms are
+ * of one sign, and R_in = (1 + gamma/2) a W^T s + (gamma/2) |a| |W|^T (sgn(z) s). */
+static int gamma_general(struct ab_lowering *l, int n, const struct ab_rule *rule, int r)
+{
+    const int a = l->fwd[l->w.graph->nodes[n].in[0]];
+    const bool bias = rule->bias != AB_BIAS_NONE, one_part = has_one_part(l, n, rule);
+    const int size = one_part ? a : ab_pointwise(l, AB_PW_ABS, a, -1, -1);
+    const float half = rule->gamma / 2;
+    int z = ab_denominator(l, n);
+    const bool positive = z != l->fwd[n] && !leaves_bias(l, n, rule);
+    if (leaves_bias(l, n, rule)) z = ab_linear(l, n, AB_FWD, AB_W_ALL, AB_B_NONE, a, -1);
+    const int all = ab_linear(l, n, AB_FWD, AB_W_ABS, bias ? AB_B_ABS : AB_B_NONE, size, -1);
+    const int own = positive ? z : ab_pointwise(l, AB_PW_ABS, z, -1, -1);
+    const int d =
+        ab_pointwise(l, AB_PW_ADD, ab_scale(l, own, 1 + half), ab_scale(l, all, half), -1);
+    const struct signed_quotient q = divide_by_sign(l, r, z, d, rule->eps, positive);
+    const int s = ab_scale(l, q.s, 1 + half), t = ab_scale(l, q.t, half);
+    const int from_all = adjoint(l, n, AB_W_ALL, s, -1);
+    if (one_part) return ab_pointwise(l, AB_PW_MUL, adjoint(l, n, AB_W_ABS, t, from_all), a, -1);
+    const int signs = ab_pointwise(l, AB_PW_MUL, from_all, a, -1);
+    const int sizes = ab_pointwise(l, AB_PW_MUL, adjoint(l, n, AB_W_ABS, t, -1), size, -1);
+    return ab_pointwise(l, AB_PW_ADD, signs, sizes, -1);
+}
+
+/* Inputs and z of one sign: there the general form is the original one. */
+static bool is_original(const struct ab_lowering *l, int n, const struct ab_rule *rule)
+{
+    const bool positive = ab_denominator(l, n) != l->fwd[n] && !leaves_bias(l, n, rule);
+    return rule->naive_sign || (positive && has_one_part(l, n, rule));
+}
+
+static int gamma_rule(struct ab_lowering *l, int n, const struct ab_rule *rule, int r)
+{
+    if (rule->gamma == 0) return epsilon(l, n, rule, r);
+    return is_original(l, n, rule) ? gamma_original(l, n, rule, r) : gamma_general(l, n, rule, r);
+}
+
+/* ---- rules for images ---- */
+
 /* A constant map of the layer's input shape. */
 static int fill(struct ab_lowering *l, int n, const float *values, int count)
 {
@@ -161,6 +255,8 @@ static int fill(struct ab_lowering *l, int n, const float *values, int count)
     return ab_emit(&l->w, s, in->dims, in->vector);
 }
 
+/* The denominator is a sum of terms that are not negative, W+ (x - low) and W- (x - high), but
+ * their sum over the bounds alone is constant; the bias cancels. */
 static int zbox(struct ab_lowering *l, int n, const struct ab_rule *rule, int r)
 {
     const int x = l->fwd[l->w.graph->nodes[n].in[0]];
@@ -169,39 +265,22 @@ static int zbox(struct ab_lowering *l, int n, const struct ab_rule *rule, int r)
                                  ab_linear(l, n, AB_FWD, AB_W_POS, AB_B_NONE, low, -1));
     const int wx = ab_linear(l, n, AB_FWD, AB_W_ALL, AB_B_NONE, x, -1);
     const int s = ab_divide(l, r, ab_pointwise(l, AB_PW_SUB, wx, bounds, -1), rule->eps, 1);
-    const int from_x = ab_pointwise(l, AB_PW_MUL, adjoint(l, n, AB_W_ALL, s, -1), x, -1);
-    const int from_low = ab_pointwise(l, AB_PW_MUL, adjoint(l, n, AB_W_POS, s, -1), low, -1);
-    const int from_high = ab_pointwise(l, AB_PW_MUL, adjoint(l, n, AB_W_NEG, s, -1), high, -1);
-    return ab_pointwise(l, AB_PW_SUB, ab_pointwise(l, AB_PW_SUB, from_x, from_low, -1), from_high,
-                        -1);
+    const int over_low = ab_pointwise(l, AB_PW_SUB, x, low, -1);
+    const int over_high = ab_pointwise(l, AB_PW_SUB, x, high, -1);
+    const int from_low = ab_pointwise(l, AB_PW_MUL, adjoint(l, n, AB_W_POS, s, -1), over_low, -1);
+    const int from_high = ab_pointwise(l, AB_PW_MUL, adjoint(l, n, AB_W_NEG, s, -1), over_high, -1);
+    return ab_pointwise(l, AB_PW_ADD, from_low, from_high, -1);
 }
 
-static int wsquare(struct ab_lowering *l, int n, const struct ab_rule *rule, int r)
+/* Shares by w^2 or, if `part` is AB_W_ONE, equal ones: whatever the input is. */
+static int by_weights(struct ab_lowering *l, int n, const struct ab_rule *rule, enum ab_wmod part,
+                      int r)
 {
     static const float one = 1;
-    const int sum = ab_linear(l, n, AB_FWD, AB_W_SQUARE, AB_B_NONE, fill(l, n, &one, 1), -1);
-    return adjoint(l, n, AB_W_SQUARE, ab_divide(l, r, sum, rule->eps, 1), -1);
-}
-
-static const struct ab_rule *rule_of(const struct ab_lowering *l, int n)
-{
-    const struct ab_rule *rules = l->method->composite.rule;
-    if (!l->below_linear[n] && rules[AB_POS_FIRST].kind != AB_RULE_NONE)
-        return &rules[AB_POS_FIRST];
-    return &rules[l->w.graph->nodes[n].kind == AB_NODE_CONV ? AB_POS_CONV : AB_POS_DENSE];
-}
-
-static enum ab_status check_bounds(const struct ab_lowering *l, int n, const struct ab_rule *rule,
-                                   struct ab_error *err)
-{
-    const struct ab_node *node = &l->w.graph->nodes[n];
-    const int channels = l->w.graph->nodes[node->in[0]].dims.c;
-    if (rule->kind != AB_RULE_ZBOX || rule->n_low == 1 || rule->n_low == channels) return AB_OK;
-    return ab_fail(
-        err, AB_ERR_ARG,
-        "method %s: low and high have %d values, but layer '%.80s' has %d input channels; "
-        "give one value, or one per channel",
-        l->method->desc->name, rule->n_low, node->name, channels);
+    const enum ab_bias bias =
+        part == AB_W_SQUARE && rule->bias == AB_BIAS_SIGNED ? AB_B_SQUARE : AB_B_NONE;
+    const int sum = ab_linear(l, n, AB_FWD, part, bias, fill(l, n, &one, 1), -1);
+    return adjoint(l, n, part, ab_divide(l, r, sum, rule->eps, 1), -1);
 }
 
 /* Whether s = R / st(denominator) may spike where no guard can tell. Where R is a' times a signal
@@ -211,19 +290,20 @@ static bool may_spike(const struct ab_lowering *l, int n, const struct ab_rule *
 {
     switch (rule->kind) {
     case AB_RULE_NONE:
-    case AB_RULE_GRADIENT: return false;
-    case AB_RULE_EPSILON: return !l->vanishes[n];
+    case AB_RULE_GRADIENT:
+    case AB_RULE_PASS: return false;
+    case AB_RULE_EPSILON: return !l->vanishes[n] || leaves_bias(l, n, rule);
+    case AB_RULE_GAMMA:
+        return !l->vanishes[n] || (leaves_bias(l, n, rule) && !is_original(l, n, rule));
     case AB_RULE_ZPLUS:
     case AB_RULE_ALPHA_BETA: return !l->vanishes[n] || !has_one_part(l, n, rule);
     default: return true;
     }
 }
 
-enum ab_status ab_back_linear(struct ab_lowering *l, int n, int r, struct ab_error *err)
+void ab_back_linear(struct ab_lowering *l, int n, int r)
 {
-    const struct ab_rule *rule = rule_of(l, n);
-    const enum ab_status status = check_bounds(l, n, rule, err);
-    if (status) return status;
+    const struct ab_rule *rule = ab_rule_of(l, n);
     int to = -1;
     l->direct = may_spike(l, n, rule);
     switch (rule->kind) {
@@ -232,12 +312,14 @@ enum ab_status ab_back_linear(struct ab_lowering *l, int n, int r, struct ab_err
     case AB_RULE_EPSILON: to = epsilon(l, n, rule, r); break;
     case AB_RULE_ZPLUS: to = zplus(l, n, rule, r); break;
     case AB_RULE_ALPHA_BETA: to = alpha_beta(l, n, rule, r); break;
+    case AB_RULE_GAMMA: to = gamma_rule(l, n, rule, r); break;
     case AB_RULE_ZBOX: to = zbox(l, n, rule, r); break;
-    case AB_RULE_WSQUARE: to = wsquare(l, n, rule, r); break;
+    case AB_RULE_WSQUARE: to = by_weights(l, n, rule, AB_W_SQUARE, r); break;
+    case AB_RULE_FLAT: to = by_weights(l, n, rule, AB_W_ONE, r); break;
+    case AB_RULE_PASS: to = r; break;
     }
     l->direct = false;
     const bool product = rule->kind == AB_RULE_EPSILON || rule->kind == AB_RULE_ZPLUS ||
-                         rule->kind == AB_RULE_ALPHA_BETA;
+                         rule->kind == AB_RULE_ALPHA_BETA || rule->kind == AB_RULE_GAMMA;
     if (!l->w.failed) ab_send(l, l->w.graph->nodes[n].in[0], to, product);
-    return AB_OK;
 }

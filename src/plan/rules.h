@@ -16,13 +16,17 @@ struct ab_lowering {
     int guard, rest;
     bool *needed; /* the forward value is: what the walk's beginning reads */
     struct ab_walk walk;
+    float gain;         /* of the weight part AB_W_GAMMA and the bias part AB_B_GAMMA */
     bool *below_linear; /* some linear layer lies between this node and the image */
+    bool *above_linear; /* some linear layer lies between this node and the logits */
 };
 
 /* dst = kind(x; a, z), of x's shape. */
 int ab_pointwise(struct ab_lowering *l, enum ab_pointwise_kind kind, int x, int a, int z);
 /* scale * x / st(z) */
 int ab_divide(struct ab_lowering *l, int x, int z, float eps, float scale);
+/* scale * x */
+int ab_scale(struct ab_lowering *l, int x, float scale);
 /* x where a*x > tau */
 int ab_rect(struct ab_lowering *l, int x, int a, int tau);
 /* The linear map of layer n or its adjoint, with the weights transformed by wmod; add: a value
@@ -33,7 +37,12 @@ int ab_linear(struct ab_lowering *l, int n, enum ab_pass pass, enum ab_wmod wmod
 void ab_send(struct ab_lowering *l, int node, int signal, bool vanishes);
 /* The value to divide R at node n by: z, or the ReLU's output where that is the same. */
 int ab_denominator(const struct ab_lowering *l, int n);
+/* The rule of the linear layer n. */
+const struct ab_rule *ab_rule_of(const struct ab_lowering *l, int n);
+/* Whether l->method's rules fit the graph: every selector names a layer, every linear layer has a
+ * rule whose values fit it. */
+enum ab_status ab_check_choice(const struct ab_lowering *l, struct ab_error *err);
 /* R at the output of the linear layer n becomes R at its input. */
-enum ab_status ab_back_linear(struct ab_lowering *l, int n, int r, struct ab_error *err);
+void ab_back_linear(struct ab_lowering *l, int n, int r);
 
 #endif

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+// iNNvestigate's sequential preset A: z+ on convolutions, epsilon 0.1 on dense layers.
+#include "method/params.h"
+
+static const struct ab_param params[] = {AB_PARAM_EPSILON_EPS("0.1"),
+                                         AB_PARAM_STABILIZER,
+                                         AB_PARAM_NORM_EPS,
+                                         AB_PARAM_BIAS,
+                                         AB_PARAM_SIGNED_INPUT,
+                                         AB_PARAM_SEED("logit"),
+                                         AB_PARAM_UNKNOWN,
+                                         AB_PARAM_COMPAT("innvestigate")};
+
+static const struct ab_compat compats[] = {
+    {"innvestigate", "bias=signed,stabilizer=0,norm_eps=0"},
+};
+
+const struct ab_method_desc ab_method_preset_a = {
+    .name = "preset-a",
+    .summary = "LRP composite: z+ on convolutions, epsilon 0.1 on dense layers",
+    .source = "Kohlbrenner et al. 2020, arXiv 1910.09840; as iNNvestigate's LRPSequentialPresetA",
+    .cost = "conv 2F+1B, dense 1F+1B",
+    .tools = "iNNvestigate",
+    .composite = {.seed = AB_SEED_LOGIT,
+                  .rule = {[AB_POS_CONV] = {AB_RULE_ZPLUS, .eps = 1e-6f},
+                           [AB_POS_DENSE] = {AB_RULE_EPSILON, .eps = 0.1f}},
+                  .relu = AB_RELU_PASS,
+                  .relevance = true,
+                  .norm_eps = 1e-6f},
+    .params = params,
+    .n_params = AB_COUNT(params),
+    .compats = compats,
+    .n_compats = AB_COUNT(compats),
+    .check = ab_check_rules,
+};
