@@ -178,6 +178,16 @@ TEST(classes)
                 {"dtd:low=-3,high=3", "W", "I"},
                 {"lrp-alpha-beta", "I", "I"},
                 {"lrp-alpha-beta:alpha=1,beta=0", "W", "I"},
+                {"lrp-gamma", "W", "I"},
+                {"lrp-gamma:gamma=0.01", "I", "I"},
+                {"lrp-gamma:form=original", "I", "I"},
+                {"lrp-flat", "W", "I"},
+                {"lrp-wsquare", "W", "I"},
+                {"excitation-backprop", "W", "I"},
+                {"excitation-backprop:contrast=1", "I", "I"},
+                {"dtd:compat=innvestigate", "W", "W"},
+                {"composite:rules=*=zplus", "W", "I"},
+                {"composite:rules=first=flat;*=epsilon", "I", "I"},
                 {"lrp-epsilon", "I", "I"},
                 {"lrp-0", "I", "I"}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
