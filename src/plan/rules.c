@@ -245,11 +245,13 @@ static int gamma_rule(struct ab_lowering *l, int n, const struct ab_rule *rule, 
 
 /* ---- rules for images ---- */
 
-/* A constant map of the layer's input shape. */
+/* A constant map of the layer's input shape, which `node` tells apart from others. */
 static int fill(struct ab_lowering *l, int n, const float *values, int count)
 {
-    const struct ab_node *in = &l->w.graph->nodes[l->w.graph->nodes[n].in[0]];
+    const int input = l->w.graph->nodes[n].in[0];
+    const struct ab_node *in = &l->w.graph->nodes[input];
     struct ab_step s = ab_step_new(AB_OP_FILL);
+    s.node = input;
     s.n_fill = count;
     memcpy(s.fill, values, sizeof *values * (size_t)count);
     return ab_emit(&l->w, s, in->dims, in->vector);
