@@ -15,6 +15,7 @@ enum {
     MARGIN = 24,
     MAX_COLUMNS = 11, /* more methods go into further bands */
     MAX_IMAGES = 4,   /* of a model */
+    MAX_ROWS = 8,     /* images times targets */
     HEADING = 48,     /* lines of text above a band */
     FOOTING = 68      /* and below */
 };
@@ -27,9 +28,20 @@ struct sheet {
     struct ab_run *run;
     struct ab_setting *setting;
     int threads;
-    int images, methods;
-    float **maps; /* [images * methods] of [c][h][w] */
+    int images, targets, methods; /* targets: of those asked for, as many as there is room for */
+    float **maps;                 /* [images][targets][methods] of the model's map dims */
 };
+
+static int row_count(const struct sheet *s)
+{
+    return s->images * s->targets;
+}
+
+static size_t map_floats(const struct sheet *s)
+{
+    struct ab_dims d = s->setting->model->map;
+    return (size_t)d.c * (size_t)d.h * (size_t)d.w;
+}
 
 static size_t image_floats(const struct sheet *s)
 {
@@ -39,20 +51,20 @@ static size_t image_floats(const struct sheet *s)
 
 static void sheet_free(struct sheet *s)
 {
-    for (int i = 0; s->maps && i < s->images * s->methods; i++) free(s->maps[i]);
+    for (int i = 0; s->maps && i < row_count(s) * s->methods; i++) free(s->maps[i]);
     free(s->maps);
 }
 
 struct subset {
     const struct ab_method **methods;
-    float **maps;
+    float **maps; /* [methods][targets of the model] */
     int *index, count;
 };
 
 static bool choose(const struct sheet *s, struct subset *set)
 {
     set->methods = calloc((size_t)s->methods, sizeof *set->methods);
-    set->maps = calloc((size_t)s->methods, sizeof *set->maps);
+    set->maps = calloc((size_t)(s->methods * s->setting->model->targets.count), sizeof *set->maps);
     set->index = calloc((size_t)s->methods, sizeof *set->index);
     if (!set->methods || !set->maps || !set->index) return false;
     for (int m = 0; m < s->methods; m++) {
@@ -69,13 +81,16 @@ static enum ab_status make_maps(struct sheet *s, const struct subset *set, int i
 {
     const struct ab_joint *joint = &s->setting->joint[0];
     *known = joint->ran && i < s->setting->batch && i < s->setting->model->images.count;
-    for (int k = 0; k < set->count; k++) {
-        float *map = calloc(image_floats(s), sizeof *map);
+    const size_t floats = map_floats(s);
+    for (int k = 0; k < set->count * s->targets; k++) {
+        const int m = set->index[k / s->targets], t = k % s->targets;
+        float *map = calloc(floats, sizeof *map);
         if (!map) return ab_fail(err, AB_ERR_MEMORY, "out of memory for maps");
         if (*known)
-            memcpy(map, joint->maps[set->index[k]] + (size_t)i * image_floats(s),
-                   image_floats(s) * sizeof *map);
-        s->maps[i * s->methods + set->index[k]] = set->maps[k] = map;
+            memcpy(map, joint->maps[m] + (size_t)(t * s->setting->batch + i) * floats,
+                   floats * sizeof *map);
+        s->maps[(i * s->targets + t) * s->methods + m] = map;
+        set->maps[k / s->targets * s->setting->model->targets.count + t] = map;
     }
     return AB_OK;
 }
@@ -85,7 +100,9 @@ static enum ab_status compute(struct sheet *s, struct ab_error *err)
 {
     struct ab_run *run = s->run;
     struct ab_run_model *model = s->setting->model;
-    struct ab_plan_options options = {.backend = run->backends[0], .threads = run->machine.cores};
+    struct ab_plan_options options = {.backend = run->backends[0],
+                                      .threads = run->machine.cores,
+                                      .targets = model->targets.count};
     struct ab_plan *plan = NULL;
     struct subset set = {0};
     enum ab_status status = AB_OK;
@@ -99,7 +116,7 @@ static enum ab_status compute(struct sheet *s, struct ab_error *err)
                 ab_plan_create(model->source.graph, set.methods, set.count, &options, &plan, err);
         if (status == AB_OK)
             status = ab_plan_execute(plan, model->images.data + (size_t)i * image_floats(s),
-                                     &model->target, set.maps, NULL, err);
+                                     model->targets.items, set.maps, NULL, err);
     }
     ab_plan_destroy(&plan);
     free(set.methods);
@@ -122,7 +139,7 @@ static int band_width(const struct sheet *s)
 
 static int sheet_height(const struct sheet *s)
 {
-    return 30 + band_count(s) * (HEADING + s->images * (CELL + GAP) + FOOTING);
+    return 30 + band_count(s) * (HEADING + row_count(s) * (CELL + GAP) + FOOTING);
 }
 
 static int sheet_width(const struct sheet *s)
@@ -196,13 +213,14 @@ static void frame(struct ab_canvas *canvas, int x, int y)
     ab_canvas_fill(canvas, x, y, CELL, CELL, (struct ab_colour){255, 255, 255});
 }
 
+/* The image, and which target the row is about if there are several. */
 static void draw_input(struct ab_canvas *canvas, const struct sheet *s, int i, int x, int y,
                        float *planes, float *work)
 {
     const struct ab_run_model *m = s->setting->model;
     struct ab_dims d = m->source.dims;
     size_t pixels = (size_t)d.h * (size_t)d.w;
-    const float *in = m->images.data + (size_t)i * image_floats(s);
+    const float *in = m->images.data + (size_t)(i / s->targets) * image_floats(s);
     for (size_t k = 0; k < image_floats(s); k++) {
         size_t c = m->preprocess.count == 1 ? 0 : k / pixels;
         work[k] = in[k] * m->preprocess.std[c] + m->preprocess.mean[c];
@@ -210,12 +228,20 @@ static void draw_input(struct ab_canvas *canvas, const struct sheet *s, int i, i
     ab_input_planes(work, d, planes);
     frame(canvas, x, y);
     ab_canvas_picture(canvas, x, y, CELL, planes, d.w, d.h);
+    if (m->targets.count == 1) return;
+    char text[160];
+    ab_target_text(m->targets.items[i % s->targets], &m->source, text, sizeof text);
+    text[CELL / 6] = '\0';
+    ab_canvas_fill(canvas, x, y + CELL - 14, CELL, 14, (struct ab_colour){255, 255, 255});
+    centred(canvas, x, y + CELL - 11, 1, ink, text);
 }
 
 static bool draw_band(struct ab_canvas *canvas, const struct sheet *s, int first, int y)
 {
     struct ab_dims d = s->setting->model->source.dims;
-    float *planes = malloc(3 * (size_t)d.h * (size_t)d.w * sizeof *planes);
+    const struct ab_dims e = s->setting->model->map;
+    const size_t pixels = (size_t)d.h * (size_t)d.w, others = (size_t)e.h * (size_t)e.w;
+    float *planes = malloc(3 * (pixels > others ? pixels : others) * sizeof *planes);
     float *work = malloc(image_floats(s) * sizeof *work);
     bool good = planes && work;
     int last = first + band_width(s) < s->methods ? first + band_width(s) : s->methods;
@@ -223,7 +249,7 @@ static bool draw_band(struct ab_canvas *canvas, const struct sheet *s, int first
         int m = first + column - 1, x = MARGIN + column * (CELL + GAP);
         label(canvas, x, y + HEADING - 6, column ? ab_method_spec(s->run->methods[m]) : "input",
               ink);
-        for (int i = 0; good && i < s->images; i++) {
+        for (int i = 0; good && i < row_count(s); i++) {
             int top = y + HEADING + i * (CELL + GAP);
             if (!column) {
                 draw_input(canvas, s, i, x, top, planes, work);
@@ -232,10 +258,10 @@ static bool draw_band(struct ab_canvas *canvas, const struct sheet *s, int first
             const float *map = s->maps[i * s->methods + m];
             frame(canvas, x, top);
             if (!map) continue;
-            good = ab_heat_planes(map, d, planes);
-            if (good) ab_canvas_picture(canvas, x, top, CELL, planes, d.w, d.h);
+            good = ab_heat_planes(map, e, planes);
+            if (good) ab_canvas_picture(canvas, x, top, CELL, planes, e.w, e.h);
         }
-        if (column) caption(canvas, s, m, x, y + HEADING + s->images * (CELL + GAP) - 2);
+        if (column) caption(canvas, s, m, x, y + HEADING + row_count(s) * (CELL + GAP) - 2);
     }
     free(planes);
     free(work);
@@ -255,7 +281,7 @@ static bool draw_sheet(struct ab_canvas *canvas, const struct sheet *s, int y)
     y += 30;
     for (int first = 1; first <= s->methods; first += band_width(s)) {
         if (!draw_band(canvas, s, first - 1, y)) return false;
-        y += HEADING + s->images * (CELL + GAP) + FOOTING;
+        y += HEADING + row_count(s) * (CELL + GAP) + FOOTING;
     }
     return true;
 }
@@ -322,6 +348,9 @@ enum ab_status ab_contact_write(struct ab_run *run, const char *path, struct ab_
     for (int i = 0; i < run->n_settings && status == AB_OK; i++) {
         struct ab_setting *setting = &run->all_settings[i];
         int threads, images = setting->model->images.count;
+        int targets = setting->model->targets.count;
+        targets = targets < MAX_ROWS ? targets : MAX_ROWS;
+        images = images < MAX_ROWS / targets ? images : MAX_ROWS / targets;
         if (count && sheets[count - 1].setting->model == setting->model) continue;
         if (!was_measured(run, setting, &threads)) continue;
         struct sheet *s = &sheets[count++];
@@ -329,8 +358,9 @@ enum ab_status ab_contact_write(struct ab_run *run, const char *path, struct ab_
                             .setting = setting,
                             .threads = threads,
                             .images = images < MAX_IMAGES ? images : MAX_IMAGES,
+                            .targets = targets,
                             .methods = run->n_methods};
-        s->maps = calloc((size_t)(s->images * s->methods), sizeof *s->maps);
+        s->maps = calloc((size_t)(row_count(s) * s->methods), sizeof *s->maps);
         status = s->maps ? compute(s, err) : ab_fail(err, AB_ERR_MEMORY, "out of memory for maps");
     }
     if (status == AB_OK && count) status = draw(run, sheets, count, path, err);

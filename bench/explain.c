@@ -2,6 +2,7 @@
 // attrbench explain: the attribution itself, as an array or as a heat map over the image.
 #include "command.h"
 
+#include "base/classes.h"
 #include "base/image.h"
 #include "canvas.h"
 #include "source.h"
@@ -29,9 +30,10 @@ struct job {
     struct ab_preprocess preprocess;
     struct ab_images images;
     struct ab_method **methods;
-    int n_methods, target;
+    int n_methods;
+    struct ab_targets targets;
     struct ab_plan *plan;
-    float **maps; /* [methods], one image */
+    float **maps; /* [methods][targets], one image */
     float *logits;
     bool folder; /* out is one */
     enum kind kind;
@@ -106,9 +108,8 @@ static enum ab_status write_picture(const struct job *j, const char *path, int i
 }
 
 static enum ab_status write_one(const struct job *j, const char *path, enum kind kind, int image,
-                                int method, struct ab_error *err)
+                                const float *map, struct ab_error *err)
 {
-    const float *map = j->maps[method];
     enum ab_status status = kind == KIND_NPY ? ab_npy_write(path, map, 1, j->source.dims, err)
                                              : write_picture(j, path, image, map, err);
     if (status == AB_OK) printf("%s\n", path);
@@ -123,45 +124,61 @@ static void file_part(const char *spec, char *part, size_t size)
     part[i] = '\0';
 }
 
+/* The class that target t of the image at hand turned out to be. */
+static int class_of(const struct job *j, int t)
+{
+    const struct ab_logits logits = {.f = j->logits, .count = j->source.classes};
+    return ab_class_of_target(&logits, j->targets.items[t]);
+}
+
 /* In a folder: the array and the picture of every method, <image>.<method>.npy and .png. With a
- * file name and several methods or images: <name>.<image>.<method>.<ending>. */
+ * file name and several methods or images: <name>.<image>.<method>.<ending>. With several targets
+ * the name also has .class<K>. */
 static enum ab_status write_image(const struct job *j, int image, struct ab_error *err)
 {
     const char *out = j->settings->out;
     int stem = (int)strlen(out) - (j->folder ? 0 : 4);
     enum ab_status status = AB_OK;
-    for (int m = 0; m < j->n_methods && status == AB_OK; m++) {
-        char method[256], path[2048], middle[600] = "";
-        file_part(ab_method_spec(j->methods[m]), method, sizeof method);
+    for (int k = 0; k < j->n_methods * j->targets.count && status == AB_OK; k++) {
+        const int m = k / j->targets.count;
+        char method[300], path[2048], middle[700] = "";
+        file_part(ab_method_spec(j->methods[m]), method, sizeof method - 40);
+        const size_t length = strlen(method);
+        if (j->targets.count > 1)
+            snprintf(method + length, sizeof method - length, ".class%d",
+                     class_of(j, k % j->targets.count));
         if (j->folder) {
-            for (int k = 0; k < 2 && status == AB_OK; k++) {
+            for (int picture = 0; picture < 2 && status == AB_OK; picture++) {
                 snprintf(path, sizeof path, "%s/%s.%s.%s", out, j->images.names.items[image],
-                         method, k ? "png" : "npy");
-                status = write_one(j, path, k ? KIND_PNG : KIND_NPY, image, m, err);
+                         method, picture ? "png" : "npy");
+                status = write_one(j, path, picture ? KIND_PNG : KIND_NPY, image, j->maps[k], err);
             }
             continue;
         }
         if (j->images.count > 1)
             snprintf(middle, sizeof middle, ".%s", j->images.names.items[image]);
         size_t used = strlen(middle);
-        if (j->n_methods > 1) snprintf(middle + used, sizeof middle - used, ".%s", method);
+        if (j->n_methods > 1)
+            snprintf(middle + used, sizeof middle - used, ".%s", method);
+        else if (j->targets.count > 1)
+            snprintf(middle + used, sizeof middle - used, "%s", method + length);
         snprintf(path, sizeof path, "%.*s%s%s", stem, out, middle, out + stem);
-        status = write_one(j, path, j->kind, image, m, err);
+        status = write_one(j, path, j->kind, image, j->maps[k], err);
     }
     return status;
 }
 
-static void tell_class(const struct job *j, int image)
+static void tell_classes(const struct job *j, int image)
 {
-    int top = 0;
-    for (int k = 1; k < j->source.classes; k++)
-        if (j->logits[k] > j->logits[top]) top = k;
-    int shown = j->target == AB_TARGET_TOP ? top : j->target;
-    const struct ab_words *labels = &j->source.labels;
-    fprintf(stderr, "%s: explains class %d%s%s%s, logit %.4g%s\n", j->images.names.items[image],
-            shown, labels->count ? " (" : "", labels->count ? labels->items[shown] : "",
-            labels->count ? ")" : "", (double)j->logits[shown],
-            shown == top ? ", the top one" : "");
+    const struct ab_logits logits = {.f = j->logits, .count = j->source.classes};
+    const int top = ab_class_of_rank(&logits, 0);
+    for (int t = 0; t < j->targets.count; t++) {
+        const int shown = class_of(j, t);
+        char class[320];
+        ab_target_text(shown, &j->source, class, sizeof class);
+        fprintf(stderr, "%s: explains %s, logit %.4g%s\n", j->images.names.items[image], class,
+                (double)j->logits[shown], shown == top ? ", the top one" : "");
+    }
 }
 
 static enum ab_status explain_images(struct job *j, struct ab_error *err)
@@ -170,10 +187,10 @@ static enum ab_status explain_images(struct job *j, struct ab_error *err)
     size_t image = (size_t)d.c * (size_t)d.h * (size_t)d.w;
     enum ab_status status = AB_OK;
     for (int i = 0; i < j->images.count && status == AB_OK; i++) {
-        status = ab_plan_execute(j->plan, j->images.data + (size_t)i * image, &j->target, j->maps,
-                                 j->logits, err);
+        status = ab_plan_execute(j->plan, j->images.data + (size_t)i * image, j->targets.items,
+                                 j->maps, j->logits, err);
         if (status == AB_OK) status = write_image(j, i, err);
-        if (status == AB_OK) tell_class(j, i);
+        if (status == AB_OK) tell_classes(j, i);
     }
     return status;
 }
@@ -195,10 +212,12 @@ static enum ab_status make_plan(struct job *j, struct ab_error *err)
     struct ab_plan_options options = {.backend = j->settings->backend,
                                       .threads = (int)j->settings->threads,
                                       .algo = (enum ab_algo)j->settings->algo,
-                                      .memory = (enum ab_memory)j->settings->memory};
-    j->maps = calloc((size_t)j->n_methods, sizeof *j->maps);
+                                      .memory = (enum ab_memory)j->settings->memory,
+                                      .targets = j->targets.count};
+    const int maps = j->n_methods * j->targets.count;
+    j->maps = calloc((size_t)maps, sizeof *j->maps);
     j->logits = calloc((size_t)j->source.classes, sizeof *j->logits);
-    for (int m = 0; j->maps && m < j->n_methods; m++) {
+    for (int m = 0; j->maps && m < maps; m++) {
         j->maps[m] = malloc(image * sizeof **j->maps);
         if (!j->maps[m]) return ab_fail(err, AB_ERR_MEMORY, "out of memory for maps");
     }
@@ -221,7 +240,7 @@ static enum ab_status explain(struct job *j, struct ab_error *err)
     if (status == AB_OK) tell_notes(j);
     if (status == AB_OK)
         status = ab_preprocess_parse(s->preprocess, j->source.dims, &j->preprocess, err);
-    if (status == AB_OK) status = ab_target_parse(s->target, &j->source, &j->target, err);
+    if (status == AB_OK) status = ab_targets_parse(s->target, &j->source, &j->targets, err);
     for (int i = 0; status == AB_OK && i < s->inputs.count; i++)
         status =
             ab_images_add(&j->images, s->inputs.items[i], j->source.dims, &j->preprocess, 0, err);
@@ -242,11 +261,11 @@ static int run_explain(void *user, int argc, char **argv)
     if (missing)
         return ab_complain(AB_EXIT_USAGE, "explain: %s is missing; see attrbench explain --help",
                            missing);
-    struct job j = {.settings = s, .target = AB_TARGET_TOP};
+    struct job j = {.settings = s};
     struct ab_error err;
     enum ab_status status = explain(&j, &err);
     ab_plan_destroy(&j.plan);
-    for (int m = 0; j.maps && m < j.n_methods; m++) free(j.maps[m]);
+    for (int m = 0; j.maps && m < j.n_methods * j.targets.count; m++) free(j.maps[m]);
     free(j.maps);
     free(j.logits);
     ab_methods_free(j.methods, j.n_methods);
@@ -264,7 +283,10 @@ static const struct ab_option options[] = {
     {"method", "S[,S]...",
      "methods (attrbench methods), NAME or NAME:key=value,..., or all;\ndefault guided-backprop",
      AB_OPTION_METHODS, FIELD(methods)},
-    {"target", "top|K|LABEL", "the class to explain; default top", AB_OPTION_TEXT, FIELD(target)},
+    {"target", "T[,T]...",
+     "classes to explain: top, topN (the N highest), numbers, labels; default top. Names of\n"
+     "files tell the class where there are several",
+     AB_OPTION_TEXT, FIELD(target)},
     {"preprocess", "P",
      "imagenet, unit, none or mean=a/b/c,std=a/b/c; default: imagenet for three\n"
      "channels, unit for others",

@@ -113,6 +113,8 @@ static enum ab_status store_step(struct ab_run *run, const struct ab_record *of,
     snprintf(r.pinned, sizeof r.pinned, "%s", of->pinned);
     snprintf(r.repro, sizeof r.repro, "%.1580s --profile", of->repro);
     snprintf(r.agreement.why, sizeof r.agreement.why, "steps are timed, not judged");
+    snprintf(r.target, sizeof r.target, "%s", of->target);
+    r.targets = of->targets;
     r.seed_mode = of->seed_mode;
     r.threads = of->threads;
     r.batch = of->batch;
@@ -134,7 +136,7 @@ static enum ab_status profile_row(struct ab_row *row, FILE *f, struct ab_error *
     const struct ab_record *r = &row->record;
     const struct ab_method *method = g->run->methods[g->method];
     struct ab_plan_options options =
-        ab_run_plan_options(g->run, row->backend, r->batch, r->threads);
+        ab_run_plan_options(g->run, g->setting, row->backend, r->threads);
     struct ab_plan *plan = NULL;
     enum ab_status status =
         ab_plan_create(g->setting->model->source.graph, &method, 1, &options, &plan, err);

@@ -136,6 +136,8 @@ json_t *ab_record_json(const struct ab_record *r)
     json_object_set_new(row, "threads", json_integer(r->threads));
     json_object_set_new(row, "batch", json_integer(r->batch));
     put_text(row, "cache", "hot", NULL);
+    put_text(row, "target", r->target, "a kernel has no target");
+    json_object_set_new(row, "targets", json_integer(r->targets));
     put_text(row, "seed_mode", r->seed_mode, "a kernel has no seed");
     put_text(row, "pinned", r->pinned, "not timed");
     json_object_set_new(row, "repetition", json_integer(r->repetition));

@@ -17,6 +17,8 @@ struct ab_record {
     char model[256], method[256]; /* "" for kernels */
     char backend[32], isa[16];
     char kernels[768]; /* names, separated by commas */
+    char target[96];   /* as it was asked for */
+    int targets;       /* classes that one execution explains */
     const char *seed_mode;
     int threads, batch, repetition;
     char pinned[64];

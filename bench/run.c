@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // attrbench run: options, the rows to measure, and the order of events.
 #include "command.h"
+#include "method/params.h"
 #include "run.h"
 
 #include <math.h>
@@ -58,8 +59,9 @@ static enum ab_status open_model(struct ab_run *run, const char *name, struct ab
     enum ab_status status = ab_source_open(name, s->labels, &m->source, err);
     if (status == AB_OK)
         status = ab_preprocess_parse(s->preprocess, m->source.dims, &m->preprocess, err);
-    if (status == AB_OK) status = ab_target_parse(s->target, &m->source, &m->target, err);
+    if (status == AB_OK) status = ab_targets_parse(s->target, &m->source, &m->targets, err);
     if (status == AB_OK) status = open_images(run, m, err);
+    m->map = m->source.dims;
     return status;
 }
 
@@ -101,12 +103,14 @@ static enum ab_status fill_setting(struct ab_setting *s, struct ab_error *err)
     struct ab_dims d = s->model->source.dims;
     size_t image = (size_t)d.c * (size_t)d.h * (size_t)d.w, batch = (size_t)s->batch;
     s->input = malloc(batch * image * sizeof *s->input);
-    s->targets = malloc(batch * sizeof *s->targets);
+    const struct ab_targets *targets = &s->model->targets;
+    s->targets = malloc(batch * (size_t)targets->count * sizeof *s->targets);
     if (!s->input || !s->targets) return ab_fail(err, AB_ERR_MEMORY, "out of memory for images");
     for (size_t n = 0; n < batch; n++) {
         size_t from = n % (size_t)s->model->images.count;
         memcpy(s->input + n * image, s->model->images.data + from * image, image * sizeof(float));
-        s->targets[n] = s->model->target;
+        memcpy(s->targets + n * (size_t)targets->count, targets->items,
+               sizeof(int) * (size_t)targets->count);
     }
     return AB_OK;
 }
@@ -153,18 +157,6 @@ static void write_repro(const struct ab_run *run, struct ab_record *r)
                          s->inputs.items[i]);
 }
 
-static const char *seed_mode(const struct ab_method *method)
-{
-    int count;
-    const struct ab_method_info *infos = ab_methods(&count);
-    static const char *const names[] = {"one", "logit", "logit_pos"};
-    for (int i = 0; i < count; i++)
-        if (!strcmp(infos[i].name, method->desc->name) &&
-            method->composite.seed == method->desc->composite.seed)
-            return infos[i].seed;
-    return names[method->composite.seed];
-}
-
 static void fill_row(struct ab_run *run, struct ab_group *g, int b)
 {
     struct ab_row *row = &g->rows[b];
@@ -179,7 +171,10 @@ static void fill_row(struct ab_run *run, struct ab_group *g, int b)
     snprintf(r->model, sizeof r->model, "%s", g->setting->model->source.name);
     snprintf(r->method, sizeof r->method, "%s", ab_method_spec(run->methods[g->method]));
     snprintf(r->backend, sizeof r->backend, "%s", run->backends[b]);
-    r->seed_mode = seed_mode(run->methods[g->method]);
+    snprintf(r->target, sizeof r->target, "%s",
+             run->settings->target ? run->settings->target : "top");
+    r->targets = g->setting->model->targets.count;
+    r->seed_mode = ab_seed_name(run->methods[g->method]->composite.seed);
     r->threads = g->threads;
     r->batch = g->setting->batch;
     r->algo = run->settings->algo == AB_ALGO_DIRECT ? "direct" : "auto";
@@ -211,13 +206,15 @@ static enum ab_status make_groups(struct ab_run *run, struct ab_error *err)
     return AB_OK;
 }
 
-struct ab_plan_options ab_run_plan_options(const struct ab_run *run, int b, int batch, int threads)
+struct ab_plan_options ab_run_plan_options(const struct ab_run *run,
+                                           const struct ab_setting *setting, int b, int threads)
 {
     return (struct ab_plan_options){.backend = run->backends[b],
-                                    .batch = batch,
+                                    .batch = setting->batch,
                                     .threads = threads,
                                     .algo = (enum ab_algo)run->settings->algo,
-                                    .memory = (enum ab_memory)run->settings->memory};
+                                    .memory = (enum ab_memory)run->settings->memory,
+                                    .targets = setting->model->targets.count};
 }
 
 /* The reference's own results are kept from run to run; a place that cannot be made means none. */
@@ -502,7 +499,10 @@ static const struct ab_option options[] = {
      "picture, .npy array, or a folder of them; may be repeated; default: a "
      "digit or a\nphotograph, as the model takes",
      AB_OPTION_TEXTS, FIELD(inputs)},
-    {"target", "top|K|LABEL", "the class to explain; default top", AB_OPTION_TEXT, FIELD(target)},
+    {"target", "T[,T]...",
+     "classes to explain, all in one execution: top, topN (the N highest), numbers, labels;\n"
+     "default top",
+     AB_OPTION_TEXT, FIELD(target)},
     {"labels", "F", "names of the classes, one a line", AB_OPTION_TEXT, FIELD(labels)},
     {"preprocess", "P",
      "imagenet, unit, none or mean=a/b/c,std=a/b/c; default: imagenet for "

@@ -28,15 +28,16 @@ struct ab_run_model {
     struct ab_source source;
     struct ab_preprocess preprocess;
     struct ab_images images;
-    int target;
+    struct ab_targets targets;
+    struct ab_dims map; /* shape of one map of one image */
 };
 
 enum { AB_MAX_BACKENDS = 8 };
 
 /* What one backend makes of all methods at once. */
 struct ab_joint {
-    float **maps;                /* [methods] of [batch][c][h][w], or NULL */
-    struct ab_agreement *agreed; /* [methods] */
+    float **maps;                /* [methods] of [targets][batch][c][h][w], or NULL */
+    struct ab_agreement *agreed; /* [methods]: the worst of the targets */
     bool ran;                    /* maps are filled, for the supported methods */
     char error[512];
 };
@@ -46,11 +47,11 @@ struct ab_setting {
     int batch;
     double weight, group_weight; /* rough seconds of judging, and of timing a group */
     float *input;                /* [batch][c][h][w]: the images in turn */
-    int *targets;
+    int *targets;                /* [batch][targets] */
     bool prepared;
     char *supported;      /* [methods]: whether the model can be explained so */
     char (*refused)[256]; /* [methods]: why not */
-    double **reference;   /* [methods]: maps of the reference, or NULL */
+    double **reference;   /* [methods]: maps of the reference, as in `maps`, or NULL */
     struct ab_joint joint[AB_MAX_BACKENDS];
     char referee_error[512];
     bool reference_untimed;   /* too slow to be timed unasked */
@@ -108,8 +109,15 @@ void ab_setting_free(struct ab_setting *setting, int n_methods);
 void ab_setting_judge(struct ab_run *run, struct ab_setting *setting, int b, int method,
                       int threads, const float *map, struct ab_agreement *result);
 
-/* Options of the plans that the run makes on backend `b`. */
-struct ab_plan_options ab_run_plan_options(const struct ab_run *run, int b, int batch, int threads);
+/* Options of the plans that the run makes of a setting on backend `b`. */
+struct ab_plan_options ab_run_plan_options(const struct ab_run *run,
+                                           const struct ab_setting *setting, int b, int threads);
+
+/* Floats of one target's maps of a setting, and of all of one method's. */
+size_t ab_setting_map_count(const struct ab_setting *setting);
+size_t ab_setting_maps_count(const struct ab_setting *setting);
+/* Fills maps[targets] with the starts of each target's in `all`. */
+void ab_setting_split(const struct ab_setting *setting, float *all, float **maps);
 
 /* Whether the row is left out: the reference of a large model, not asked for. */
 bool ab_row_untimed(const struct ab_row *row);

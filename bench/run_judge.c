@@ -6,10 +6,21 @@
 #include <stdlib.h>
 #include <string.h>
 
-static size_t map_count(const struct ab_setting *s)
+size_t ab_setting_map_count(const struct ab_setting *s)
 {
-    struct ab_dims d = s->model->source.dims;
+    struct ab_dims d = s->model->map;
     return (size_t)s->batch * (size_t)d.c * (size_t)d.h * (size_t)d.w;
+}
+
+size_t ab_setting_maps_count(const struct ab_setting *s)
+{
+    return ab_setting_map_count(s) * (size_t)s->model->targets.count;
+}
+
+void ab_setting_split(const struct ab_setting *s, float *all, float **maps)
+{
+    for (int t = 0; t < s->model->targets.count; t++)
+        maps[t] = all + (size_t)t * ab_setting_map_count(s);
 }
 
 static void skip_all(struct ab_joint *joint, int n_methods, const char *why)
@@ -39,7 +50,7 @@ static void find_supported(const struct ab_run *run, struct ab_setting *s)
 
 static bool allocate(const struct ab_run *run, struct ab_setting *s)
 {
-    size_t n = (size_t)run->n_methods, count = map_count(s);
+    size_t n = (size_t)run->n_methods, count = ab_setting_maps_count(s);
     s->supported = calloc(n, 1);
     s->refused = calloc(n, sizeof *s->refused);
     s->reference = calloc(n, sizeof *s->reference);
@@ -87,12 +98,14 @@ static enum ab_status execute_joint(const struct ab_run *run, struct ab_setting 
     bool fixed = !strcmp(run->backends[b], "onednn");
     const struct ab_counts *threads = &run->settings->threads;
     int timed = threads->count ? threads->items[0] : 1;
+    const int targets = s->model->targets.count;
     struct ab_plan_options options =
-        ab_run_plan_options(run, b, s->batch, fixed ? timed : run->machine.cores);
+        ab_run_plan_options(run, s, b, fixed ? timed : run->machine.cores);
     options.retain = true;
-    float **maps = calloc((size_t)set->count, sizeof *maps);
+    float **maps = calloc((size_t)(set->count * targets), sizeof *maps);
     if (!maps) return ab_fail(err, AB_ERR_MEMORY, "out of memory for maps");
-    for (int i = 0; i < set->count; i++) maps[i] = s->joint[b].maps[set->index[i]];
+    for (int i = 0; i < set->count; i++)
+        ab_setting_split(s, s->joint[b].maps[set->index[i]], maps + i * targets);
     enum ab_status status =
         ab_plan_create(s->model->source.graph, set->methods, set->count, &options, plan, err);
     if (status == AB_OK) status = ab_plan_execute(*plan, s->input, s->targets, maps, NULL, err);
@@ -101,17 +114,27 @@ static enum ab_status execute_joint(const struct ab_run *run, struct ab_setting 
     return status;
 }
 
+/* The worst of `targets` verdicts on one method's maps. */
+static struct ab_agreement worst_of(const struct ab_agreement *each, int targets)
+{
+    struct ab_agreement all = each[0];
+    for (int t = 1; t < targets; t++) ab_agreement_merge(&all, &each[t]);
+    return all;
+}
+
 static void judge_joint(const struct ab_run *run, struct ab_setting *s, const struct subset *set,
                         struct ab_referee *referee, int b)
 {
     struct ab_joint *j = &s->joint[b];
     struct ab_plan *plan = NULL;
     struct ab_error err;
-    struct ab_agreement *results = calloc((size_t)set->count, sizeof *results);
+    const int targets = s->model->targets.count;
+    struct ab_agreement *results = calloc((size_t)(set->count * targets), sizeof *results);
     enum ab_status status = results ? execute_joint(run, s, set, b, &plan, &err)
                                     : ab_fail(&err, AB_ERR_MEMORY, "out of memory");
     if (status == AB_OK) status = ab_referee_judge(referee, plan, results, &err);
-    for (int i = 0; status == AB_OK && i < set->count; i++) j->agreed[set->index[i]] = results[i];
+    for (int i = 0; status == AB_OK && i < set->count; i++)
+        j->agreed[set->index[i]] = worst_of(results + i * targets, targets);
     if (status != AB_OK) {
         snprintf(j->error, sizeof j->error, "%s", err.text);
         skip_all(j, run->n_methods, err.text);
@@ -128,12 +151,24 @@ static bool is_reference(const char *backend)
 static void keep_reference(struct ab_setting *s, const struct subset *set,
                            const struct ab_referee *referee)
 {
-    size_t bytes = map_count(s) * sizeof(double);
+    size_t bytes = ab_setting_maps_count(s) * sizeof(double);
     for (int i = 0; i < set->count; i++) {
         double *copy = malloc(bytes);
-        if (copy) memcpy(copy, ab_referee_map(referee, i), bytes);
+        if (copy) memcpy(copy, ab_referee_map(referee, i * s->model->targets.count), bytes);
         s->reference[set->index[i]] = copy;
     }
+}
+
+/* `methods` on the setting's images and targets. */
+static struct ab_case case_of(const struct ab_setting *s, const struct ab_method *const *methods,
+                              int n_methods)
+{
+    return (struct ab_case){.methods = methods,
+                            .n_methods = n_methods,
+                            .batch = s->batch,
+                            .n_targets = s->model->targets.count,
+                            .input = s->input,
+                            .targets = s->targets};
 }
 
 static void judge_all(struct ab_run *run, struct ab_setting *s, const struct subset *set,
@@ -144,8 +179,8 @@ static void judge_all(struct ab_run *run, struct ab_setting *s, const struct sub
     const char *name = s->model->source.name;
     ab_progress_step(0, "%s: reference of %d methods in double precision", name, set->count);
     double start = ab_now_ns();
-    enum ab_status status = ab_referee_create(s->model->source.graph, set->methods, set->count,
-                                              s->batch, run->machine.cores, s->input, s->targets,
+    const struct ab_case judged = case_of(s, set->methods, set->count);
+    enum ab_status status = ab_referee_create(s->model->source.graph, &judged, run->machine.cores,
                                               *run->cache ? run->cache : NULL, &referee, &err);
     if (status != AB_OK) {
         snprintf(s->referee_error, sizeof s->referee_error, "%s", err.text);
@@ -198,7 +233,7 @@ void ab_setting_free(struct ab_setting *s, int n_methods)
 static void compare(const struct ab_setting *s, const struct ab_method *method, int m,
                     const float *map, struct ab_agreement *result)
 {
-    size_t count = map_count(s);
+    size_t count = ab_setting_maps_count(s);
     double *got = malloc(count * sizeof *got);
     if (!got || !s->reference[m]) {
         snprintf(result->why, sizeof result->why, "%.150s",
@@ -207,8 +242,16 @@ static void compare(const struct ab_setting *s, const struct ab_method *method, 
         return;
     }
     for (size_t i = 0; i < count; i++) got[i] = (double)map[i];
-    ab_agree_maps(s->reference[m], got, s->batch, s->model->source.dims,
-                  ab_agree_limits(&method->composite, s->model->source.graph), result);
+    for (int t = 0; t < s->model->targets.count; t++) {
+        const size_t at = (size_t)t * ab_setting_map_count(s);
+        struct ab_agreement one;
+        ab_agree_maps(s->reference[m] + at, got + at, s->batch, s->model->map,
+                      ab_agree_limits(&method->composite, s->model->source.graph), &one);
+        if (t)
+            ab_agreement_merge(result, &one);
+        else
+            *result = one;
+    }
     free(got);
 }
 
@@ -217,20 +260,25 @@ static bool judge_alone(struct ab_run *run, struct ab_setting *s, int b, int m, 
                         const float *map, struct ab_agreement *result)
 {
     const struct ab_method *method = run->methods[m];
-    struct ab_plan_options options = ab_run_plan_options(run, b, s->batch, threads);
+    struct ab_agreement results[AB_MAX_TARGETS];
+    float *maps[AB_MAX_TARGETS];
+    struct ab_plan_options options = ab_run_plan_options(run, s, b, threads);
     options.retain = true;
     const struct ab_graph *graph = s->model->source.graph;
     struct ab_plan *plan = NULL;
     struct ab_referee *referee = NULL;
-    float *own = malloc(map_count(s) * sizeof *own);
+    float *own = malloc(ab_setting_maps_count(s) * sizeof *own);
     enum ab_status status =
         own ? ab_plan_create(graph, &method, 1, &options, &plan, NULL) : AB_ERR_MEMORY;
-    if (status == AB_OK) status = ab_plan_execute(plan, s->input, s->targets, &own, NULL, NULL);
-    bool same = status == AB_OK && !memcmp(own, map, map_count(s) * sizeof *own);
+    if (own) ab_setting_split(s, own, maps);
+    if (status == AB_OK) status = ab_plan_execute(plan, s->input, s->targets, maps, NULL, NULL);
+    bool same = status == AB_OK && !memcmp(own, map, ab_setting_maps_count(s) * sizeof *own);
+    const struct ab_case judged = case_of(s, &method, 1);
     if (same)
-        status = ab_referee_create(graph, &method, 1, s->batch, run->machine.cores, s->input,
-                                   s->targets, *run->cache ? run->cache : NULL, &referee, NULL);
-    if (same && status == AB_OK) status = ab_referee_judge(referee, plan, result, NULL);
+        status = ab_referee_create(graph, &judged, run->machine.cores,
+                                   *run->cache ? run->cache : NULL, &referee, NULL);
+    if (same && status == AB_OK) status = ab_referee_judge(referee, plan, results, NULL);
+    if (same && status == AB_OK) *result = worst_of(results, s->model->targets.count);
     ab_referee_destroy(&referee);
     ab_plan_destroy(&plan);
     free(own);
@@ -250,7 +298,7 @@ void ab_setting_judge(struct ab_run *run, struct ab_setting *s, int b, int m, in
         compare(s, run->methods[m], m, map, result);
         return;
     }
-    if (!memcmp(j->maps[m], map, map_count(s) * sizeof *map) || *s->referee_error) {
+    if (!memcmp(j->maps[m], map, ab_setting_maps_count(s) * sizeof *map) || *s->referee_error) {
         *result = j->agreed[m];
         return;
     }

@@ -94,7 +94,8 @@ static bool reset_peak(void)
 struct runner {
     struct ab_row *row;
     struct ab_plan *plan;
-    float *map;
+    float *map; /* of all targets */
+    float *maps[AB_MAX_TARGETS];
     double first_ns; /* the warm-up */
     double *ns;
     int count;
@@ -115,7 +116,7 @@ static enum ab_status execute(struct runner *r, double *ns, struct ab_error *err
 {
     const struct ab_setting *s = r->row->group->setting;
     double start = ab_now_ns();
-    enum ab_status status = ab_plan_execute(r->plan, s->input, s->targets, &r->map, NULL, err);
+    enum ab_status status = ab_plan_execute(r->plan, s->input, s->targets, r->maps, NULL, err);
     *ns = ab_now_ns() - start;
     return status;
 }
@@ -126,18 +127,17 @@ static void start(struct runner *r)
     const struct ab_group *g = r->row->group;
     struct ab_run *run = g->run;
     struct ab_record *record = &r->row->record;
-    struct ab_dims d = g->setting->model->source.dims;
     struct ab_error err;
     const struct ab_method *method = run->methods[g->method];
     struct ab_plan_options options =
-        ab_run_plan_options(run, r->row->backend, g->setting->batch, g->threads);
-    r->map =
-        malloc((size_t)options.batch * (size_t)d.c * (size_t)d.h * (size_t)d.w * sizeof(float));
+        ab_run_plan_options(run, g->setting, r->row->backend, g->threads);
+    r->map = malloc(ab_setting_maps_count(g->setting) * sizeof *r->map);
     r->ns = malloc(MAX_ROUNDS * sizeof *r->ns);
     if (!r->map || !r->ns) {
         give_up(r, "out of memory for the samples");
         return;
     }
+    ab_setting_split(g->setting, r->map, r->maps);
     double before = status_bytes("VmRSS:");
     bool reset = reset_peak();
     double began = ab_now_ns();

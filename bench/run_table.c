@@ -20,8 +20,12 @@ static void print_header(FILE *f, const struct ab_group *g)
 {
     const struct ab_run_model *m = g->setting->model;
     struct ab_dims d = m->source.dims;
-    char target[80] = "top class";
-    if (m->target != AB_TARGET_TOP) snprintf(target, sizeof target, "class %d", m->target);
+    char target[160];
+    if (m->targets.count > 1)
+        snprintf(target, sizeof target, "%d maps of each method: %.96s", m->targets.count,
+                 g->rows[0].record.target);
+    else
+        ab_target_text(m->targets.items[0], &m->source, target, sizeof target);
     fprintf(f, "\n%s%s, %dx%dx%d, batch %d, %d thread%s (%s), %s%s, %s\n", m->source.name,
             *m->source.path ? "" : " (random weights)", d.c, d.h, d.w, g->setting->batch,
             g->threads, g->threads == 1 ? "" : "s",

@@ -95,39 +95,107 @@ static enum ab_status no_such_label(const char *text, const struct ab_source *s,
 {
     if (!s->labels.count)
         return ab_fail(err, AB_ERR_ARG,
-                       "target '%s': %s has no labels; give 'top', a class from 0 "
-                       "to %d, or a file with --labels",
+                       "target '%s': %s has no labels; give 'top', 'top5', classes from 0 to %d "
+                       "(3,7), or a file with --labels",
                        text, s->name, s->classes - 1);
     const char *near = ab_nearest(text, (const char *const *)s->labels.items, s->labels.count);
     return ab_fail(err, AB_ERR_ARG,
-                   "target '%s': no such label in %s%s%s%s; give 'top', a class "
-                   "from 0 to %d, or a label",
+                   "target '%s': no such label in %s%s%s%s; give 'top', 'top5', classes from 0 to "
+                   "%d (3,7), or labels",
                    text, s->name, near ? ": did you mean '" : "", near ? near : "",
                    near ? "'?" : "", s->classes - 1);
 }
 
-enum ab_status ab_target_parse(const char *text, const struct ab_source *s, int *target,
-                               struct ab_error *err)
+static enum ab_status add_target(struct ab_targets *targets, int target, const char *text,
+                                 struct ab_error *err)
 {
-    *target = AB_TARGET_TOP;
-    if (!text || !strcmp(text, "top")) return AB_OK;
+    for (int i = 0; i < targets->count; i++)
+        if (targets->items[i] == target)
+            return ab_fail(err, AB_ERR_ARG, "target %s: is there already; name each class once",
+                           text);
+    if (targets->count == AB_MAX_TARGETS)
+        return ab_fail(err, AB_ERR_ARG, "target %s: more than %d targets; split the run", text,
+                       AB_MAX_TARGETS);
+    targets->items[targets->count++] = target;
+    return AB_OK;
+}
+
+static bool is_label(const char *text, const struct ab_source *s, int *class)
+{
+    for (*class = 0; *class < s->labels.count; ++*class)
+        if (!strcasecmp(text, s->labels.items[*class])) return true;
+    return false;
+}
+
+/* "topN": how many; 0: something else. */
+static long count_of_top(const char *text)
+{
     char *end;
-    long k = strtol(text, &end, 10);
-    if (end != text && !*end) {
-        if (k < 0 || k >= s->classes)
-            return ab_fail(err, AB_ERR_ARG,
-                           "target %s: out of range: %s has classes 0 to %d; give "
-                           "one of these or 'top'",
-                           text, s->name, s->classes - 1);
-        *target = (int)k;
-        return AB_OK;
+    if (!strcmp(text, "top")) return 1;
+    if (strncmp(text, "top", 3) != 0 || text[3] < '1' || text[3] > '9') return 0;
+    const long count = strtol(text + 3, &end, 10);
+    return *end ? 0 : count;
+}
+
+/* One piece between commas. */
+static enum ab_status parse_target(const char *text, const struct ab_source *s,
+                                   struct ab_targets *targets, struct ab_error *err)
+{
+    const long top = count_of_top(text);
+    char *end;
+    int class;
+    if (top > s->classes)
+        return ab_fail(err, AB_ERR_ARG, "target %s: %s has %d classes; give at most top%d", text,
+                       s->name, s->classes, s->classes);
+    for (int k = 0; k < top; k++) {
+        const enum ab_status status = add_target(targets, AB_TARGET_TOP - k, text, err);
+        if (status != AB_OK) return status;
     }
-    for (int i = 0; i < s->labels.count; i++) {
-        if (strcasecmp(text, s->labels.items[i]) != 0) continue;
-        *target = i;
-        return AB_OK;
+    if (top) return AB_OK;
+    const long k = strtol(text, &end, 10);
+    if (end == text || *end)
+        return is_label(text, s, &class) ? add_target(targets, class, text, err)
+                                         : no_such_label(text, s, err);
+    if (k < 0 || k >= s->classes)
+        return ab_fail(err, AB_ERR_ARG,
+                       "target %s: out of range: %s has classes 0 to %d; give one of these or "
+                       "'top'",
+                       text, s->name, s->classes - 1);
+    return add_target(targets, (int)k, text, err);
+}
+
+enum ab_status ab_targets_parse(const char *text, const struct ab_source *s,
+                                struct ab_targets *targets, struct ab_error *err)
+{
+    struct ab_words pieces = {0};
+    enum ab_status status = AB_OK;
+    int class;
+    targets->count = 0;
+    if (!text) text = "top";
+    if (is_label(text, s, &class)) return add_target(targets, class, text, err); /* has commas */
+    while (status == AB_OK) {
+        const size_t length = strcspn(text, ",");
+        if (!ab_words_add(&pieces, text, length))
+            status = ab_fail(err, AB_ERR_MEMORY, "targets: out of memory; close something");
+        else
+            status = parse_target(pieces.items[pieces.count - 1], s, targets, err);
+        if (!text[length]) break;
+        text += length + 1;
     }
-    return no_such_label(text, s, err);
+    ab_words_free(&pieces);
+    return status;
+}
+
+void ab_target_text(int target, const struct ab_source *s, char *text, size_t size)
+{
+    if (target == AB_TARGET_TOP)
+        snprintf(text, size, "top class");
+    else if (target < 0)
+        snprintf(text, size, "class of rank %d", AB_TARGET_TOP - target + 1);
+    else if (target < s->labels.count)
+        snprintf(text, size, "class %d (%s)", target, s->labels.items[target]);
+    else
+        snprintf(text, size, "class %d", target);
 }
 
 void ab_methods_free(struct ab_method **methods, int count)

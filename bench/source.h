@@ -33,9 +33,17 @@ void ab_source_close(struct ab_source *source);
 enum ab_status ab_preprocess_parse(const char *text, struct ab_dims dims, struct ab_preprocess *p,
                                    struct ab_error *err);
 
-/* "top", a class index, or a label. */
-enum ab_status ab_target_parse(const char *text, const struct ab_source *source, int *target,
-                               struct ab_error *err);
+/* Classes to explain for each image, as ab_plan_execute takes them. */
+enum { AB_MAX_TARGETS = 64 };
+struct ab_targets {
+    int items[AB_MAX_TARGETS], count;
+};
+
+/* "top", "topN" (the N highest), class indices and labels, separated by commas; NULL: "top". */
+enum ab_status ab_targets_parse(const char *text, const struct ab_source *source,
+                                struct ab_targets *targets, struct ab_error *err);
+/* A target in words: "top class", "class of rank 2", "class 7 (label)". */
+void ab_target_text(int target, const struct ab_source *source, char *text, size_t size);
 
 /* Images ready for the model: data is [count][c][h][w]. */
 struct ab_images {

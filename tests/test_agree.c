@@ -202,18 +202,32 @@ TEST(classes)
 
 /* ---- the referee ---- */
 
-enum { METHODS = 10, BATCH = 2 };
+enum { METHODS = 10, BATCH = 2, MOST_TARGETS = 3 };
 static const char *const specs[METHODS] = {
     "gradient", "input-x-gradient", "deconvnet",         "guided-backprop", "rectgrad:q=90",
     "lrp-0",    "lrp-epsilon",      "dtd:low=-5,high=5", "lrp-zplus",       "lrp-alpha-beta"};
 
 struct court {
     struct ab_method *methods[METHODS];
-    int count;
+    int count, targets; /* targets: of each image; 0: 1 */
+    const int *asked;   /* [BATCH][targets], or NULL */
     struct ab_referee *referee;
     float *x;
-    struct ab_agreement results[METHODS];
+    struct ab_agreement results[METHODS * MOST_TARGETS];
 };
+
+/* The referee of the court's case. */
+static void court_call(struct court *c, const struct ab_graph *g, const char *cache)
+{
+    struct ab_error err = {""};
+    const struct ab_case judged = {.methods = (const struct ab_method *const *)c->methods,
+                                   .n_methods = c->count,
+                                   .batch = BATCH,
+                                   .n_targets = c->targets,
+                                   .input = c->x,
+                                   .targets = c->asked};
+    CHECK(!ab_referee_create(g, &judged, 2, cache, &c->referee, &err), "%s", err.text);
+}
 
 static void court_open(struct court *c, const struct ab_graph *g, const char *const *names,
                        int count, const char *cache)
@@ -222,9 +236,7 @@ static void court_open(struct court *c, const struct ab_graph *g, const char *co
     *c = (struct court){.count = count, .x = random_images(g, BATCH, 3)};
     for (int m = 0; m < count; m++)
         CHECK(!ab_method_parse(names[m], &c->methods[m], &err), "%s", err.text);
-    CHECK(!ab_referee_create(g, (const struct ab_method *const *)c->methods, count, BATCH, 2, c->x,
-                             NULL, cache, &c->referee, &err),
-          "%s", err.text);
+    court_call(c, g, cache);
 }
 
 static void court_close(struct court *c)
@@ -241,11 +253,11 @@ static void court_judge(struct court *c, const struct ab_graph *g, const char *b
     struct ab_error err = {""};
     struct ab_plan *plan = NULL;
     const struct ab_plan_options options = {
-        .backend = backend, .batch = BATCH, .threads = 1, .retain = true};
+        .backend = backend, .batch = BATCH, .threads = 1, .retain = true, .targets = c->targets};
     CHECK(!ab_plan_create(g, (const struct ab_method *const *)c->methods, c->count, &options, &plan,
                           &err),
           "%s", err.text);
-    CHECK(!ab_plan_execute(plan, c->x, NULL, NULL, NULL, &err), "%s", err.text);
+    CHECK(!ab_plan_execute(plan, c->x, c->asked, NULL, NULL, &err), "%s", err.text);
     CHECK(!ab_referee_judge(c->referee, plan, c->results, &err), "%s", err.text);
     ab_plan_destroy(&plan);
 }
@@ -271,6 +283,34 @@ TEST(backends_agree)
 }
 
 /* One weight of a middle layer off by a tenth: its gates or its map tell. */
+TEST(several_targets_agree)
+{
+    static const char *const some[] = {"gradient", "gradient:seed=softmax",
+                                       "lrp-zplus:seed=contrast", "lrp-epsilon",
+                                       "rectgrad:q=90,seed=contrast,against=0"};
+    static const int asked[] = {1, AB_TARGET_TOP, AB_TARGET_TOP - 2, 4, 3, AB_TARGET_TOP - 1};
+    struct ab_graph *graphs[] = {net_chain(28, true), net_branches(29)};
+    char names[12][32];
+    const int backends = backend_names(names, 12);
+    for (int k = 0; k < 2; k++) {
+        struct court c;
+        court_open(&c, graphs[k], some, 5, NULL);
+        ab_referee_destroy(&c.referee);
+        c.targets = 3;
+        c.asked = asked;
+        court_call(&c, graphs[k], NULL);
+        for (int b = 0; b < backends; b++) {
+            context("%s on %s", names[b], ab_graph_name(graphs[k]));
+            court_judge(&c, graphs[k], names[b]);
+            for (int m = 0; m < 15; m++)
+                CHECK(c.results[m].verdict == AB_AGREE && c.results[m].illegal_flips == 0,
+                      "%s, target %d: %s", some[m / 3], m % 3, c.results[m].why);
+        }
+        court_close(&c);
+        ab_graph_destroy(&graphs[k]);
+    }
+}
+
 TEST(a_bug_disagrees)
 {
     struct ab_graph *good = net_chain(23, true), *bad = net_chain(23, true);
@@ -312,17 +352,71 @@ static void judge_balance(struct court *c, float ours, float theirs, const char 
                           int count)
 {
     struct ab_graph *g = net_balance(ours), *other = net_balance(theirs);
-    struct ab_error err = {""};
     court_open(c, g, names, count, NULL);
     ab_referee_destroy(&c->referee);
     for (int i = 0; i < BATCH * 32; i++) c->x[i] = i % 32 < 16 ? 1.5f : c->x[i - 16];
-    CHECK(!ab_referee_create(g, (const struct ab_method *const *)c->methods, count, BATCH, 2, c->x,
-                             NULL, NULL, &c->referee, &err),
-          "%s", err.text);
+    court_call(c, g, NULL);
     court_judge(c, other, "native");
     court_close(c);
     ab_graph_destroy(&g);
     ab_graph_destroy(&other);
+}
+
+/* A chain whose classes 1 and 2 differ in their bias alone: by `gap`. */
+static struct ab_graph *net_close_race(float gap)
+{
+    struct ab_graph *g = net_chain(27, true);
+    struct ab_node *last = &g->nodes[g->output];
+    const size_t in = last->wei_count / (size_t)last->dims.c;
+    memcpy(last->wei + 2 * in, last->wei + in, sizeof *last->wei * in);
+    last->bias[2] = last->bias[1] + gap;
+    return g;
+}
+
+/* Class 1 is ahead in the reference, class 2 in the backend. */
+static void judge_race(struct court *c, float gap, const char *const *names, int count,
+                       const int *asked, int targets)
+{
+    struct ab_graph *g = net_close_race(-gap), *other = net_close_race(gap);
+    court_open(c, g, names, count, NULL);
+    ab_referee_destroy(&c->referee);
+    c->targets = targets;
+    c->asked = asked;
+    court_call(c, g, NULL);
+    court_judge(c, other, "native");
+    court_close(c);
+    ab_graph_destroy(&g);
+    ab_graph_destroy(&other);
+}
+
+/* Every rank is asked for, so that the race is run at two of them. */
+TEST(ranks_and_rivals_may_flip)
+{
+    static const char *const two[] = {"gradient", "gradient:seed=contrast"};
+    static const int ranks[] = {AB_TARGET_TOP, AB_TARGET_TOP - 1, AB_TARGET_TOP - 2,
+                                AB_TARGET_TOP, AB_TARGET_TOP - 1, AB_TARGET_TOP - 2};
+    static const int rest[] = {AB_TARGET_TOP - 3, AB_TARGET_TOP - 4, AB_TARGET_TOP - 5,
+                               AB_TARGET_TOP - 3, AB_TARGET_TOP - 4, AB_TARGET_TOP - 5};
+    struct court c;
+    long flips = 0;
+    for (int half = 0; half < 2; half++) {
+        judge_race(&c, 1e-6f, two, 1, half ? rest : ranks, 3);
+        for (int t = 0; t < 3; t++) {
+            CHECK(c.results[t].verdict == AB_AGREE, "%s", c.results[t].why);
+            flips += c.results[t].flips;
+        }
+    }
+    CHECK(flips == 2 * BATCH, "%ld flips of ranks", flips);
+    flips = 0;
+    for (int half = 0; half < 2; half++) {
+        judge_race(&c, 1e-2f, two, 1, half ? rest : ranks, 3);
+        for (int t = 0; t < 3; t++) {
+            CHECK((c.results[t].verdict == AB_DISAGREE) == (c.results[t].illegal_flips > 0), "%s",
+                  c.results[t].why);
+            flips += c.results[t].illegal_flips;
+        }
+    }
+    CHECK(flips > 0, "a class far off is no illegal choice");
 }
 
 TEST(flips_are_replayed)
@@ -469,7 +563,9 @@ static const struct test_case cases[] = {CASE(errors),
                                          CASE(nothing_to_compare),
                                          CASE(classes),
                                          CASE(backends_agree),
+                                         CASE(several_targets_agree),
                                          CASE(a_bug_disagrees),
+                                         CASE(ranks_and_rivals_may_flip),
                                          CASE(flips_are_replayed),
                                          CASE(denominators_are_adopted),
                                          CASE(refuses_other_programs),

@@ -61,6 +61,24 @@ code 0 methods --json && all=$(grep -c '"needs": null' out)
 code 0 run --model digits --method all --benchmark_list_tests
 [[ $(grep -c '/native/' out) == "$all" ]] || fail "--method all is not all $all methods that need no parameters"
 
+# ---- several targets ----
+code 0 explain --model digits --input "$digit" --method gradient,lrp-zplus --target top3 --out t3
+[[ $(ls t3 | grep -c 'gradient.class[0-9].npy') == 3 && $(ls t3 | wc -l) == 12 ]] ||
+    fail "--target top3 wrote $(ls t3)"
+[[ $(grep -c 'explains class' err) == 3 ]] || fail "--target top3 names no three classes"
+code 0 explain --model digits --input "$digit" --target 3,7,top --out one.npy
+ls one.class3.npy one.class7.npy >/dev/null || fail "--target 3,7,top wrote $(ls one.*)"
+code 0 run --model digits --method gradient --target top3 --time 0.02 --out o3
+grep -q '"target":"top3","targets":3' o3/results.jsonl || fail "records do not name the targets"
+code 2 run --model digits --method gradient --target top11 --out o
+says "at most top10"
+code 2 run --model digits --method gradient --target 3,3 --out o
+says "name each class once"
+code 2 run --model digits --method gradient --target 3,, --out o
+says "top5"
+code 2 explain --model digits --input "$digit" --method gradient:seed=contrast,against=10 --out x.npy
+says "classes 0 to 9"
+
 # ---- run: wrong usage ----
 code 2 run --method gradiant
 says "did you mean 'gradient'"

@@ -398,8 +398,8 @@ TEST(refuses_inputs)
     CHECK(ab_plan_execute(plan, x, &target, NULL, NULL, &err) == AB_ERR_ARG,
           "target 6 of 6 was taken");
     CHECK(strstr(err.text, "0..5"), "%s", err.text);
-    target = -2;
-    CHECK(ab_plan_execute(plan, x, &target, NULL, NULL, &err) == AB_ERR_ARG, "target -2 was taken");
+    target = AB_TARGET_TOP - 6;
+    CHECK(ab_plan_execute(plan, x, &target, NULL, NULL, &err) == AB_ERR_ARG, "rank 6 was taken");
     x[7] = NAN;
     CHECK(ab_plan_execute(plan, x, NULL, NULL, NULL, &err) == AB_ERR_ARG, "NaN was taken");
     x[7] = 0;

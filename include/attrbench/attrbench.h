@@ -123,6 +123,7 @@ struct ab_plan_options {
     bool retain;         /* keep every intermediate tensor, for inspection; no buffer is reused */
     enum ab_algo algo;
     enum ab_memory memory;
+    int targets; /* classes explained for each image, all from one forward pass; 0: 1 */
 };
 
 struct ab_plan;
@@ -134,13 +135,19 @@ enum ab_status ab_plan_create(const struct ab_graph *graph, const struct ab_meth
                               struct ab_plan **plan, struct ab_error *err);
 void ab_plan_destroy(struct ab_plan **plan);
 
+/* A target is a class, or AB_TARGET_TOP - k: the class of the k-th largest logit, from 0 (equal
+ * ones in the order of their classes). */
 enum { AB_TARGET_TOP = -1 };
 
-/* input: [batch][c][h][w] float32. targets: [batch] class indices or AB_TARGET_TOP, or NULL for all
- * top. maps: n_methods pointers to [batch][c][h][w], in the order of creation; a NULL entry is
- * computed and dropped. logits: [batch][classes] or NULL. Allocates nothing. */
+/* input: [batch][c][h][w] float32. targets: [batch][targets of the plan], or NULL: the highest
+ * classes, target t that of rank t. maps: n_methods * targets pointers, those of one method in a
+ * row and methods in the order of creation, each to [batch] maps of ab_plan_map_dims; a NULL entry
+ * is computed and dropped. logits: [batch][classes] or NULL. Allocates nothing. */
 enum ab_status ab_plan_execute(struct ab_plan *plan, const float *input, const int *targets,
                                float *const *maps, float *logits, struct ab_error *err);
+
+/* Shape of map number `map` for one image. */
+struct ab_dims ab_plan_map_dims(const struct ab_plan *plan, int map);
 
 /* Bytes of the two allocations: packed weights, and the arena of activations and signals. */
 void ab_plan_memory(const struct ab_plan *plan, size_t *weights, size_t *arena);

@@ -45,22 +45,31 @@ struct ab_agreement {
  * value in got disagree. */
 void ab_agree_maps(const double *ref, const double *got, int n, struct ab_dims dims,
                    const struct ab_limits *limits, struct ab_agreement *result);
+/* The worse of both, of every metric and of the verdicts; flips add up. */
+void ab_agreement_merge(struct ab_agreement *all, const struct ab_agreement *one);
 
-/* The reference results of `methods` on one batch of images. `cache_dir` keeps the reference's own
- * maps and decisions by the content hash of graph, methods, images and targets (NULL: no cache; an
- * unreadable or damaged entry is recomputed, never trusted). */
+/* What is judged: all methods on one batch of images. Zeros: a batch of 1, one target each. */
+struct ab_case {
+    const struct ab_method *const *methods;
+    int n_methods, batch, n_targets;
+    const float *input; /* as for ab_plan_execute */
+    const int *targets;
+};
+
+/* The reference results of a case; copies what it needs of it. `cache_dir` keeps the reference's
+ * own maps and decisions by the content hash of graph, methods, images and targets (NULL: no cache;
+ * an unreadable or damaged entry is recomputed, never trusted). */
 struct ab_referee;
-enum ab_status ab_referee_create(const struct ab_graph *graph,
-                                 const struct ab_method *const *methods, int n_methods, int batch,
-                                 int threads, const float *input, const int *targets,
-                                 const char *cache_dir, struct ab_referee **referee,
+enum ab_status ab_referee_create(const struct ab_graph *graph, const struct ab_case *judged,
+                                 int threads, const char *cache_dir, struct ab_referee **referee,
                                  struct ab_error *err);
 void ab_referee_destroy(struct ab_referee **referee);
-/* Judges `plan`: same graph and methods in the same order, `retain` set, just executed on the same
- * batch. results: [n_methods]. */
+/* Judges `plan`: same graph, methods in the same order and targets, `retain` set, just executed on
+ * the same batch. results: [n_methods][n_targets]. */
 enum ab_status ab_referee_judge(struct ab_referee *referee, const struct ab_plan *plan,
                                 struct ab_agreement *results, struct ab_error *err);
-/* The reference's own map of method m, [batch][c][h][w]; lives as long as the referee. */
-const double *ab_referee_map(const struct ab_referee *referee, int m);
+/* The reference's own map number `map`, [batch] of the plan's map dims; lives as long as the
+ * referee. */
+const double *ab_referee_map(const struct ab_referee *referee, int map);
 
 #endif

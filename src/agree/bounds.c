@@ -15,13 +15,19 @@ static const double smallest = 0x1p-149;
 
 /* ---- looking ---- */
 
+/* Whether the seed's elements depend on the logits' values. */
+static bool seed_errs(const struct ab_step *s)
+{
+    return s->seed != AB_SEED_ONE && s->seed != AB_SEED_CONTRAST;
+}
+
 /* Operands whose errors reach the result: a gate's `a` only decides. */
 static bool carries(const struct ab_step *s, int operand)
 {
     const bool gate = s->op == AB_OP_POINTWISE &&
                       (s->kind == AB_PW_GATE || s->kind == AB_PW_GUIDED || s->kind == AB_PW_RECT);
     if (operand < 0 || operand == s->switches || operand == s->tau) return false;
-    if (s->op == AB_OP_SEED && s->seed == AB_SEED_ONE) return false;
+    if (s->op == AB_OP_SEED && !seed_errs(s)) return false;
     return !gate || operand == s->x;
 }
 
@@ -323,6 +329,19 @@ static int moved_from(const struct ab_look *look, const struct ab_step *s, struc
     }
 }
 
+/* SOFTMAX: with every logit off by d at most, p_c (onehot_c - p) moves by at most 4 d of itself:
+ * each factor p_k by 2 d, and 1 - p_c by 2 p_c d. */
+static double seed_error(struct ab_look *look, const struct ab_step *s, struct ab_unit at)
+{
+    const double v = fabs(ab_look_at(look, s->dst, at));
+    double worst = 0;
+    if (v == 0) return 0;
+    if (s->seed != AB_SEED_SOFTMAX) return ab_look_error(look, s->x, at);
+    for (int c = 0; c < value_of(look, s->x)->dims.c; c++)
+        worst = fmax(worst, ab_look_error(look, s->x, (struct ab_unit){at.n, c, 0, 0}));
+    return v * (4 * worst + 2 * u);
+}
+
 double ab_look_error(struct ab_look *look, int id, struct ab_unit at)
 {
     const struct ab_program *p = &look->plan->program;
@@ -342,10 +361,7 @@ double ab_look_error(struct ab_look *look, int id, struct ab_unit at)
     case AB_OP_PAD:
         from = moved_from(look, s, &at);
         return from < 0 ? 0 : ab_look_error(look, from, at);
-    case AB_OP_SEED:
-        return s->seed == AB_SEED_ONE || ab_look_at(look, id, at) == 0
-                   ? 0
-                   : ab_look_error(look, s->x, at);
+    case AB_OP_SEED: return seed_errs(s) ? seed_error(look, s, at) : 0;
     default: return 0; /* images and constants are the same in float */
     }
 }

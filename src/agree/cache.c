@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The referee's cache: one file per (graph, methods, images, targets) with the reference's maps and
-// decisions. A header, then targets, maps as doubles, and decisions in the order of value ids: kept
-// units as bits, switches as 16-bit numbers, each padded to 8 bytes. Numbers are in the machine's
-// own byte order, which the magic number shows.
+// decisions. A header, then targets, their rivals, maps as doubles, and decisions in the order of
+// value ids: kept units as bits, switches as 16-bit numbers, each padded to 8 bytes. Numbers are in
+// the machine's own byte order, which the magic number shows.
 #include "agree/referee.h"
 
 #include <stdio.h>
@@ -13,7 +13,7 @@
 #include "base/outfile.h"
 
 #define MAGIC                                                                                      \
-    UINT64_C(0x3146455242413031) /* "10ABREF1": the last digit is the format's version             \
+    UINT64_C(0x3246455242413031) /* "10ABREF2": the last digit is the format's version             \
                                   */
 
 struct header {
@@ -56,8 +56,10 @@ static size_t pass_all(const struct ab_referee *r, unsigned char *data, bool sto
 {
     const struct ab_program *p = &r->plan->program;
     struct walk w = {.data = data, .store = store};
-    pass(&w, r->own.target, sizeof *r->own.target * (size_t)r->batch);
-    pass(&w, r->maps, sizeof *r->maps * ab_referee_map_count(r) * (size_t)r->n_methods);
+    const size_t choices = (size_t)r->batch * (size_t)r->n_targets;
+    pass(&w, r->own.target, sizeof *r->own.target * choices);
+    pass(&w, r->own.rival, sizeof *r->own.rival * choices);
+    pass(&w, r->maps, sizeof *r->maps * ab_referee_map_count(r) * (size_t)ab_referee_outputs(r));
     for (int id = 0; id < p->n_values; id++) {
         const size_t count = ab_plan_value_count(r->plan, id);
         if (p->values[id].decision == AB_DECIDE_NOTHING) continue;

@@ -145,7 +145,7 @@ static void compare_image(const double *ref, const double *got, struct ab_dims d
 }
 
 /* The worse of two; NaN is no value and yields to any. */
-static void merge(struct ab_agreement *all, const struct ab_agreement *one)
+void ab_agreement_merge(struct ab_agreement *all, const struct ab_agreement *one)
 {
     static const int severity[] = {
         [AB_AGREE] = 0, [AB_SKIPPED] = 1, [AB_MISTRUSTED] = 2, [AB_DISAGREE] = 3};
@@ -164,6 +164,9 @@ static void merge(struct ab_agreement *all, const struct ab_agreement *one)
     all->iou5 = fmin(all->iou5, one->iou5);
     all->ssim = fmin(all->ssim, one->ssim);
     all->err_over_bound = fmax(all->err_over_bound, one->err_over_bound);
+    all->flips += one->flips;
+    all->adopted += one->adopted;
+    all->illegal_flips += one->illegal_flips;
 }
 
 void ab_agree_maps(const double *ref, const double *got, int n, struct ab_dims dims,
@@ -177,6 +180,6 @@ void ab_agree_maps(const double *ref, const double *got, int n, struct ab_dims d
         if (i == 0)
             *result = one;
         else
-            merge(result, &one);
+            ab_agreement_merge(result, &one);
     }
 }

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/classes.h"
+
 size_t ab_decision_size(const struct ab_value *value)
 {
     return value->decision == AB_DECIDE_SWITCH ? sizeof(uint16_t) : 1;
@@ -15,6 +17,7 @@ void ab_decisions_free(struct ab_decisions *d)
     for (int id = 0; d->of && id < d->n_values; id++) free(d->of[id]);
     free(d->of);
     free(d->target);
+    free(d->rival);
     *d = (struct ab_decisions){0};
 }
 
@@ -32,8 +35,10 @@ bool ab_decisions_alloc(const struct ab_program *program, int batch, struct ab_d
 {
     d->n_values = program->n_values;
     d->of = calloc((size_t)program->n_values, sizeof *d->of);
-    d->target = calloc((size_t)batch, sizeof *d->target);
-    bool whole = d->of && d->target;
+    const size_t choices = (size_t)batch * (size_t)program->targets;
+    d->target = calloc(choices, sizeof *d->target);
+    d->rival = calloc(choices, sizeof *d->rival);
+    bool whole = d->of && d->target && d->rival;
     for (int id = 0; whole && id < program->n_values; id++) {
         const struct ab_value *v = &program->values[id];
         if (!decides(v)) continue;
@@ -54,14 +59,6 @@ static void convert(enum ab_decision decision, const double *from, size_t count,
         else
             bytes[i] = decision == AB_DECIDE_RELU ? from[i] > 0 : from[i] != 0;
     }
-}
-
-static int first_maximum(const double *v, int count)
-{
-    int best = 0;
-    for (int i = 1; i < count; i++)
-        if (v[i] > v[best]) best = i;
-    return best;
 }
 
 enum ab_status ab_decisions_read(const struct ab_plan *plan, const int *targets,
@@ -85,19 +82,28 @@ enum ab_status ab_decisions_read(const struct ab_plan *plan, const int *targets,
         convert(p->values[id].decision, values, ab_plan_value_count(plan, id), d->of[id]);
     }
     ab_plan_peek(plan, p->logits, values);
-    for (int n = 0; n < batch; n++)
-        d->target[n] = targets[n] == AB_TARGET_TOP
-                           ? first_maximum(values + (size_t)n * (size_t)classes, classes)
-                           : targets[n];
+    for (int i = 0; i < batch * p->targets; i++) {
+        const struct ab_logits logits = {.d = values + (size_t)(i / p->targets) * (size_t)classes,
+                                         .count = classes};
+        d->target[i] = ab_class_of_target(&logits, targets[i]);
+        d->rival[i] = ab_class_next_to(&logits, d->target[i]);
+    }
     free(values);
     return AB_OK;
+}
+
+bool ab_choices_differ(const struct ab_plan *plan, int t, const int *a, const int *b)
+{
+    const int each = plan->program.targets;
+    for (int i = t; i < plan->exec.batch * each; i += each)
+        if (a[i] != b[i]) return true;
+    return false;
 }
 
 bool ab_decisions_differ(const struct ab_plan *plan, int id, const struct ab_decisions *a,
                          const struct ab_decisions *b)
 {
     const int batch = plan->exec.batch;
-    if (id == a->n_values) return memcmp(a->target, b->target, sizeof(int) * (size_t)batch) != 0;
     if (!a->of[id] || !b->of[id]) return false;
     const struct ab_value *v = &plan->program.values[id];
     return memcmp(a->of[id], b->of[id], count_of(v, batch) * ab_decision_size(v)) != 0;

@@ -11,6 +11,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/classes.h"
+
 /* Bounds are computed for at most this many flips of a value, evenly spread, at about 10 us each:
  * more come from bugs, which the spread finds as surely. */
 enum { MOST_CHECKED = 20000 };
@@ -244,26 +246,56 @@ static void check_adopted(struct finder *f, int id, const struct ab_adoption *ad
     }
 }
 
-static void check_targets(struct finder *f, const struct ab_decisions *theirs,
-                          struct ab_flips *flips)
+/* By how much rounding can move any logit of the image. */
+static double widest_logit(struct finder *f, int n)
 {
-    const int logits = f->program->logits, classes = f->program->values[logits].dims.c;
-    for (int n = 0; n < f->referee->batch; n++) {
-        struct ab_unit best = {n, 0, 0, 0};
-        const struct ab_unit chosen = {n, theirs->target[n], 0, 0};
-        if (f->referee->targets[n] != AB_TARGET_TOP) continue;
-        for (int c = 1; c < classes; c++) {
-            const struct ab_unit at = {n, c, 0, 0};
-            if (ab_look_at(&f->look, logits, at) > ab_look_at(&f->look, logits, best)) best = at;
-        }
-        if (best.c == chosen.c) continue;
-        const double margin =
-            ab_look_at(&f->look, logits, best) - ab_look_at(&f->look, logits, chosen);
-        const double bound =
-            ab_look_error(&f->look, logits, best) + ab_look_error(&f->look, logits, chosen);
-        flips->count++;
-        if (!(margin <= bound)) note_illegal(flips, "top class", chosen, margin, bound);
+    const int logits = f->program->logits;
+    double widest = 0;
+    for (int c = 0; c < f->program->values[logits].dims.c; c++)
+        widest = fmax(widest, ab_look_error(&f->look, logits, (struct ab_unit){n, c, 0, 0}));
+    return widest;
+}
+
+/* `chosen` where the logits call for `best`. Errors of at most e move the value of each rank by at
+ * most e, so that the two logits are within 2 e of each other if rounding chose. */
+static void check_choice(struct finder *f, int n, int best, int chosen, const char *what,
+                         struct ab_flips *flips)
+{
+    const int logits = f->program->logits;
+    const struct ab_unit is = {n, chosen, 0, 0}, should = {n, best, 0, 0};
+    if (best == chosen) return;
+    const double margin =
+        fabs(ab_look_at(&f->look, logits, should) - ab_look_at(&f->look, logits, is));
+    const double bound = 2 * widest_logit(f, n);
+    flips->count++;
+    if (!(margin <= bound)) note_illegal(flips, what, is, margin, bound);
+}
+
+/* Classes that stand at a rank among the logits, and the highest beside a target. */
+static bool check_choices(struct finder *f, const struct ab_decisions *theirs,
+                          struct ab_flips *of_targets, struct ab_flips *of_rivals)
+{
+    const struct ab_referee *r = f->referee;
+    const int id = f->program->logits, classes = f->program->values[id].dims.c;
+    double *values = malloc(sizeof *values * ab_plan_value_count(r->plan, id));
+    if (!values) return false;
+    ab_plan_peek(r->plan, id, values);
+    for (int i = 0; i < r->batch * r->n_targets; i++) {
+        const int n = i / r->n_targets, t = i % r->n_targets;
+        const struct ab_logits z = {.d = values + (size_t)n * (size_t)classes, .count = classes};
+        const int target = ab_class_of_target(&z, r->targets[i]);
+        check_choice(f, n, target, theirs->target[i], t ? "class of its rank" : "top class",
+                     &of_targets[t]);
+        check_choice(f, n, ab_class_next_to(&z, theirs->target[i]), theirs->rival[i], "next class",
+                     &of_rivals[t]);
     }
+    free(values);
+    return true;
+}
+
+int ab_flips_count(const struct ab_referee *referee)
+{
+    return referee->plan->program.n_values + 2 * referee->n_targets;
 }
 
 enum ab_status ab_flips_find(const struct ab_referee *referee, const struct ab_plan *judged,
@@ -273,7 +305,7 @@ enum ab_status ab_flips_find(const struct ab_referee *referee, const struct ab_p
     const struct ab_program *p = &referee->plan->program;
     struct finder f = {.referee = referee, .program = p};
     bool whole = ab_look_open(&f.look, referee->plan, judged);
-    for (int id = 0; id <= p->n_values; id++) flips[id] = (struct ab_flips){0};
+    for (int id = 0; id < ab_flips_count(referee); id++) flips[id] = (struct ab_flips){0};
     for (int id = 0; whole && id < p->n_values; id++) {
         if (!needed[id]) continue;
         if (theirs->of[id]) {
@@ -283,7 +315,9 @@ enum ab_status ab_flips_find(const struct ab_referee *referee, const struct ab_p
         if (whole && adoption->count[id]) check_adopted(&f, id, adoption, &flips[id]);
         ab_look_drop(&f.look);
     }
-    if (whole) check_targets(&f, theirs, &flips[p->n_values]);
+    if (whole)
+        whole = check_choices(&f, theirs, &flips[p->n_values],
+                              &flips[p->n_values + referee->n_targets]);
     whole = whole && !f.look.failed;
     ab_look_close(&f.look);
     free(f.list.items);
@@ -296,7 +330,7 @@ void ab_flips_describe(const struct ab_referee *referee, int id, const struct ab
 {
     const struct ab_plan *plan = referee->plan;
     const struct ab_program *p = &plan->program;
-    const struct ab_value *v = &p->values[id == p->n_values ? p->logits : id];
+    const struct ab_value *v = &p->values[id >= p->n_values ? p->logits : id];
     const struct ab_step *s = &p->steps[v->def];
     const int node = v->node >= 0 ? v->node : s->a >= 0 ? p->values[s->a].node : s->node;
     snprintf(text, size, "%s at '%.40s' n=%d c=%d y=%d x=%d: off by %.3g, rounding explains %.3g",

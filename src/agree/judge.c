@@ -11,15 +11,16 @@ struct trial {
     const struct ab_plan *plan;
     struct ab_decisions theirs;
     struct ab_adoption adoption;
-    struct ab_flips *flips; /* [n_values + 1] */
-    bool *redo;             /* [method]: to be compared with a replay */
-    bool *needed;           /* [value id]: some such method's map is computed from it */
+    struct ab_flips *flips; /* [ab_flips_count] */
+    bool *redo;             /* [map]: to be compared with a replay */
+    bool *needed;           /* [value id]: some such map is computed from it */
 };
 
 static bool same_program(const struct ab_referee *r, const struct ab_plan *plan)
 {
     const struct ab_program *a = &r->plan->program, *b = &plan->program;
-    if (r->batch != plan->exec.batch || a->n_outputs != b->n_outputs || a->n_values > b->n_values)
+    if (r->batch != plan->exec.batch || a->n_outputs != b->n_outputs || a->targets != b->targets ||
+        a->n_values > b->n_values)
         return false;
     for (int id = 0; id < a->n_values; id++) {
         const struct ab_dims d = a->values[id].dims, e = b->values[id].dims;
@@ -34,23 +35,30 @@ static const bool *depends_of(const struct ab_referee *r, int m)
     return r->depends + (size_t)m * (size_t)r->plan->program.n_values;
 }
 
-/* Marks the methods for which the backend decided something else than the reference. */
+/* Marks the maps for which the backend decided something else than the reference. */
 static void find_differing(const struct ab_referee *r, struct trial *t)
 {
-    const int n_values = r->plan->program.n_values;
-    for (int id = 0; id <= n_values; id++) {
+    for (int id = 0; id < r->plan->program.n_values; id++) {
         if (!ab_decisions_differ(r->plan, id, &r->own, &t->theirs)) continue;
-        for (int m = 0; m < r->n_methods; m++)
-            if (id == n_values || depends_of(r, m)[id]) t->redo[m] = true;
+        for (int m = 0; m < ab_referee_outputs(r); m++)
+            if (depends_of(r, m)[id]) t->redo[m] = true;
+    }
+    for (int m = 0; m < ab_referee_outputs(r); m++) {
+        const int target = m % r->n_targets;
+        if (ab_choices_differ(r->plan, target, r->own.target, t->theirs.target) ||
+            (ab_referee_has_rival(r, m) &&
+             ab_choices_differ(r->plan, target, r->own.rival, t->theirs.rival)))
+            t->redo[m] = true;
     }
 }
 
 static void compare(const struct ab_referee *r, const struct trial *t, int m, const double *ref,
                     double *got, struct ab_agreement *result)
 {
-    const struct ab_limits *limits = ab_agree_limits(&r->methods[m].composite, r->plan->exec.graph);
+    const struct ab_composite *composite = &r->methods[m / r->n_targets].composite;
     ab_plan_peek(t->plan, t->plan->program.outputs[m], got);
-    ab_agree_maps(ref, got, r->batch, r->dims, limits, result);
+    ab_agree_maps(ref, got, r->batch, ab_single_map_dims(r->plan, m),
+                  ab_agree_limits(composite, r->plan->exec.graph), result);
 }
 
 /* Runs the steps of the reference that lead to needed values. */
@@ -61,6 +69,7 @@ static enum ab_status replay(const struct ab_referee *r, const struct trial *t,
     enum ab_status status = AB_OK;
     e->input = r->input;
     e->targets = t->theirs.target;
+    e->rivals = t->theirs.rival;
     e->adopted = t->adoption.of;
     e->n_adopted = t->adoption.count;
     ab_plan_force(r->plan, (const void *const *)t->theirs.of);
@@ -73,21 +82,29 @@ static enum ab_status replay(const struct ab_referee *r, const struct trial *t,
     }
     ab_plan_force(r->plan, NULL);
     e->input = NULL;
-    e->targets = NULL;
+    e->targets = e->rivals = NULL;
     e->adopted = NULL;
     e->n_adopted = NULL;
     return status;
 }
 
-/* Adds up the flips that method m depends on; an illegal one settles the verdict. */
+/* Whether map m is computed from what entry `id` of the flips is about. */
+static bool concerns(const struct ab_referee *r, int m, int id)
+{
+    const int n_values = r->plan->program.n_values, target = m % r->n_targets;
+    if (id < n_values) return depends_of(r, m)[id];
+    if (!depends_of(r, m)[r->plan->program.logits]) return false;
+    if (id == n_values + target) return true;
+    return id == n_values + r->n_targets + target && ab_referee_has_rival(r, m);
+}
+
+/* Adds up the flips that map m depends on; an illegal one settles the verdict. */
 static void count_flips(const struct ab_referee *r, const struct trial *t, int m,
                         struct ab_agreement *result)
 {
-    const int n_values = r->plan->program.n_values;
-    const bool *depends = depends_of(r, m);
-    for (int id = 0; id <= n_values; id++) {
+    for (int id = 0; id < ab_flips_count(r); id++) {
         const struct ab_flips *f = &t->flips[id];
-        if (id < n_values ? !depends[id] : !depends[r->plan->program.logits]) continue;
+        if (!concerns(r, m, id)) continue;
         result->flips += f->count;
         result->adopted += f->adopted;
         if (f->illegal && !result->illegal_flips)
@@ -102,14 +119,14 @@ static enum ab_status judge_replayed(const struct ab_referee *r, struct trial *t
 {
     const int n_values = r->plan->program.n_values;
     const struct ab_program *p = &r->plan->program;
-    for (int m = 0; m < r->n_methods; m++)
+    for (int m = 0; m < ab_referee_outputs(r); m++)
         for (int id = 0; t->redo[m] && id < n_values; id++)
             if (depends_of(r, m)[id]) t->needed[id] = true;
     enum ab_status status = ab_adoption_find(t->plan, p, t->needed, &t->adoption, err);
     if (!status) status = replay(r, t, err);
     if (!status)
         status = ab_flips_find(r, t->plan, &t->theirs, &t->adoption, t->needed, t->flips, err);
-    for (int m = 0; m < r->n_methods && !status; m++) {
+    for (int m = 0; m < ab_referee_outputs(r) && !status; m++) {
         if (!t->redo[m]) continue;
         ab_plan_peek(r->plan, p->outputs[m], maps);
         compare(r, t, m, maps, maps + ab_referee_map_count(r), &results[m]);
@@ -125,12 +142,12 @@ static enum ab_status judge(const struct ab_referee *r, struct trial *t,
     double *maps = malloc(2 * count * sizeof *maps);
     bool any = false;
     enum ab_status status = AB_OK;
-    t->flips = calloc(n_values + 1, sizeof *t->flips);
-    t->redo = calloc((size_t)r->n_methods, sizeof *t->redo);
+    t->flips = calloc((size_t)ab_flips_count(r), sizeof *t->flips);
+    t->redo = calloc((size_t)ab_referee_outputs(r), sizeof *t->redo);
     t->needed = calloc(n_values, sizeof *t->needed);
     if (maps && t->flips && t->redo && t->needed) {
         find_differing(r, t);
-        for (int m = 0; m < r->n_methods; m++) {
+        for (int m = 0; m < ab_referee_outputs(r); m++) {
             if (!t->redo[m]) compare(r, t, m, ab_referee_map(r, m), maps, &results[m]);
             if (!t->redo[m]) t->redo[m] = results[m].verdict == AB_DISAGREE;
             any = any || t->redo[m];
@@ -148,8 +165,9 @@ enum ab_status ab_referee_judge(struct ab_referee *referee, const struct ab_plan
 {
     struct trial t = {.plan = plan};
     if (!same_program(referee, plan))
-        return ab_fail(err, AB_ERR_ARG,
-                       "the plan under judgement is not of the referee's model, methods and batch");
+        return ab_fail(
+            err, AB_ERR_ARG,
+            "the plan under judgement is not of the referee's model, methods, targets and batch");
     enum ab_status status = ab_decisions_read(plan, referee->targets, &t.theirs, err);
     if (!status) status = judge(referee, &t, results, err);
     ab_decisions_free(&t.theirs);

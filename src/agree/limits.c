@@ -62,6 +62,7 @@ static bool sharing_cancels(const struct ab_composite *c, const struct ab_graph 
     return false;
 }
 
+/* A softmax seed multiplies the absolute error of logits, whose scale nothing bounds. */
 const struct ab_limits *ab_agree_limits(const struct ab_composite *composite,
                                         const struct ab_graph *graph)
 {
@@ -70,5 +71,6 @@ const struct ab_limits *ab_agree_limits(const struct ab_composite *composite,
         if (rule_cancels(&composite->rule[p])) return &ill;
     for (int i = 0; list && i < list->count; i++)
         if (rule_cancels(&list->items[i].rule)) return &ill;
+    if (composite->seed == AB_SEED_SOFTMAX) return &ill;
     return composite->relevance && sharing_cancels(composite, graph) ? &ill : &well;
 }

@@ -9,13 +9,29 @@
 
 size_t ab_referee_map_count(const struct ab_referee *referee)
 {
-    const struct ab_dims d = referee->dims;
-    return (size_t)referee->batch * (size_t)d.c * (size_t)d.h * (size_t)d.w;
+    return ab_plan_value_count(referee->plan, referee->plan->program.outputs[0]);
 }
 
-const double *ab_referee_map(const struct ab_referee *referee, int m)
+int ab_referee_outputs(const struct ab_referee *referee)
 {
-    return referee->maps + (size_t)m * ab_referee_map_count(referee);
+    return referee->n_methods * referee->n_targets;
+}
+
+bool ab_referee_has_rival(const struct ab_referee *referee, int map)
+{
+    const struct ab_composite *c = &referee->methods[map / referee->n_targets].composite;
+    return c->seed == AB_SEED_CONTRAST && !c->rival;
+}
+
+static size_t input_count(const struct ab_referee *r)
+{
+    const struct ab_dims d = ab_graph_input(r->plan->exec.graph);
+    return (size_t)r->batch * (size_t)d.c * (size_t)d.h * (size_t)d.w;
+}
+
+const double *ab_referee_map(const struct ab_referee *referee, int map)
+{
+    return referee->maps + (size_t)map * ab_referee_map_count(referee);
 }
 
 /* ---- creating ---- */
@@ -29,11 +45,12 @@ static uint64_t content_hash(const struct ab_referee *r, const struct ab_graph *
     for (int m = 0; m < r->n_methods; m++)
         hash = ab_hash(hash, r->methods[m].spec, strlen(r->methods[m].spec) + 1);
     hash = ab_hash(hash, &r->batch, sizeof r->batch);
-    hash = ab_hash(hash, r->input, sizeof *r->input * ab_referee_map_count(r));
-    return ab_hash(hash, r->targets, sizeof *r->targets * (size_t)r->batch);
+    hash = ab_hash(hash, &r->n_targets, sizeof r->n_targets);
+    hash = ab_hash(hash, r->input, sizeof *r->input * input_count(r));
+    return ab_hash(hash, r->targets, sizeof *r->targets * (size_t)(r->batch * r->n_targets));
 }
 
-/* Marks the values that method m's map is computed from. */
+/* Marks the values that map m is computed from. */
 static void find_dependencies(struct ab_referee *r, int m)
 {
     const struct ab_program *p = &r->plan->program;
@@ -49,18 +66,20 @@ static void find_dependencies(struct ab_referee *r, int m)
     }
 }
 
-static bool copy_arguments(struct ab_referee *r, const struct ab_method *const *methods,
-                           const float *input, const int *targets)
+static bool copy_arguments(struct ab_referee *r, const struct ab_case *judged)
 {
-    const size_t count = ab_referee_map_count(r);
+    const size_t count = input_count(r), outputs = (size_t)ab_referee_outputs(r);
+    const int choices = r->batch * r->n_targets;
     r->methods = calloc((size_t)r->n_methods, sizeof *r->methods);
     r->input = malloc(sizeof *r->input * count);
-    r->targets = calloc((size_t)r->batch, sizeof *r->targets);
-    r->maps = malloc(sizeof *r->maps * count * (size_t)r->n_methods);
-    if (!r->methods || !r->input || !r->targets || !r->maps) return false;
-    for (int m = 0; m < r->n_methods; m++) r->methods[m] = *methods[m];
-    memcpy(r->input, input, sizeof *r->input * count);
-    for (int n = 0; n < r->batch; n++) r->targets[n] = targets ? targets[n] : AB_TARGET_TOP;
+    r->targets = calloc((size_t)choices, sizeof *r->targets);
+    r->maps = malloc(sizeof *r->maps * ab_referee_map_count(r) * outputs);
+    r->depends = calloc(outputs * (size_t)r->plan->program.n_values, sizeof *r->depends);
+    if (!r->methods || !r->input || !r->targets || !r->maps || !r->depends) return false;
+    for (int m = 0; m < r->n_methods; m++) r->methods[m] = *judged->methods[m];
+    memcpy(r->input, judged->input, sizeof *r->input * count);
+    for (int i = 0; i < choices; i++)
+        r->targets[i] = judged->targets ? judged->targets[i] : AB_TARGET_TOP - i % r->n_targets;
     return true;
 }
 
@@ -76,34 +95,35 @@ static enum ab_status settle(struct ab_referee *r, const struct ab_graph *graph,
     enum ab_status status = ab_single_execute(r->plan, r->input, r->targets, NULL, NULL, err);
     if (!status) status = ab_decisions_read(r->plan, r->targets, &r->own, err);
     if (status) return status;
-    for (int m = 0; m < r->n_methods; m++)
+    for (int m = 0; m < ab_referee_outputs(r); m++)
         ab_plan_peek(r->plan, r->plan->program.outputs[m],
                      r->maps + (size_t)m * ab_referee_map_count(r));
     if (cache_dir) ab_cache_save(r, cache_dir, hash);
     return AB_OK;
 }
 
-enum ab_status ab_referee_create(const struct ab_graph *graph,
-                                 const struct ab_method *const *methods, int n_methods, int batch,
-                                 int threads, const float *input, const int *targets,
-                                 const char *cache_dir, struct ab_referee **referee,
+enum ab_status ab_referee_create(const struct ab_graph *graph, const struct ab_case *judged,
+                                 int threads, const char *cache_dir, struct ab_referee **referee,
                                  struct ab_error *err)
 {
-    const struct ab_plan_options options = {
-        .backend = "reference", .batch = batch, .threads = threads, .retain = true};
+    const struct ab_plan_options options = {.backend = "reference",
+                                            .batch = judged->batch,
+                                            .threads = threads,
+                                            .retain = true,
+                                            .targets = judged->n_targets};
     struct ab_referee *r = *referee = calloc(1, sizeof *r);
     if (!r) return ab_fail(err, AB_ERR_MEMORY, "out of memory for the referee");
-    enum ab_status status = ab_single_create(graph, methods, n_methods, &options, &r->plan, err);
+    enum ab_status status =
+        ab_single_create(graph, judged->methods, judged->n_methods, &options, &r->plan, err);
     if (status) goto fail;
-    r->n_methods = n_methods;
+    r->n_methods = judged->n_methods;
+    r->n_targets = r->plan->program.targets;
     r->batch = r->plan->exec.batch;
-    r->dims = ab_graph_input(graph);
-    r->depends = calloc((size_t)n_methods * (size_t)r->plan->program.n_values, sizeof *r->depends);
-    if (!r->depends || !copy_arguments(r, methods, input, targets)) {
+    if (!copy_arguments(r, judged)) {
         status = ab_fail(err, AB_ERR_MEMORY, "out of memory for the reference's maps");
         goto fail;
     }
-    for (int m = 0; m < n_methods; m++) find_dependencies(r, m);
+    for (int m = 0; m < ab_referee_outputs(r); m++) find_dependencies(r, m);
     status = settle(r, graph, cache_dir, err);
     if (!status) return AB_OK;
 fail:

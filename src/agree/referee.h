@@ -6,27 +6,29 @@
 #include "agree/agree.h"
 
 /* The decisions of one execution: per value id, as ab_plan_force takes them, or NULL where the
- * value is no decision or does not exist in that backend; and the class that each image's seed
- * was put at. */
+ * value is no decision or does not exist in that backend; the class that each target stood for, and
+ * the highest of the others, which a contrasting seed may take. */
 struct ab_decisions {
     int n_values;
     void **of;
-    int *target; /* [batch] */
+    int *target, *rival; /* [batch][targets] */
 };
 
 struct ab_referee {
     struct ab_method *methods;
-    int n_methods, batch;
-    struct ab_dims dims;
+    int n_methods, n_targets, batch;
     float *input;
-    int *targets; /* [batch], AB_TARGET_TOP where the caller asked for that */
+    int *targets; /* [batch][n_targets], as asked: a class, or the rank of one */
     struct ab_plan *plan;
     struct ab_decisions own;
-    double *maps;  /* [method][batch][c][h][w] */
-    bool *depends; /* [method][value id]: the method's map is computed from it */
+    double *maps;  /* [method][target][batch] of the plan's map dims, which are the same for all */
+    bool *depends; /* [method][target][value id]: the map is computed from it */
 };
 
-size_t ab_referee_map_count(const struct ab_referee *referee); /* doubles of one method's maps */
+size_t ab_referee_map_count(const struct ab_referee *referee); /* doubles of one map, all images */
+int ab_referee_outputs(const struct ab_referee *referee);      /* maps: n_methods * n_targets */
+/* Whether map number `map` depends on the choice of a rival. */
+bool ab_referee_has_rival(const struct ab_referee *referee, int map);
 
 /* ---- decisions.c ---- */
 
@@ -38,10 +40,11 @@ size_t ab_decision_size(const struct ab_value *value);
  * empty. */
 enum ab_status ab_decisions_read(const struct ab_plan *plan, const int *targets,
                                  struct ab_decisions *d, struct ab_error *err);
-/* Whether the decisions of value `id` (n_values: the choice of the targets) are in both and differ.
- */
+/* Whether the decisions of value `id` are in both and differ. */
 bool ab_decisions_differ(const struct ab_plan *plan, int id, const struct ab_decisions *a,
                          const struct ab_decisions *b);
+/* Whether [batch][targets] choices of a class differ for target t. */
+bool ab_choices_differ(const struct ab_plan *plan, int t, const int *a, const int *b);
 
 /* ---- adopt.c ---- */
 
@@ -92,12 +95,14 @@ struct ab_flips {
     struct ab_unit unit;
     double margin, bound;
 };
-/* flips: [n_values + 1], the last for the choice of the target; `theirs` and `adoption` were forced
- * upon the last execution of referee->plan. Values not in `needed` ([n_values]) are passed over. */
+/* flips: [ab_flips_count]: by value, then the choices of the class of each target, then of their
+ * rivals; `theirs` and `adoption` were forced upon the last execution of referee->plan. Values not
+ * in `needed` ([n_values]) are passed over. */
+int ab_flips_count(const struct ab_referee *referee);
 enum ab_status ab_flips_find(const struct ab_referee *referee, const struct ab_plan *judged,
                              const struct ab_decisions *theirs, const struct ab_adoption *adoption,
                              const bool *needed, struct ab_flips *flips, struct ab_error *err);
-/* One line on the worst illegal flip of value id (n_values: of the target). */
+/* One line on the worst illegal flip of entry id. */
 void ab_flips_describe(const struct ab_referee *referee, int id, const struct ab_flips *flips,
                        char *text, size_t size);
 

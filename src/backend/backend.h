@@ -29,7 +29,7 @@ struct ab_exec {
     void *state; /* the backend's own */
     /* Of the execution under way. */
     const float *input;
-    const int *targets;
+    const int *targets; /* [batch][program->targets], or NULL: target t is the class of rank t */
     float *const *maps;
     /* Of executions from now on: [signal][batch][c][h][w], set by ab_plan_signal; NULL: none. */
     const float *signals;
@@ -37,6 +37,9 @@ struct ab_exec {
      * its own. RELU and RECT: uint8 [n][c][h][w], 1 = kept. SWITCH: uint16 [n][c][oh][ow]. Set by
      * ab_plan_force. */
     const void *const *forced;
+    /* Reference only: [batch][program->targets], the classes to set against the targets where the
+     * seed leaves the choice; NULL: its own. */
+    const int *rivals;
     /* Reference only: elements to take over, by value id and in the order of index; NULL: none. */
     struct ab_adopted *const *adopted;
     const size_t *n_adopted; /* by value id */

@@ -2,6 +2,7 @@
 // The native backend's data movement: NCHW at the border, vectors, concatenation, padding, seeds,
 // halos.
 #include "backend/native.h"
+#include "backend/seed.h"
 
 #include <string.h>
 
@@ -230,28 +231,16 @@ void ab_native_fill(const struct ab_exec *exec, const struct ab_step *s)
     }
 }
 
-static int first_maximum(const float *v, int count)
-{
-    int best = 0;
-    for (int i = 1; i < count; i++) {
-        if (v[i] > v[best]) best = i;
-    }
-    return best;
-}
-
 void ab_native_seed(const struct ab_exec *exec, const struct ab_step *s)
 {
-    const struct ab_view logits = ab_native_view(exec, s->x), v = ab_native_view(exec, s->dst);
+    const struct ab_view z = ab_native_view(exec, s->x), v = ab_native_view(exec, s->dst);
     const int classes = value(exec, s->x)->dims.c;
     for (int n = 0; n < exec->batch; n++) {
-        const float *f = logits.data + n * logits.image;
-        const int asked = exec->targets ? exec->targets[n] : AB_TARGET_TOP;
-        const int target = asked == AB_TARGET_TOP ? first_maximum(f, classes) : asked;
+        const struct ab_logits logits = {.f = z.data + n * z.image, .count = classes};
+        const struct ab_seed_values seed = ab_seed_open(exec, s, n, &logits);
         float *to = v.data + n * v.image;
         zero(to, v.image);
-        to[target] = s->seed == AB_SEED_ONE                           ? 1
-                     : s->seed == AB_SEED_LOGIT_POS && f[target] <= 0 ? 0
-                                                                      : f[target];
+        for (int k = 0; k < classes; k++) to[k] = (float)ab_seed_at(&seed, &logits, k);
     }
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The oneDNN backend's steps that move data: the image, maps, vectors, channels, borders, seeds.
 #include "backend/onednn.h"
+#include "backend/seed.h"
 
 #include <string.h>
 
@@ -68,28 +69,16 @@ void ab_onednn_fill(struct ab_onednn *o, const struct ab_step *s)
     own(o, s, fill);
 }
 
-static int first_maximum(const float *v, int count)
-{
-    int best = 0;
-    for (int i = 1; i < count; i++) {
-        if (v[i] > v[best]) best = i;
-    }
-    return best;
-}
-
 static dnnl_status_t seed(const struct ab_exec *exec, const struct ab_onednn_action *a)
 {
     const struct ab_step *s = &exec->program->steps[a->step];
     const int classes = exec->program->values[s->x].dims.c;
     const float *f = a->x->data;
     float *to = a->dst->data;
-    memset(to, 0, sizeof(float) * count_of(exec, s->dst));
     for (int n = 0; n < exec->batch; n++, f += classes, to += classes) {
-        const int asked = exec->targets ? exec->targets[n] : AB_TARGET_TOP;
-        const int target = asked == AB_TARGET_TOP ? first_maximum(f, classes) : asked;
-        to[target] = s->seed == AB_SEED_ONE                           ? 1
-                     : s->seed == AB_SEED_LOGIT_POS && f[target] <= 0 ? 0
-                                                                      : f[target];
+        const struct ab_logits logits = {.f = f, .count = classes};
+        const struct ab_seed_values seeds = ab_seed_open(exec, s, n, &logits);
+        for (int k = 0; k < classes; k++) to[k] = (float)ab_seed_at(&seeds, &logits, k);
     }
     return dnnl_success;
 }

@@ -2,6 +2,7 @@
 // Steps of the reference backend that move or place values: input, output, fill, flatten, concat,
 // slice, pad, seed.
 #include "backend/reference.h"
+#include "backend/seed.h"
 
 #include <string.h>
 
@@ -141,26 +142,15 @@ void ab_reference_pad(const struct ab_exec *exec, const struct ab_step *s)
             }
 }
 
-static int first_maximum(const double *v, int count)
-{
-    int best = 0;
-    for (int i = 1; i < count; i++)
-        if (v[i] > v[best]) best = i;
-    return best;
-}
-
 void ab_reference_seed(const struct ab_exec *exec, const struct ab_step *s)
 {
     const struct ab_reference_map *x = ab_reference_map(exec, s->x);
     const struct ab_reference_map *dst = ab_reference_map(exec, s->dst);
     clear(exec, dst);
     for (int n = 0; n < exec->batch; n++) {
-        const double *logits = x->view.data + n * x->view.image;
-        const int asked = exec->targets ? exec->targets[n] : AB_TARGET_TOP;
-        const int target = asked == AB_TARGET_TOP ? first_maximum(logits, x->c) : asked;
-        const double logit = logits[target];
-        const bool negative = s->seed == AB_SEED_LOGIT_POS && logit <= 0.0;
+        const struct ab_logits logits = {.d = x->view.data + n * x->view.image, .count = x->c};
+        const struct ab_seed_values seed = ab_seed_open(exec, s, n, &logits);
         double *to = dst->view.data + n * dst->view.image;
-        to[target] = s->seed == AB_SEED_ONE ? 1.0 : negative ? 0.0 : logit;
+        for (int k = 0; k < x->c; k++) to[k] = ab_seed_at(&seed, &logits, k);
     }
 }

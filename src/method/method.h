@@ -7,9 +7,14 @@
 
 #include "base/base.h"
 
-/* What is injected at the logits: 1 at the target, the target's value, or that value if positive
- * and 0 otherwise. */
-enum ab_seed { AB_SEED_ONE, AB_SEED_LOGIT, AB_SEED_LOGIT_POS };
+/* What is injected at the logits z, p = softmax(z), c the target. */
+enum ab_seed {
+    AB_SEED_ONE,       /* 1 at c */
+    AB_SEED_LOGIT,     /* z_c at c */
+    AB_SEED_LOGIT_POS, /* z_c at c if positive, else 0 */
+    AB_SEED_SOFTMAX,   /* the gradient of p_c: p_c (onehot_c - p) */
+    AB_SEED_CONTRAST   /* 1 at c, -1 at the rival; nothing where they are the same class */
+};
 
 /* How the signal passes a ReLU with output a'. */
 enum ab_relu_rule {
@@ -72,6 +77,7 @@ struct ab_rule_list {
 
 struct ab_composite {
     enum ab_seed seed;
+    int rival; /* CONTRAST: 1 + the class; 0: the highest one but the target */
     enum ab_relu_rule relu;
     struct ab_rule rule[AB_POSITIONS];
     struct ab_rule_list *rules; /* or NULL; then instead of `rule`. Owned by the parsed method */

@@ -217,12 +217,28 @@ bool ab_set_input_mul(struct ab_composite *c, const char *text)
     return i >= 0;
 }
 
+static const char *const seeds[] = {"one", "logit", "logit+", "softmax", "contrast"};
+
+const char *ab_seed_name(enum ab_seed seed)
+{
+    return seeds[seed];
+}
+
 bool ab_set_seed(struct ab_composite *c, const char *text)
 {
-    static const char *const words[] = {"one", "logit", "logit+"};
-    const int i = choice(text, words, AB_COUNT(words));
+    const int i = choice(text, seeds, AB_COUNT(seeds));
     if (i >= 0) c->seed = (enum ab_seed)i;
     return i >= 0;
+}
+
+bool ab_set_against(struct ab_composite *c, const char *text)
+{
+    double class;
+    c->rival = 0;
+    if (strcmp(text, "next") == 0) return true;
+    if (!number(text, 0, 1e9, &class) || class != floor(class)) return false;
+    c->rival = (int)class + 1;
+    return true;
 }
 
 bool ab_set_unknown(struct ab_composite *c, const char *text)

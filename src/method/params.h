@@ -28,6 +28,9 @@ bool ab_set_q(struct ab_composite *c, const char *text);
 bool ab_set_tau_floor(struct ab_composite *c, const char *text);
 bool ab_set_input_mul(struct ab_composite *c, const char *text);
 bool ab_set_seed(struct ab_composite *c, const char *text);
+bool ab_set_against(struct ab_composite *c, const char *text);
+/* The seed's name as the parameter spells it. */
+const char *ab_seed_name(enum ab_seed seed);
 bool ab_set_unknown(struct ab_composite *c, const char *text);
 
 /* What is wrong with a rule whose values must fit each other, or NULL. */
@@ -45,11 +48,13 @@ const char *ab_check_rules(struct ab_composite *c);
         {"norm_eps", "1e-06", ">= 0", "stabiliser of sums and average pools"}, ab_set_norm_eps     \
     }
 #define AB_PARAM_SEED(fallback)                                                                    \
+    {{"seed", fallback, "one, logit, logit+, softmax, contrast",                                   \
+      "what is injected at the logits: at the target 1, its logit, or that if positive; the "      \
+      "gradient of its softmax; or 1 at the target and -1 at another class"},                      \
+     ab_set_seed},                                                                                 \
     {                                                                                              \
-        {"seed", fallback, "one, logit, logit+",                                                   \
-         "what is injected at the target: 1, its logit, or "                                       \
-         "that if positive"},                                                                      \
-            ab_set_seed                                                                            \
+        {"against", "next", "next, class", "seed=contrast: the other class; next: the highest"},   \
+            ab_set_against                                                                         \
     }
 #define AB_PARAM_UNKNOWN                                                                           \
     {                                                                                              \

@@ -15,12 +15,6 @@ static const struct ab_method_desc *const descs[] = {
 
 enum { METHODS = AB_COUNT(descs), MAX_PARAMS = 16 };
 
-static const char *seed_name(enum ab_seed seed)
-{
-    static const char *const names[] = {"one", "logit", "logit+"};
-    return names[seed];
-}
-
 const struct ab_method_info *ab_methods(int *count)
 {
     static struct ab_method_info infos[METHODS];
@@ -32,7 +26,7 @@ const struct ab_method_info *ab_methods(int *count)
         infos[m] = (struct ab_method_info){.name = d->name,
                                            .summary = d->summary,
                                            .source = d->source,
-                                           .seed = seed_name(d->composite.seed),
+                                           .seed = ab_seed_name(d->composite.seed),
                                            .cost = d->cost,
                                            .tools = d->tools,
                                            .needs = d->needs,
@@ -192,6 +186,8 @@ static enum ab_status parse(char *text, struct ab_method *m, struct ab_error *er
         if (texts[p]) status = set_value(m, p, texts[p], err);
     if (status) return status;
     const char *wrong = m->desc->check ? m->desc->check(&m->composite) : NULL;
+    if (!wrong && m->composite.rival && m->composite.seed != AB_SEED_CONTRAST)
+        wrong = "against says what to contrast with: add seed=contrast";
     if (wrong) return ab_fail(err, AB_ERR_ARG, "method %s: %s", m->desc->name, wrong);
     if (!write_spec(m, texts))
         return ab_fail(err, AB_ERR_ARG, "method %s: its spec is longer than %d characters",

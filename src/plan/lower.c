@@ -247,26 +247,33 @@ static int seed(struct ab_lowering *l)
     struct ab_step s = ab_step_new(AB_OP_SEED);
     s.x = l->w.program->logits;
     s.seed = l->method->composite.seed;
+    s.rival = l->method->composite.rival;
+    s.target = l->target;
     return ab_emit(&l->w, s, l->w.graph->nodes[l->walk.from].dims, true);
 }
 
-/* The caller's signal number k. */
-static int given(struct ab_lowering *l, int k)
+/* The caller's signal. */
+static int given(struct ab_lowering *l)
 {
     const struct ab_node *node = &l->w.graph->nodes[l->walk.from];
     struct ab_step s = ab_step_new(AB_OP_SIGNAL);
-    s.channel = k;
+    s.channel = l->target;
     return ab_emit(&l->w, s, node->dims, node->vector);
 }
 
-/* Walk k of the current method, whose map is number m. At the logits R vanishes with what it is a
- * product with; a signal given inside need not. */
-static enum ab_status backward(struct ab_lowering *l, int k, int m, struct ab_error *err)
+/* A logit's own value is 0 where the logit is; what else is injected need not be. */
+static bool seed_vanishes(const struct ab_lowering *l)
+{
+    const enum ab_seed seed = l->method->composite.seed;
+    return !l->walk.signals && (seed == AB_SEED_LOGIT || seed == AB_SEED_LOGIT_POS);
+}
+
+/* The current method's walk number `target`, whose map is number m. */
+static enum ab_status backward(struct ab_lowering *l, int m, struct ab_error *err)
 {
     const struct ab_graph *g = l->w.graph;
     for (int n = 0; n < g->n_nodes; n++) l->signal[n] = -1;
-    const int r = l->walk.signals ? given(l, k) : seed(l);
-    ab_send(l, l->walk.from, r, l->walk.from == g->output);
+    ab_send(l, l->walk.from, l->walk.signals ? given(l) : seed(l), seed_vanishes(l));
     int input = 0;
     for (int n = g->n_nodes - 1; n >= 0 && !l->w.failed; n--) {
         if (g->nodes[n].kind == AB_NODE_INPUT) input = n;
@@ -301,6 +308,34 @@ static enum ab_status check_relus(const struct ab_graph *g, const struct ab_meth
                    "method %s changes the backward pass of ReLUs, but model '%.80s' has none; use "
                    "gradient",
                    method->desc->name, g->name);
+}
+
+static enum ab_status check_rival(const struct ab_graph *g, const struct ab_method *method,
+                                  struct ab_error *err)
+{
+    const int classes = g->nodes[g->output].dims.c, rival = method->composite.rival;
+    if (rival <= classes && (method->composite.seed != AB_SEED_CONTRAST || classes > 1))
+        return AB_OK;
+    if (classes == 1)
+        return ab_fail(err, AB_ERR_ARG,
+                       "method %s: model '%.80s' has one class, so seed=contrast has none to set "
+                       "against it",
+                       method->desc->name, g->name);
+    return ab_fail(err, AB_ERR_ARG,
+                   "method %s: against=%d, but model '%.80s' has classes 0 to %d; give one of "
+                   "these or next",
+                   method->desc->name, rival - 1, g->name, classes - 1);
+}
+
+static enum ab_status lower_method(struct ab_lowering *l, int m, struct ab_error *err)
+{
+    const int walks = l->w.program->targets;
+    enum ab_status status = check_relus(l->w.graph, l->method, err);
+    if (!status) status = ab_check_choice(l, err);
+    if (!status && !l->walk.signals) status = check_rival(l->w.graph, l->method, err);
+    for (l->target = 0; l->target < walks && !status && !l->w.failed; l->target++)
+        status = backward(l, m * walks + l->target, err);
+    return status;
 }
 
 /* What later questions need: first and last linear layers, the only reader of each node, and what
@@ -368,22 +403,19 @@ enum ab_status ab_lower(const struct ab_graph *graph, const struct ab_method *co
                         int n_methods, const struct ab_walk *walk, struct ab_program *program,
                         struct ab_error *err)
 {
-    const int walks = walk && walk->signals ? walk->signals : 1;
-    *program = (struct ab_program){.n_outputs = n_methods * walks};
-    struct ab_lowering l = {.w = {.graph = graph, .program = program},
-                            .walk = walk ? *walk : (struct ab_walk){.from = graph->output},
-                            .guard = -1,
-                            .rest = -1};
+    struct ab_lowering l = {.w = {.graph = graph, .program = program}, .guard = -1, .rest = -1};
+    if (walk) l.walk = *walk;
+    if (!l.walk.signals) l.walk.from = graph->output;
+    if (!l.walk.targets) l.walk.targets = 1;
+    const int walks = l.walk.signals ? l.walk.signals : l.walk.targets;
+    *program = (struct ab_program){.targets = walks, .n_outputs = n_methods * walks};
     enum ab_status status = AB_OK;
     if (open_lowering(&l, graph)) {
         survey(&l);
         forward(&l);
         for (int m = 0; m < n_methods && !status && !l.w.failed; m++) {
             l.method = methods[m];
-            status = check_relus(graph, methods[m], err);
-            if (!status) status = ab_check_choice(&l, err);
-            for (int k = 0; k < walks && !status && !l.w.failed; k++)
-                status = backward(&l, k, m * walks + k, err);
+            status = lower_method(&l, m, err);
         }
     } else {
         l.w.failed = true;

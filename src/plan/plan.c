@@ -169,8 +169,14 @@ static enum ab_status allocate(struct ab_plan *plan, struct ab_error *err)
 
 /* ---- life ---- */
 
-static enum ab_status check_options(const struct ab_plan_options *o, struct ab_error *err)
+static enum ab_status check_options(const struct ab_graph *graph, const struct ab_plan_options *o,
+                                    struct ab_error *err)
 {
+    const int classes = ab_graph_classes(graph);
+    if (o->targets < 0 || o->targets > classes) {
+        return ab_fail(err, AB_ERR_ARG, "%d targets for each image: model '%.80s' has %d class%s",
+                       o->targets, ab_graph_name(graph), classes, classes == 1 ? "" : "es");
+    }
     if (o->batch < 0 || o->batch > MAX_BATCH) {
         return ab_fail(err, AB_ERR_ARG, "batch %d is outside 1..%d", o->batch, MAX_BATCH);
     }
@@ -191,28 +197,28 @@ static enum ab_status run_constants(struct ab_plan *plan, struct ab_error *err)
 }
 
 static enum ab_status prepare(struct ab_plan *plan, const struct ab_method *const *methods,
-                              int n_methods, const struct ab_plan_inside *inside, bool retain,
-                              struct ab_error *err)
+                              int n_methods, const struct ab_plan_inside *inside,
+                              const struct ab_plan_options *options, struct ab_error *err)
 {
     struct ab_exec *e = &plan->exec;
-    struct ab_walk walk = {.from = e->graph->output};
+    struct ab_walk walk = {.targets = options->targets};
     enum ab_status status = AB_OK;
     if (inside) {
+        plan->inside = inside->signals > 0;
         walk.signals = inside->signals;
         walk.keep = inside->keep;
     }
     if (inside && inside->from) {
         status = ab_graph_find(e->graph, inside->from, &walk.from, err);
     }
-    if (!status)
-        status = ab_lower(e->graph, methods, n_methods, inside ? &walk : NULL, &plan->program, err);
+    if (!status) status = ab_lower(e->graph, methods, n_methods, &walk, &plan->program, err);
     if (status) return status;
     if (plan->backend->own) ab_bits(&plan->program, !e->direct);
     if (plan->backend->fuse) ab_fuse(&plan->program, plan->backend->own);
     plan->logits = malloc(sizeof *plan->logits * ab_plan_value_count(plan, plan->program.logits));
     if (!plan->logits) return ab_fail(err, AB_ERR_MEMORY, "out of memory for the logits");
     status = plan->backend->open(e, err);
-    if (!status) status = lay_arena(plan, retain, err);
+    if (!status) status = lay_arena(plan, options->retain, err);
     if (!status) status = allocate(plan, err);
     if (!status) status = plan->backend->pack(e, err);
     if (!status) status = run_constants(plan, err);
@@ -236,7 +242,7 @@ enum ab_status ab_single_create_inside(const struct ab_graph *graph,
     static const struct ab_plan_options defaults = {0};
     *plan = NULL;
     if (!options) options = &defaults;
-    enum ab_status status = check_options(options, err);
+    enum ab_status status = check_options(graph, options, err);
     if (!status && inside && inside->from && inside->signals < 1)
         status = ab_fail(err, AB_ERR_ARG, "a walk from layer '%.80s' needs at least one signal",
                          inside->from);
@@ -251,7 +257,7 @@ enum ab_status ab_single_create_inside(const struct ab_graph *graph,
     p->exec.direct = options->algo == AB_ALGO_DIRECT || p->exec.lean;
     status = parse_backend(options->backend ? options->backend : "native", &p->backend,
                            &p->exec.isas, err);
-    if (!status) status = prepare(p, methods, n_methods, inside, options->retain, err);
+    if (!status) status = prepare(p, methods, n_methods, inside, options, err);
     if (status) ab_single_destroy(&p);
     *plan = p;
     return status;
@@ -270,6 +276,11 @@ void ab_single_destroy(struct ab_plan **plan)
     *plan = NULL;
 }
 
+struct ab_dims ab_single_map_dims(const struct ab_plan *plan, int map)
+{
+    return plan->program.values[plan->program.outputs[map]].dims;
+}
+
 void ab_single_memory(const struct ab_plan *plan, size_t *weights, size_t *arena)
 {
     *weights = plan->exec.weight_bytes;
@@ -279,20 +290,34 @@ void ab_single_memory(const struct ab_plan *plan, size_t *weights, size_t *arena
 /* ---- executing ---- */
 
 static enum ab_status check_input(const struct ab_plan *plan, const float *input,
-                                  const int *targets, struct ab_error *err)
+                                  struct ab_error *err)
 {
     const struct ab_dims d = ab_graph_input(plan->exec.graph);
     const size_t image = (size_t)d.c * (size_t)d.h * (size_t)d.w;
-    const int classes = ab_graph_classes(plan->exec.graph);
     for (int n = 0; n < plan->exec.batch; n++) {
         for (size_t i = 0; i < image; i++) {
             if (isfinite(input[(size_t)n * image + i])) continue;
             return ab_fail(err, AB_ERR_ARG,
                            "image %d holds a value that is not finite (element %zu)", n, i);
         }
-        if (targets && targets[n] != AB_TARGET_TOP && (targets[n] < 0 || targets[n] >= classes)) {
-            return ab_fail(err, AB_ERR_ARG, "target %d of image %d is outside 0..%d", targets[n], n,
-                           classes - 1);
+    }
+    return AB_OK;
+}
+
+static enum ab_status check_targets(const struct ab_plan *plan, const int *targets,
+                                    struct ab_error *err)
+{
+    const int classes = ab_graph_classes(plan->exec.graph), each = plan->program.targets;
+    for (int i = 0; targets && i < plan->exec.batch * each; i++) {
+        if (targets[i] >= classes) {
+            return ab_fail(err, AB_ERR_ARG, "target %d of image %d is outside 0..%d", targets[i],
+                           i / each, classes - 1);
+        }
+        if (targets[i] <= AB_TARGET_TOP - classes) {
+            return ab_fail(err, AB_ERR_ARG,
+                           "a target of image %d is the class of rank %d, but ranks go from 0 "
+                           "(the highest) to %d",
+                           i / each, AB_TARGET_TOP - targets[i], classes - 1);
         }
     }
     return AB_OK;
@@ -345,7 +370,8 @@ static void copy_logits(const struct ab_plan *plan, float *logits)
 static enum ab_status execute(struct ab_plan *plan, const float *input, const int *targets,
                               float *const *maps, double *ns, struct ab_error *err)
 {
-    enum ab_status status = check_input(plan, input, targets, err);
+    enum ab_status status = check_input(plan, input, err);
+    if (!status && !plan->inside) status = check_targets(plan, targets, err);
     if (!status) status = check_signals(plan, err);
     if (status) return status;
     plan->exec.input = input;

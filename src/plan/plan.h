@@ -15,6 +15,7 @@ struct ab_plan {
     struct ab_program program;
     struct ab_exec exec;
     size_t arena_bytes;
+    bool inside;                  /* walks begin at a layer: targets say nothing */
     double *logits;               /* staging for the caller's logits */
     struct ab_samplers *samplers; /* what src/sample adds; NULL: every method is in the program */
 };
@@ -53,6 +54,7 @@ int ab_plan_activation(const struct ab_plan *plan, int node);
 int ab_plan_signal_at(const struct ab_plan *plan, int map, int node);
 enum ab_status ab_single_execute(struct ab_plan *plan, const float *input, const int *targets,
                                  float *const *maps, float *logits, struct ab_error *err);
+struct ab_dims ab_single_map_dims(const struct ab_plan *plan, int map);
 void ab_single_memory(const struct ab_plan *plan, size_t *weights, size_t *arena);
 void ab_single_destroy(struct ab_plan **plan);
 

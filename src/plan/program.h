@@ -28,7 +28,7 @@
     X(SLICE)   /* dst = channels [channel, channel + dst.c) of x */                                \
     X(PAD)     /* FWD: zero rows and columns around x (node->pad). BWD: crop */                    \
     X(TAU)     /* dst[n] = max(floor, q-th percentile of x*a in image n) */                        \
-    X(SEED)    /* dst = seed at the target, 0 elsewhere; x = logits */                             \
+    X(SEED)    /* dst = the seed of target number `target`; x = logits */                          \
     X(SIGNAL)  /* dst = signal number `channel` of the caller's, see struct ab_walk */             \
     X(OUTPUT)  /* map number `map` = x, to the caller in NCHW */
 
@@ -71,6 +71,7 @@ struct ab_step {
     float eps, scale;
     float gain; /* of AB_W_GAMMA and AB_B_GAMMA; 0 without them, so that equal steps are equal */
     enum ab_seed seed;
+    int target, rival; /* SEED: 0..targets - 1; as in struct ab_composite */
     double q;
     float tau_floor;
     float fill[AB_MAX_CHANNEL_BOUNDS];
@@ -117,19 +118,21 @@ struct ab_program {
     struct ab_value *values;
     int n_values, value_capacity;
     int logits;   /* value id; of a walk from inside, the output of its layer */
-    int *outputs; /* value id of each method's map, before export */
+    int targets;  /* maps of each method: targets, or signals of a walk from inside */
+    int *outputs; /* [method][target]: value id of the map, before export */
     int n_outputs;
     /* Of a walk with `keep`, else NULL: value ids of the forward value of each node, [n_nodes], and
      * of the signal at its output in the walk of each map, [n_outputs][n_nodes]; -1: none. */
     int *activations, *signals, n_nodes;
 };
 
-/* How methods are lowered: walks back from the output of node `from` with `signals` signals that
- * the caller gives, each of which becomes a map (number m * signals + k is that of method m and
- * signal k), or with signals = 0 one walk from there (the logits) with the method's seed. `keep`:
- * every forward value and every signal at a node's output stays readable after an execution. */
+/* How methods are lowered, each walk back becoming a map. `signals` > 0: from the output of node
+ * `from` with signals that the caller gives, map number m * signals + k being that of method m and
+ * signal k. Otherwise from the logits with the method's seed for each of `targets` targets (0: 1).
+ * `keep`: every forward value and every signal at a node's output stays readable after an
+ * execution. */
 struct ab_walk {
-    int from, signals;
+    int from, signals, targets;
     bool keep;
 };
 

@@ -8,6 +8,7 @@
 struct ab_lowering {
     struct ab_writer w;
     const struct ab_method *method;
+    int target;         /* of the seed that is walked back */
     int *fwd;           /* forward value of each node */
     int *signal;        /* R at each node's output, -1: none has arrived */
     bool *vanishes;     /* see lower.c */

@@ -22,6 +22,11 @@ void ab_plan_destroy(struct ab_plan **plan)
     ab_single_destroy(plan);
 }
 
+struct ab_dims ab_plan_map_dims(const struct ab_plan *plan, int map)
+{
+    return ab_single_map_dims(plan, map);
+}
+
 void ab_plan_memory(const struct ab_plan *plan, size_t *weights, size_t *arena)
 {
     ab_single_memory(plan, weights, arena);
