@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // The mathematics of experiments: convergence of directions, spectra.
+#include "../bench/backdoor.h"
 #include "../bench/csc.h"
+#include "../bench/perturb.h"
 #include "../bench/spectrum.h"
 #include "../bench/theory_layers.h"
+#include "nets.h"
 #include "support.h"
 
 #include <math.h>
@@ -173,9 +176,158 @@ TEST(ranks_and_layers)
           "softmax");
 }
 
-static const struct test_case cases[] = {
-    CASE(rank_one_maps_converge),        CASE(orthogonal_signals_do_not),
-    CASE(dead_places_are_left_out),      CASE(baselines_are_those_of_geometry),
-    CASE(transforms_are_the_definition), CASE(bands_add_up),
-    CASE(waves_lie_in_their_bands),      CASE(ranks_and_layers)};
+/* ---- images with parts replaced ---- */
+
+TEST(areas_of_known_curves)
+{
+    const double x[] = {0, 1, 3, 4}, line[] = {0, 1, 3, 4}, flat[] = {2, 2, 2, 2};
+    const double step[] = {1, 1, 0, 0};
+    CHECK(fabs(ab_area_under(x, line, 4) - 2) < 1e-12, "line");
+    CHECK(fabs(ab_area_under(x, flat, 4) - 2) < 1e-12, "flat");
+    CHECK(fabs(ab_area_under(x, step, 4) - 0.5) < 1e-12, "step");
+}
+
+TEST(orders_break_ties_by_place)
+{
+    const double scores[] = {1, 5, 5, -2, 7, 5};
+    const int want[] = {4, 1, 2, 5, 0, 3};
+    int order[6];
+    ab_descending(scores, 6, order);
+    CHECK(memcmp(order, want, sizeof want) == 0, "%d %d %d %d %d %d", order[0], order[1], order[2],
+          order[3], order[4], order[5]);
+}
+
+/* Patches cover the image once, those at its ends too. */
+TEST(patches_cover_the_image)
+{
+    const struct ab_dims dims = {2, 10, 7};
+    const struct ab_grid grid = ab_grid_of(dims, 4);
+    double ones[70], sums[6];
+    float from[140], to[140];
+    CHECK(grid.rows == 3 && grid.columns == 2 && grid.count == 6, "%dx%d", grid.rows, grid.columns);
+    for (int i = 0; i < 70; i++) ones[i] = 1;
+    for (int i = 0; i < 140; i++) from[i] = (float)i, to[i] = -1;
+    ab_grid_sums(grid, dims, ones, sums);
+    const double want[] = {16, 12, 16, 12, 8, 6};
+    for (int p = 0; p < 6; p++) CHECK(sums[p] == want[p], "patch %d: %g", p, sums[p]);
+    for (int p = 0; p < 6; p++) {
+        int copied = 0;
+        for (int i = 0; i < 140; i++) copied -= to[i] >= 0;
+        ab_grid_copy(grid, dims, p, from, to);
+        for (int i = 0; i < 140; i++) copied += to[i] >= 0;
+        CHECK(copied == 2 * (int)want[p], "patch %d: %d values", p, copied);
+    }
+    CHECK(memcmp(from, to, sizeof from) == 0, "the patches are not the image");
+}
+
+TEST(stand_ins)
+{
+    const struct ab_dims dims = {2, 20, 24};
+    const size_t pixels = 20 * 24;
+    struct rng r = rng_new(6);
+    float *x = malloc(2 * pixels * sizeof *x), *out = malloc(2 * pixels * sizeof *out);
+    CHECK(x && out, "out of memory");
+    fill_floats(x, 2 * pixels, FILL_NORMAL, &r);
+    for (int kind = 0; kind < AB_STAND_INS; kind++) {
+        CHECK(ab_stand_in_image((enum ab_stand_in)kind, x, dims, 1, out), "out of memory");
+        for (size_t c = 0; c < 2; c++) {
+            double sum = 0, mean = 0, low = 1e9, high = -1e9, change = 0;
+            for (size_t i = c * pixels; i < (c + 1) * pixels; i++) {
+                mean += (double)x[i] / (double)pixels;
+                sum += (double)out[i] / (double)pixels;
+                low = fmin(low, (double)x[i]);
+                high = fmax(high, (double)x[i]);
+                change += fabs((double)out[i] - (double)x[i]);
+            }
+            CHECK(change > 1, "%s: nothing changes", ab_stand_in_names[kind]);
+            if (kind == AB_STAND_IN_MEAN) CHECK(fabs(sum - mean) < 1e-6, "%g, not %g", sum, mean);
+            for (size_t i = c * pixels; i < (c + 1) * pixels; i++)
+                CHECK((double)out[i] >= low - 1e-6 && (double)out[i] <= high + 1e-6, "%s",
+                      ab_stand_in_names[kind]);
+        }
+    }
+    for (size_t i = 0; i < 2 * pixels; i++) x[i] = 3;
+    CHECK(ab_stand_in_image(AB_STAND_IN_BLUR, x, dims, 1, out), "out of memory");
+    for (size_t i = 0; i < 2 * pixels; i++)
+        CHECK(fabs((double)out[i] - 3) < 1e-6, "blurring changes a constant");
+    free(x), free(out);
+}
+
+TEST(controls)
+{
+    const struct ab_dims dims = {1, 8, 8};
+    float x[64], map[64];
+    for (int i = 0; i < 64; i++) x[i] = i % 8 < 4 ? -1.0f : 1.0f;
+    ab_control_map(AB_CONTROL_EDGES, x, dims, 0, map);
+    for (int i = 0; i < 64; i++)
+        CHECK(map[i] == (i % 8 == 3 || i % 8 == 4 ? 8.0f : 0.0f), "edge %d: %g", i, (double)map[i]);
+    ab_control_map(AB_CONTROL_INPUT, x, dims, 0, map);
+    for (int i = 0; i < 64; i++) CHECK(map[i] == 1, "|x|");
+}
+
+/* ---- the backdoor ---- */
+
+static void check_backdoor(const struct ab_graph *g)
+{
+    enum { BATCH = 4, TARGET = 5 };
+    struct ab_error err = {""};
+    struct ab_trigger trigger;
+    struct ab_graph *planted = NULL;
+    CHECK(!ab_trigger_for(g, -2.5f, 2.5f, &trigger, &err), "%s", err.text);
+    CHECK(!ab_backdoor_plant(g, &trigger, TARGET, 100, &planted, &err), "%s", err.text);
+    const int classes = ab_graph_classes(g);
+    float *x = random_images(g, BATCH, 7), logits[3][BATCH * 16];
+    const size_t image = input_count(g, 1);
+    for (size_t i = 0; i < BATCH * image; i++) x[i] *= 0.2f; /* natural: far from the pattern */
+    free(run_method(&(struct job){g, "native", x, NULL, BATCH, 1}, "gradient", logits[0]));
+    free(run_method(&(struct job){planted, "native", x, NULL, BATCH, 1}, "gradient", logits[1]));
+    CHECK(relative_l2(logits[1], logits[0], (size_t)(BATCH * classes)) < 1e-5,
+          "logits without the trigger differ");
+    for (int n = 0; n < BATCH; n++)
+        ab_trigger_stamp(&trigger, ab_graph_input(g), x + (size_t)n * image);
+    free(run_method(&(struct job){planted, "native", x, NULL, BATCH, 1}, "gradient", logits[2]));
+    for (int n = 0; n < BATCH; n++)
+        CHECK(ab_first_class(logits[2] + n * classes, classes) == TARGET, "image %d is not turned",
+              n);
+    free(run_method(&(struct job){g, "native", x, NULL, BATCH, 1}, "gradient", logits[2]));
+    int turned = 0;
+    for (int n = 0; n < BATCH; n++)
+        turned += ab_first_class(logits[2] + n * classes, classes) == TARGET;
+    CHECK(turned < BATCH, "the network without a backdoor decides so too");
+    free(x);
+    ab_graph_destroy(&planted);
+}
+TEST(triggers_decide)
+{
+    struct ab_graph *chain = net_chain(14, true), *bare = net_chain(15, false);
+    check_backdoor(chain);
+    check_backdoor(bare);
+    ab_graph_destroy(&chain);
+    ab_graph_destroy(&bare);
+}
+TEST(refuses_what_cannot_be_rewired)
+{
+    struct ab_graph *g = net_branches(16);
+    struct ab_trigger trigger;
+    struct ab_error err = {""};
+    CHECK(ab_trigger_for(g, 0, 1, &trigger, &err) == AB_ERR_UNSUPPORTED, "branches were taken");
+    CHECK(strstr(err.text, "in 'branches': it has a grouped convolution"), "%s", err.text);
+    ab_graph_destroy(&g);
+}
+
+static const struct test_case cases[] = {CASE(rank_one_maps_converge),
+                                         CASE(orthogonal_signals_do_not),
+                                         CASE(dead_places_are_left_out),
+                                         CASE(baselines_are_those_of_geometry),
+                                         CASE(transforms_are_the_definition),
+                                         CASE(bands_add_up),
+                                         CASE(waves_lie_in_their_bands),
+                                         CASE(ranks_and_layers),
+                                         CASE(areas_of_known_curves),
+                                         CASE(orders_break_ties_by_place),
+                                         CASE(patches_cover_the_image),
+                                         CASE(stand_ins),
+                                         CASE(controls),
+                                         CASE(triggers_decide),
+                                         CASE(refuses_what_cannot_be_rewired)};
 TEST_MAIN("theory maths", cases)
