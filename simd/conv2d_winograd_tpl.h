@@ -267,6 +267,7 @@ static void wino_products(const struct wino *w)
 /* Where a run of tiles of one tile row goes: dst itself, or a buffer if the epilogue reads what dst
  * overwrites. */
 struct wino_run {
+    const struct ab_conv2d_args *a; /* of the chain of calls, the one that is finished */
     const struct wino_tile *tiles;
     int count, block, first_row, last_row; /* rows [first, last) of the tile row are wanted */
     float *to;
@@ -313,7 +314,7 @@ AB_INLINE void wino_dst_lanes(const struct wino_run *run, const float *m, ptrdif
     static void wino_dst_##rows##_##cols(const struct wino *w, const struct wino_run *run, int i)  \
     {                                                                                              \
         const struct wino_tile *t = &run->tiles[i];                                                \
-        const struct ab_view *v = &w->a->add;                                                      \
+        const struct ab_view *v = &run->a->add;                                                    \
         const float *m = run->products + (ptrdiff_t)t->slot * AB_LANES;                            \
         float *to = run->to + (ptrdiff_t)i * WINO_OUT * AB_LANES;                                  \
         const float *add = v->data ? v->data + ab_view_at(v, t->n, run->block, t->y, t->x) : NULL; \
@@ -335,7 +336,7 @@ enum { WINO_RUN = 56 / WINO_OUT };
 
 static void wino_finish(const struct wino *w, struct wino_run *run)
 {
-    const struct ab_conv2d_args *a = w->a;
+    const struct ab_conv2d_args *a = run->a;
     const bool aliased = conv2d_is_aliased(a);
     _Alignas(64) float sums[WINO_OUT * WINO_RUN * WINO_OUT * AB_LANES];
     const struct wino_tile *t = run->tiles;
@@ -361,17 +362,19 @@ static void wino_finish(const struct wino *w, struct wino_run *run)
 
 static void wino_dst(const struct wino *w)
 {
-    const struct ab_conv2d_args *a = w->a;
-    for (int b = a->range.b0; b < a->range.b1; b++) {
+    const struct ab_range *r = &w->a->range;
+    for (int b = r->b0; b < r->b1; b++) {
         for (int i = 0; i < w->count;) {
             struct wino_run run = {.tiles = &w->tiles[i], .block = b};
             const int in_row = w->cols - w->tiles[i].x / WINO_OUT, y = w->tiles[i].y;
             run.count = wino_least(wino_least(in_row, w->count - i), WINO_RUN);
-            run.first_row = a->range.y0 > y ? a->range.y0 - y : 0;
-            run.last_row = wino_least(wino_least(a->range.y1, w->h) - y, WINO_OUT);
-            run.products = w->dst_planes + (b - a->range.b0) * w->block;
-            run.bias = a->bias && a->pass == AB_FWD ? a->bias + b * AB_LANES : NULL;
-            wino_finish(w, &run);
+            run.first_row = r->y0 > y ? r->y0 - y : 0;
+            run.last_row = wino_least(wino_least(r->y1, w->h) - y, WINO_OUT);
+            run.products = w->dst_planes + (b - r->b0) * w->block;
+            for (run.a = w->a; run.a; run.a = run.a->next) {
+                run.bias = run.a->bias && run.a->pass == AB_FWD ? run.a->bias + b * AB_LANES : NULL;
+                wino_finish(w, &run);
+            }
             i += run.count;
         }
     }

@@ -83,10 +83,20 @@ AB_INLINE void one_pass(int wmod, const struct ab_dense_args *p)
         backward(w, p);
 }
 
-void AB_SYMBOL(const void *args);
-void AB_SYMBOL(const void *args)
+/* What an earlier call made. */
+static void take_sums(const struct ab_dense_args *p)
 {
-    const struct ab_dense_args *p = args;
+    for (int n = 0; n < p->n; n++)
+        for (int r = p->r0; r < p->r1; r++) {
+            float v = p->sums[n * p->sums_stride + r];
+            if (p->pass == AB_FWD && p->bias) v += p->bias[r];
+            if (p->add) v += p->add[n * p->dst_stride + r];
+            p->dst[n * p->dst_stride + r] = v;
+        }
+}
+
+static void make_sums(const struct ab_dense_args *p)
+{
     switch (p->wmod) {
     case AB_W_ALL: one_pass(AB_W_ALL, p); break;
     case AB_W_POS: one_pass(AB_W_POS, p); break;
@@ -97,6 +107,17 @@ void AB_SYMBOL(const void *args)
     case AB_W_GAMMA: one_pass(AB_W_GAMMA, p); break;
     case AB_W_COUNT: break;
     }
-    for (int n = 0; n < p->n; n++)
-        pw_features(&p->f, n, p->dst + n * p->dst_stride + p->r0, p->r0, p->r1);
+}
+
+void AB_SYMBOL(const void *args);
+void AB_SYMBOL(const void *args)
+{
+    for (const struct ab_dense_args *p = args; p; p = p->next) {
+        if (p->sums)
+            take_sums(p);
+        else
+            make_sums(p);
+        for (int n = 0; n < p->n; n++)
+            pw_features(&p->f, n, p->dst + n * p->dst_stride + p->r0, p->r0, p->r1);
+    }
 }

@@ -24,19 +24,24 @@ static double term(const struct ab_dense_args *p, int n, int o, int i)
     return weight(p->wmod, (double)p->gain, w) * x;
 }
 
+static double sum_of(const struct ab_dense_args *p, int n, int r)
+{
+    const bool fwd = p->pass == AB_FWD;
+    double sum = fwd && p->bias ? (double)p->bias[r] : 0.0;
+    if (p->add) sum += (double)p->add[n * p->dst_stride + r];
+    if (p->sums) return sum + (double)p->sums[n * p->sums_stride + r];
+    for (int k = 0; k < (fwd ? p->in : p->out); k++)
+        sum += fwd ? term(p, n, r, k) : term(p, n, k, r);
+    return sum;
+}
+
 void ab_dense_ref(const void *args);
 void ab_dense_ref(const void *args)
 {
-    const struct ab_dense_args *p = args;
-    bool fwd = p->pass == AB_FWD;
-    for (int n = 0; n < p->n; n++) {
-        for (int r = p->r0; r < p->r1; r++) {
-            double sum = fwd && p->bias ? (double)p->bias[r] : 0.0;
-            if (p->add) sum += (double)p->add[n * p->dst_stride + r];
-            for (int k = 0; k < (fwd ? p->in : p->out); k++)
-                sum += fwd ? term(p, n, r, k) : term(p, n, k, r);
-            p->dst[n * p->dst_stride + r] = (float)sum;
+    for (const struct ab_dense_args *p = args; p; p = p->next)
+        for (int n = 0; n < p->n; n++) {
+            float *dst = p->dst + n * p->dst_stride;
+            for (int r = p->r0; r < p->r1; r++) dst[r] = (float)sum_of(p, n, r);
+            pw_features(&p->f, n, dst + p->r0, p->r0, p->r1);
         }
-        pw_features(&p->f, n, p->dst + n * p->dst_stride + p->r0, p->r0, p->r1);
-    }
 }

@@ -57,10 +57,16 @@ enum { CACHED = 24 << 20 };
 /* Floats of prefetch distance into L1, and into L2 for 8 rows and for fewer. */
 enum { NEAR_AHEAD = 128, FAR_AHEAD = 384, FAR_AHEAD_4 = 512 };
 
-/* Samples [n, n + samples) of a call, and the columns of W that it reads. */
+/* Samples [n, n + samples) of a call. */
 struct dense_part {
     const struct ab_dense_args *args;
-    int n, samples, i0, i1;
+    int n, samples;
+};
+
+/* Samples of a chain of calls that share one walk, and the columns of W that it reads. */
+struct dense_team {
+    struct dense_part part[AB_DENSE_CHAIN];
+    int parts, samples, i0, i1;
 };
 
 /* Rows of W that take part. */
@@ -330,144 +336,115 @@ AB_INLINE void chunk_group(struct dense_mod wmod, int rows, const struct dense_p
         chunk_tile(wmod, rows, 1, row, next, coef + s, dst + s * stride, stride, i0, i1);
 }
 
-/* ---- block after block ---- */
+/* ---- forward, row after row ---- */
 
-AB_INLINE void block_store(const struct dense_part *p, const struct dense_block *b, const vec *sum)
-{
-    for (int s = 0; s < p->samples; s++)
-        for (int r = 0; r < b->rows; r += GROUP) {
-            const int rows = b->rows - r < GROUP ? b->rows - r : GROUP;
-            fwd_store(p->args, p->n + s, b->index[r], rows, sum + s * BLOCK + r);
-        }
-}
-
-/* The next rows of W from *o on that take part: in BWD those whose coefficients are not all 0. */
-static void next_block(const struct dense_part *part, int *o, struct dense_block *b)
-{
-    const struct ab_dense_args *p = part->args;
-    const bool fwd = p->pass == AB_FWD;
-    const int end = fwd ? p->r1 : p->out;
-    for (b->rows = 0; *o < end && b->rows < BLOCK; ++*o) {
-        if (!fwd && !bwd_used(p, *o)) continue;
-        b->index[b->rows] = *o;
-        b->row[b->rows++] = p->wei + (ptrdiff_t)*o * p->in;
-    }
-}
-
-/* Where the walk goes from the rows of a block from r on, columns [i0, i1): to the next rows, else
- * to the next chunk, else to the next block. */
-AB_INLINE void rows_after(const struct dense_part *p, const struct dense_block *b,
-                          const struct dense_block *after, int r, int i0, int i1,
-                          const float **next)
-{
-    for (int k = 0; k < GROUP; k++) {
-        const int q = r + GROUP + k;
-        if (q < b->rows)
-            next[k] = b->row[q] + i0;
-        else if (i1 < p->i1 && k < b->rows)
-            next[k] = b->row[k] + i1;
-        else
-            next[k] = k < after->rows ? after->row[k] + p->i0 : b->row[0];
-    }
-}
-
-AB_INLINE void block_run(struct dense_mod wmod, int walk, bool fwd, const struct dense_part *p,
-                         const struct dense_block *b, const struct dense_block *after)
-{
-    vec sum[SAMPLES * BLOCK];
-    for (int i = 0; fwd && i < p->samples * BLOCK; i++) sum[i] = v_zero();
-    for (int i0 = p->i0, i1; i0 < p->i1; i0 = i1) {
-        i1 = walk != BLOCKS || p->i1 - i0 < CHUNK ? p->i1 : i0 + CHUNK;
-        for (int r = 0, rows; r < b->rows; r += rows) {
-            const float *next[GROUP];
-            rows_after(p, b, after, r, i0, i1, next);
-            rows = r + GROUP <= b->rows ? GROUP : 1;
-            if (fwd && rows == GROUP)
-                fwd_group(wmod, walk, GROUP, p, b->row + r, next, i0, i1, sum + r);
-            else if (fwd)
-                fwd_group(wmod, walk, 1, p, b->row + r, next, i0, i1, sum + r);
-            else if (rows == GROUP)
-                chunk_group(wmod, GROUP, p, b->index + r, b->row + r, next, i0, i1);
-            else
-                chunk_group(wmod, 1, p, b->index + r, b->row + r, next, i0, i1);
-        }
-    }
-    if (fwd) block_store(p, b, sum);
-}
-
-AB_INLINE void by_blocks(struct dense_mod wmod, int walk, bool fwd, const struct ab_dense_args *p)
+AB_INLINE void fwd_by_rows(struct dense_mod wmod, int walk, const struct ab_dense_args *p)
 {
     for (int n = 0; n < p->n; n += SAMPLES) {
-        struct dense_part part = {p, n, p->n - n, fwd ? 0 : p->r0, fwd ? p->in : p->r1};
-        if (part.samples > SAMPLES) part.samples = SAMPLES;
-        struct dense_block blocks[2];
-        int o = fwd ? p->r0 : 0, now = 0;
-        for (next_block(&part, &o, &blocks[0]); blocks[now].rows; now ^= 1) {
-            next_block(&part, &o, &blocks[now ^ 1]);
-            block_run(wmod, walk, fwd, &part, &blocks[now], &blocks[now ^ 1]);
+        const struct dense_part part = {p, n, p->n - n < SAMPLES ? p->n - n : SAMPLES};
+        for (int o = p->r0, rows; o < p->r1; o += rows) {
+            const float *row[GROUP];
+            vec sum[SAMPLES * BLOCK];
+            rows = p->r1 - o < GROUP ? 1 : GROUP;
+            for (int r = 0; r < rows; r++) row[r] = p->wei + (ptrdiff_t)(o + r) * p->in;
+            for (int s = 0; s < part.samples; s++)
+                for (int r = 0; r < GROUP; r++) sum[s * BLOCK + r] = v_zero();
+            if (rows == GROUP)
+                fwd_group(wmod, walk, GROUP, &part, row, row, 0, p->in, sum);
+            else
+                fwd_group(wmod, walk, 1, &part, row, row, 0, p->in, sum);
+            for (int s = 0; s < part.samples; s++) fwd_store(p, n + s, o, rows, sum + s * BLOCK);
         }
     }
 }
+
+#include "dense_team_tpl.h"
 
 /* ---- all ---- */
 
 /* One sample of changed weights: NEAR_ROWS takes 13 to 14 ms for 411 MB, FAR_ROWS 14 to 17; but 2.2
  * against 1.9 for 67 MB. */
-AB_INLINE enum dense_walk dense_walk_of(struct dense_mod wmod, const struct ab_dense_args *p)
+static enum dense_walk walk_of(const struct ab_dense_args *p)
 {
     const size_t bytes = (size_t)p->in * (size_t)p->out * sizeof(float);
     if (bytes <= CACHED) return NEAR_ROWS;
-    if (p->n == 1 && wmod.kind != AB_W_ALL && bytes > 4 * CACHED) return NEAR_ROWS;
+    if (p->next) return BLOCKS;
+    if (p->n == 1 && p->wmod != AB_W_ALL && bytes > 4 * CACHED) return NEAR_ROWS;
     return p->n <= 2 || (p->pass == AB_BWD && VREGS < 32) ? FAR_ROWS : BLOCKS;
 }
 
-AB_INLINE void dense_fwd(struct dense_mod wmod, const struct ab_dense_args *p)
+AB_INLINE void dense_by_rows(int kind, enum dense_walk walk, const struct ab_dense_args *p)
 {
-    switch (dense_walk_of(wmod, p)) {
-    case NEAR_ROWS: by_blocks(wmod, NEAR_ROWS, true, p); break;
-    case FAR_ROWS: by_blocks(wmod, FAR_ROWS, true, p); break;
-    case BLOCKS: by_blocks(wmod, BLOCKS, true, p); break;
+    const struct dense_mod wmod = {kind, v_set1(p->gain)};
+    if (p->pass == AB_FWD && walk == NEAR_ROWS)
+        fwd_by_rows(wmod, NEAR_ROWS, p);
+    else if (p->pass == AB_FWD)
+        fwd_by_rows(wmod, FAR_ROWS, p);
+    else if (walk == NEAR_ROWS)
+        bwd_by_rows(wmod, NEAR_ROWS, p);
+    else
+        bwd_by_rows(wmod, FAR_ROWS, p);
+}
+
+/* The sums of one call by rows. */
+static void by_rows(enum dense_walk walk, const struct ab_dense_args *p)
+{
+    switch (p->wmod) {
+    case AB_W_ALL: dense_by_rows(AB_W_ALL, walk, p); break;
+    case AB_W_POS: dense_by_rows(AB_W_POS, walk, p); break;
+    case AB_W_NEG: dense_by_rows(AB_W_NEG, walk, p); break;
+    case AB_W_ABS: dense_by_rows(AB_W_ABS, walk, p); break;
+    case AB_W_SQUARE: dense_by_rows(AB_W_SQUARE, walk, p); break;
+    case AB_W_ONE: dense_by_rows(AB_W_ONE, walk, p); break;
+    case AB_W_GAMMA: dense_by_rows(AB_W_GAMMA, walk, p); break;
+    case AB_W_COUNT: break;
     }
 }
 
-AB_INLINE void dense_bwd(struct dense_mod wmod, const struct ab_dense_args *p)
+/* What an earlier call made, with the bias and add that the sums of this one would have. */
+static void take_sums(const struct ab_dense_args *p)
+{
+    for (int n = 0; n < p->n; n++) {
+        const float *from = p->sums + n * p->sums_stride;
+        float *dst = p->dst + n * p->dst_stride;
+        memcpy(dst + p->r0, from + p->r0, (size_t)(p->r1 - p->r0) * sizeof(float));
+        if (p->pass == AB_BWD) continue;
+        for (int i = p->r0; p->bias && i < p->r1; i++) dst[i] += p->bias[i];
+        for (int i = p->r0; p->add && i < p->r1; i++) dst[i] += p->add[n * p->dst_stride + i];
+    }
+}
+
+static void clear_dst(const struct ab_dense_args *p)
 {
     for (int n = 0; n < p->n; n++)
         memset(p->dst + n * p->dst_stride + p->r0, 0, (size_t)(p->r1 - p->r0) * sizeof(float));
-    switch (dense_walk_of(wmod, p)) {
-    case NEAR_ROWS: bwd_by_rows(wmod, NEAR_ROWS, p); break;
-    case FAR_ROWS: bwd_by_rows(wmod, FAR_ROWS, p); break;
-    case BLOCKS: by_blocks(wmod, BLOCKS, false, p); break;
-    }
 }
 
-AB_INLINE void dense_pass(int kind, const struct ab_dense_args *p)
+static void finish(const struct ab_dense_args *p)
 {
-    const struct dense_mod wmod = {kind, v_set1(p->gain)};
-    if (p->pass == AB_FWD)
-        dense_fwd(wmod, p);
-    else
-        dense_bwd(wmod, p);
-}
-
-static void dense_run(const struct ab_dense_args *p)
-{
-    switch (p->wmod) {
-    case AB_W_ALL: dense_pass(AB_W_ALL, p); break;
-    case AB_W_POS: dense_pass(AB_W_POS, p); break;
-    case AB_W_NEG: dense_pass(AB_W_NEG, p); break;
-    case AB_W_ABS: dense_pass(AB_W_ABS, p); break;
-    case AB_W_SQUARE: dense_pass(AB_W_SQUARE, p); break;
-    case AB_W_ONE: dense_pass(AB_W_ONE, p); break;
-    case AB_W_GAMMA: dense_pass(AB_W_GAMMA, p); break;
-    case AB_W_COUNT: break;
-    }
     for (int n = 0; n < p->n; n++) {
         float *dst = p->dst + n * p->dst_stride;
         if (p->pass == AB_BWD && p->add)
             for (int i = p->r0; i < p->r1; i++) dst[i] += p->add[n * p->dst_stride + i];
         pw_features(&p->f, n, dst + p->r0, p->r0, p->r1);
     }
+}
+
+static void dense_run(const struct ab_dense_args *p)
+{
+    const enum dense_walk walk = walk_of(p);
+    const struct ab_dense_args *c;
+    if (p->sums) {
+        take_sums(p);
+        finish(p);
+        return;
+    }
+    for (c = p; c && p->pass == AB_BWD; c = c->next) clear_dst(c);
+    if (walk == BLOCKS)
+        by_blocks(p);
+    else
+        for (c = p; c; c = c->next) by_rows(walk, c);
+    for (c = p; c; c = c->next) finish(c);
 }
 
 #endif

@@ -155,6 +155,10 @@ struct ab_conv2d_args {
     bool
         direct_only; /* ab_pick leaves out algorithms with more rounding error than the plain sum */
     void *scratch;   /* ab_conv2d_scratch_size bytes, 64-byte aligned, one per concurrent call */
+    /* Another call of the same sums, which differs in dst, bias, add and f alone (its range is this
+     * one's), or NULL. Results are those of one call after the other. Only for kernels with
+     * ab_kernel_shares_sums. */
+    const struct ab_conv2d_args *next;
 };
 
 /* How far src is read beyond its interior, in rows and columns: >= 0 each. Equal for all kernels.
@@ -197,7 +201,18 @@ struct ab_dense_args {
     ptrdiff_t src_stride, dst_stride;
     struct ab_pointwise f;
     int r0, r1;
+    /* NULL, or what an earlier call made of W, src and range without bias, add and f, which alone
+     * are left to do: [n], `sums_stride` floats apart. The results are those of a call that does
+     * all at once if ab_kernel_shares_sums; `ref` rounds once more. */
+    const float *sums;
+    ptrdiff_t sums_stride;
+    /* Another call of the same wei, in, out, pass and range, without `sums`, or NULL: kernels may
+     * read W once for all. Results are those of one call after the other. */
+    const struct ab_dense_args *next;
 };
+
+/* Samples of a chain of dense calls, at most. */
+enum { AB_DENSE_CHAIN = 32 };
 
 /* ---- pooling
  * ---------------------------------------------------------------------------------------------------
@@ -336,6 +351,9 @@ const struct ab_kernel *ab_kernels(int *count);
  * sqrt(src channels) u times the largest sum of magnitudes |w||a| among the outputs of the same
  * channel within five pixels. */
 double ab_kernel_amplification(const struct ab_kernel *k);
+/* Whether `k` makes sums that several calls have in common once: conv2d and dense kernels that
+ * chain them (`next`) and add bias, add and epilogue to finished sums. */
+bool ab_kernel_shares_sums(const struct ab_kernel *k);
 const char *ab_isa_name(enum ab_isa isa);
 const char *ab_kernel_op_name(enum ab_kernel_op op);
 

@@ -137,6 +137,12 @@ double ab_kernel_amplification(const struct ab_kernel *k)
     return strcmp(k->variant, "winograd2") == 0 ? 4.0 : 0.0;
 }
 
+bool ab_kernel_shares_sums(const struct ab_kernel *k)
+{
+    if (k->op == AB_KERNEL_dense) return k->isa != AB_ISA_ref;
+    return k->op == AB_KERNEL_conv2d && strncmp(k->variant, "winograd", 8) == 0;
+}
+
 const char *ab_isa_name(enum ab_isa isa)
 {
     static const char *const names[] = {

@@ -162,6 +162,57 @@ TEST(dst_may_alias_operands)
         }
 }
 
+/* Calls that differ in bias, add and epilogue alone, in one chain. */
+static void check_chain(struct problem *p, const struct ab_kernel *k)
+{
+    struct ab_conv2d_args calls[3];
+    struct blocked dst[3];
+    pack_for(k, p);
+    describe(k, p, "chain");
+    for (int i = 0; i < 3; i++) {
+        dst[i] = like_dst(p, p->dst.halo);
+        blocked_poison(&dst[i]);
+        calls[i] = p->args;
+        calls[i].dst = dst[i].view;
+        calls[i].next = i < 2 ? &calls[i + 1] : NULL;
+        if (i == 1) calls[i].bias = NULL;
+        if (i == 2) calls[i].add.data = NULL;
+        if (i == 2) calls[i].f.kind = AB_PW_COPY;
+    }
+    k->run(calls);
+    for (int i = 0; i < 3; i++) {
+        blocked_poison(&p->dst);
+        calls[i].next = NULL;
+        calls[i].dst = p->args.dst;
+        k->run(&calls[i]);
+        blocked_check_frame(&dst[i], &p->args.range);
+        blocked_check_same(&dst[i], &p->dst, &p->args.range);
+        blocked_free(&dst[i]);
+    }
+}
+
+TEST(chains_share_their_sums)
+{
+    const struct ab_kernel *kernels[MAX_KERNELS];
+    const int count = kernels_of(AB_KERNEL_conv2d, kernels, MAX_KERNELS);
+    struct rng r = rng_new(12);
+    int checked = 0;
+    for (int i = 0; i < LAYERS; i++)
+        for (int pass = AB_FWD; pass <= AB_BWD; pass++) {
+            struct problem p = problem_new(&layers[i], (enum ab_pass)pass, AB_W_ALL, FILL_NORMAL,
+                                           i % 2 ? GUARD_LEFT : GUARD_RIGHT, &r);
+            give_epilogue(&p, AB_PW_MULDIV, &r);
+            for (int j = 0; j < count; j++) {
+                if (!ab_kernel_shares_sums(kernels[j]) || !kernels[j]->applies(&p.args)) continue;
+                check_chain(&p, kernels[j]);
+                checked++;
+            }
+            problem_free(&p);
+        }
+    const bool vectors = ab_cpu_isas() >> (AB_ISA_plain + 1);
+    CHECK(checked > 0 || !vectors, "no kernel shares sums");
+}
+
 /* ---- real numbers ---- */
 
 /* Per element: the sum in double, the sum of magnitudes, the number of products. */
@@ -459,6 +510,7 @@ static const struct test_case cases[] = {
     CASE(random_shapes),
     CASE(every_epilogue),
     CASE(dst_may_alias_operands),
+    CASE(chains_share_their_sums),
     CASE(real_numbers_within_bound_and_split),
     CASE(large_layer_split),
     CASE(passes_are_adjoint),

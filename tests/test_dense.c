@@ -250,6 +250,90 @@ TEST(samples_of_large_layers_do_not_depend_on_their_number)
     }
 }
 
+/* Chains of calls, whatever parts of the weights they want, give the bits of single ones; sums made
+ * without bias, add and epilogue, and finished afterwards, those of a call that does all at once.
+ */
+static void check_chain(const struct ab_kernel *kernel, const struct problem *p, int calls,
+                        struct rng *r)
+{
+    enum { MOST = 6 };
+    const size_t floats = p->dst.bytes / sizeof(float);
+    struct guarded together[MOST], alone, sums;
+    struct ab_dense_args chain[MOST];
+    for (int i = 0; i < calls; i++) {
+        chain[i] = p->args;
+        chain[i].dst = guard_floats(&together[i], floats, 64, GUARD_LEFT);
+        fill_sentinel(chain[i].dst, floats);
+        chain[i].wmod = (enum ab_wmod)rng_between(r, 0, AB_W_COUNT - 1);
+        chain[i].n = rng_between(r, 1, p->args.n);
+        chain[i].f.kind = rng_between(r, 0, 1) ? AB_PW_MULDIV : AB_PW_COPY;
+        if (rng_between(r, 0, 1)) chain[i].bias = NULL;
+        if (rng_between(r, 0, 1)) chain[i].add = NULL;
+        chain[i].next = i + 1 < calls ? &chain[i + 1] : NULL;
+    }
+    describe(kernel, chain, "chain");
+    kernel->run(chain);
+    for (int i = 0; i < calls; i++) {
+        struct ab_dense_args one = chain[i];
+        one.next = NULL;
+        one.dst = guard_floats(&alone, floats, 64, GUARD_LEFT);
+        fill_sentinel(one.dst, floats);
+        describe(kernel, &one, "alone");
+        kernel->run(&one);
+        check_same_bits(together[i].data, one.dst, floats);
+
+        struct ab_dense_args rest = one, raw = one;
+        raw.dst = guard_floats(&sums, floats, 64, GUARD_LEFT);
+        raw.bias = raw.add = NULL;
+        raw.f.kind = AB_PW_COPY;
+        kernel->run(&raw);
+        rest.src = NULL;
+        rest.sums = raw.dst;
+        rest.sums_stride = raw.dst_stride;
+        fill_sentinel(together[i].data, floats);
+        rest.dst = together[i].data;
+        describe(kernel, &rest, "finished");
+        kernel->run(&rest);
+        if (ab_kernel_shares_sums(kernel)) check_same_bits(rest.dst, one.dst, floats);
+        guard_free(&alone);
+        guard_free(&sums);
+    }
+    for (int i = 0; i < calls; i++) guard_free(&together[i]);
+}
+
+TEST(chains_give_the_bits_of_single_calls)
+{
+    const struct ab_kernel *k[MAX_KERNELS];
+    const int count = kernels_of(AB_KERNEL_dense, k, MAX_KERNELS);
+    struct rng r = rng_new(7);
+    for (int i = 0; i < 4 * SHAPES * count; i++) {
+        struct problem p;
+        problem_new_random(&p, i / count, FILL_NORMAL, &r);
+        p.args.r0 = rng_between(&r, 0, p.args.r1 - 1);
+        check_chain(k[i % count], &p, rng_between(&r, 1, 6), &r);
+        problem_free(&p);
+    }
+}
+
+/* W beyond the caches, which chains read once; more samples than a walk takes. */
+TEST(chains_of_large_layers)
+{
+    const struct ab_kernel *k[MAX_KERNELS];
+    const int count = kernels_of(AB_KERNEL_dense, k, MAX_KERNELS);
+    struct rng r = rng_new(8);
+    for (int i = 0; i < 4; i++) {
+        struct problem p;
+        problem_new(&p, 2053, 3079, i < 2 ? 3 : 12, i % 2 ? AB_BWD : AB_FWD, FILL_RELU, GUARD_RIGHT,
+                    &r);
+        p.args.gain = 1.25f;
+        p.args.r0 = 3;
+        p.args.r1 = i % 2 ? 600 : 46;
+        for (int j = 0; j < count; j++)
+            if (k[j]->isa != AB_ISA_ref) check_chain(k[j], &p, 5, &r);
+        problem_free(&p);
+    }
+}
+
 /* Parts of the range, and samples one by one, give the bits of the whole. */
 TEST(splits_change_no_bit)
 {
@@ -348,6 +432,8 @@ static const struct test_case cases[] = {
     CASE(exact_fills_give_the_bits_of_ref),
     CASE(real_fills_stay_within_the_bound),
     CASE(large_layers_give_the_bits_of_ref),
+    CASE(chains_give_the_bits_of_single_calls),
+    CASE(chains_of_large_layers),
     CASE(splits_change_no_bit),
     CASE(epilogues_equal_a_pointwise_pass),
 };

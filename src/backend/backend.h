@@ -66,6 +66,10 @@ struct ab_backend {
     enum ab_status (*pack)(struct ab_exec *exec, struct ab_error *err);
     /* Runs one step. Allocates nothing, cannot fail but for a backend library's own error. */
     enum ab_status (*run)(struct ab_exec *exec, const struct ab_step *step, struct ab_error *err);
+    /* Runs the `count` steps of a gang (see ab_gangs) from `first` on, with the results that `run`
+     * would have bit for bit. NULL: the backend wants no gangs. */
+    enum ab_status (*run_gang)(struct ab_exec *exec, const struct ab_step *first, int count,
+                               struct ab_error *err);
     /* Copies value `id` as doubles, [n][c][h][w] (vectors [n][c], switches as their numbers). */
     void (*peek)(const struct ab_exec *exec, int id, double *out);
     /* Name of the kernel that serves the step ("conv2d_avx2", "jit:avx2", ...). Never NULL. */

@@ -196,6 +196,10 @@ static enum ab_status native_open(struct ab_exec *exec, struct ab_error *err)
                        "batch %d is too large: a tensor exceeds the address space", exec->batch);
     }
     for (int i = 0; i < p->n_steps; i++) open_step(exec, i);
+    for (int i = 0, size; i < p->n_steps; i += size) {
+        size = ab_gang_size(p, i);
+        if (size > 1) ab_native_open_gang(exec, i, size);
+    }
     return AB_OK;
 }
 
@@ -363,8 +367,16 @@ void ab_native_parallel(const struct ab_exec *exec, const struct ab_kernel *kern
     }
 }
 
-static void run_dense(const struct ab_exec *exec, const struct ab_step *s,
-                      const struct ab_native_step *t)
+void ab_native_clear_tail(const struct ab_exec *exec, int id)
+{
+    const struct ab_view v = ab_native_view(exec, id);
+    const int length = exec->program->values[id].dims.c;
+    for (int n = 0; n < exec->batch; n++)
+        for (int i = length; i < ab_padded(length); i++) v.data[n * v.image + i] = 0;
+}
+
+void ab_native_run_dense(const struct ab_exec *exec, const struct ab_step *s,
+                         const struct ab_native_step *t)
 {
     const struct ab_dense_args *args = &t->args.dense;
     const int length = args->pass == AB_FWD ? args->out : args->in;
@@ -378,10 +390,7 @@ static void run_dense(const struct ab_exec *exec, const struct ab_step *s,
         if (mine.r1 > length) mine.r1 = length;
         t->kernel->run(&mine);
     }
-    const struct ab_view dst = ab_native_view(exec, s->dst);
-    for (int n = 0; n < exec->batch; n++) {
-        for (int i = length; i < ab_padded(length); i++) dst.data[n * dst.image + i] = 0;
-    }
+    ab_native_clear_tail(exec, s->dst);
 }
 
 /* Large maps are divided by rows, as the convolutions before and after them are: what the other
@@ -424,7 +433,7 @@ static enum ab_status native_run(struct ab_exec *exec, const struct ab_step *s,
     case AB_OP_INPUT: ab_native_input(exec, s); break;
     case AB_OP_FILL: ab_native_fill(exec, s); break;
     case AB_OP_CONV: ab_native_run_conv(exec, s, t); break;
-    case AB_OP_DENSE: run_dense(exec, s, t); break;
+    case AB_OP_DENSE: ab_native_run_dense(exec, s, t); break;
     case AB_OP_POINTWISE: run_pointwise(exec, t); break;
     case AB_OP_MAXPOOL:
     case AB_OP_AVGPOOL: run_pool(exec, t); break;
@@ -439,6 +448,14 @@ static enum ab_status native_run(struct ab_exec *exec, const struct ab_step *s,
     case AB_OP_COUNT: return AB_OK;
     }
     ab_native_zero_halo(exec, s->dst);
+    return AB_OK;
+}
+
+static enum ab_status native_run_gang(struct ab_exec *exec, const struct ab_step *first, int count,
+                                      struct ab_error *err)
+{
+    (void)err;
+    ab_native_run_gang(exec, first, count);
     return AB_OK;
 }
 
@@ -459,6 +476,7 @@ const struct ab_backend ab_backend_native = {
     .open = native_open,
     .pack = native_pack,
     .run = native_run,
+    .run_gang = native_run_gang,
     .peek = ab_native_peek,
     .kernel = native_kernel,
     .close = native_close,

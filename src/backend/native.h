@@ -61,6 +61,19 @@ void ab_native_bind_conv(const struct ab_exec *exec, const struct ab_step *s,
 void ab_native_run_conv(const struct ab_exec *exec, const struct ab_step *s,
                         const struct ab_native_step *t);
 bool ab_native_is_unsafe(const struct ab_exec *exec, const struct ab_step *s, int image);
+void ab_native_run_packed(const struct ab_exec *exec, const struct ab_kernel *kernel,
+                          const struct ab_conv2d_args *args);
+/* After a guarded sum: its images' verdicts, and plain sums where one is unsafe. */
+void ab_native_check_sum(const struct ab_exec *exec, const struct ab_step *s,
+                         const struct ab_native_step *t);
+
+/* native_gang.c: several steps as one unit (see ab_gangs) */
+void ab_native_open_gang(struct ab_exec *exec, int first, int count);
+void ab_native_run_gang(const struct ab_exec *exec, const struct ab_step *first, int count);
+void ab_native_run_dense(const struct ab_exec *exec, const struct ab_step *s,
+                         const struct ab_native_step *t);
+/* The padding of a vector, 0. */
+void ab_native_clear_tail(const struct ab_exec *exec, int id);
 
 /* How to divide a map of such a size for kernels that could do either. */
 enum ab_axis ab_native_axis(const struct ab_exec *exec, int blocks, int h, int w);

@@ -82,8 +82,8 @@ void ab_native_bind_conv(const struct ab_exec *exec, const struct ab_step *s,
 
 /* Rows are divided where the image outweighs the weights, for every thread reads all of what is not
  * divided. */
-static void run_packed(const struct ab_exec *exec, const struct ab_kernel *kernel,
-                       const struct ab_conv2d_args *args)
+void ab_native_run_packed(const struct ab_exec *exec, const struct ab_kernel *kernel,
+                          const struct ab_conv2d_args *args)
 {
     const struct ab_conv2d_shape *s = &args->shape;
     const double weights = (double)s->oc * s->ic / s->g * s->kh * s->kw;
@@ -123,7 +123,7 @@ static void run(const struct ab_exec *exec, const struct ab_native_step *t,
     if (t->panels)
         run_panels(exec, t->kernel, args);
     else
-        run_packed(exec, t->kernel, args);
+        ab_native_run_packed(exec, t->kernel, args);
 }
 
 /* Image `n` alone by plain sums. */
@@ -176,6 +176,16 @@ static void run_rest(const struct ab_exec *exec, const struct ab_step *s,
                        ab_native_axis(exec, args.blocks, args.h, args.w));
 }
 
+void ab_native_check_sum(const struct ab_exec *exec, const struct ab_step *s,
+                         const struct ab_native_step *t)
+{
+    for (int n = 0; n < exec->batch; n++) {
+        const bool unsafe = any_bit(&t->args.conv.f.bits, n);
+        *verdict(exec, s, n) = unsafe;
+        if (unsafe && t->kernel != t->exact) run_exact(exec, t, n);
+    }
+}
+
 static void run_guarded_sum(const struct ab_exec *exec, const struct ab_step *s,
                             const struct ab_native_step *t)
 {
@@ -183,11 +193,7 @@ static void run_guarded_sum(const struct ab_exec *exec, const struct ab_step *s,
         run_rest(exec, s, t);
     else
         run(exec, t, &t->args.conv);
-    for (int n = 0; n < exec->batch; n++) {
-        const bool unsafe = any_bit(&t->args.conv.f.bits, n);
-        *verdict(exec, s, n) = unsafe;
-        if (unsafe && t->kernel != t->exact) run_exact(exec, t, n);
-    }
+    ab_native_check_sum(exec, s, t);
 }
 
 /* The adjoint of quotients by a guarded sum: image by image if any is unsafe. */

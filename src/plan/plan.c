@@ -123,6 +123,14 @@ static size_t place(const struct ab_program *p, const struct lifetime *placed, i
     return at;
 }
 
+/* A gang is one moment: what its steps read and write lives from its first to its last. */
+static int last_of(const struct ab_program *p, int step)
+{
+    if (step >= p->n_steps) return step;
+    const int first = ab_gang_first(p, step);
+    return first + ab_gang_size(p, first) - 1;
+}
+
 static enum ab_status lay_arena(struct ab_plan *plan, bool retain, struct ab_error *err)
 {
     struct ab_program *p = &plan->program;
@@ -133,8 +141,9 @@ static enum ab_status lay_arena(struct ab_plan *plan, bool retain, struct ab_err
         const struct ab_value *v = &p->values[id];
         const bool always = retain || v->constant;
         if (v->bytes) {
-            lives[count++] = (struct lifetime){id, always ? -1 : v->def,
-                                               always ? p->n_steps : v->last_use, v->bytes};
+            lives[count++] =
+                (struct lifetime){id, always ? -1 : ab_gang_first(p, v->def),
+                                  always ? p->n_steps : last_of(p, v->last_use), v->bytes};
         }
     }
     qsort(lives, (size_t)count, sizeof *lives, by_size);
@@ -215,6 +224,7 @@ static enum ab_status prepare(struct ab_plan *plan, const struct ab_method *cons
     if (status) return status;
     if (plan->backend->own) ab_bits(&plan->program, !e->direct);
     if (plan->backend->fuse) ab_fuse(&plan->program, plan->backend->own);
+    if (plan->backend->run_gang && !e->lean) ab_gangs(&plan->program);
     plan->logits = malloc(sizeof *plan->logits * ab_plan_value_count(plan, plan->program.logits));
     if (!plan->logits) return ab_fail(err, AB_ERR_MEMORY, "out of memory for the logits");
     status = plan->backend->open(e, err);
@@ -344,15 +354,18 @@ static enum ab_status check_signals(const struct ab_plan *plan, struct ab_error 
     return AB_OK;
 }
 
-/* Runs all steps that are not constant; ns may be NULL. */
+/* Runs all steps that are not constant. ns may be NULL; the first step of a gang has its time. */
 static enum ab_status run_steps(struct ab_plan *plan, double *ns, struct ab_error *err)
 {
-    for (int i = 0; i < plan->program.n_steps; i++) {
-        const struct ab_step *s = &plan->program.steps[i];
-        if (ns) ns[i] = 0;
+    const struct ab_program *p = &plan->program;
+    for (int i = 0, size; i < p->n_steps; i += size) {
+        const struct ab_step *s = &p->steps[i];
+        size = ab_gang_size(p, i);
+        for (int k = i; ns && k < i + size; k++) ns[k] = 0;
         if (s->constant) continue;
         const double start = ns ? omp_get_wtime() : 0;
-        const enum ab_status status = plan->backend->run(&plan->exec, s, err);
+        const enum ab_status status = size > 1 ? plan->backend->run_gang(&plan->exec, s, size, err)
+                                               : plan->backend->run(&plan->exec, s, err);
         if (status) return status;
         if (ns) ns[i] = 1e9 * (omp_get_wtime() - start);
     }

@@ -70,7 +70,8 @@ void ab_plan_force(struct ab_plan *plan, const void *const *forced);
 /* Runs steps [first, last) of an execution set up by ab_plan_execute's arguments; for profiling by
  * the driver. */
 const char *ab_plan_kernel(const struct ab_plan *plan, int step);
-/* Wall-clock nanoseconds of each step in one execution: ns[program.n_steps]. */
+/* Wall-clock nanoseconds of each step in one execution: ns[program.n_steps]. That of a gang is its
+ * first step's, the others have 0. */
 enum ab_status ab_plan_profile(struct ab_plan *plan, const float *input, const int *targets,
                                double *ns, struct ab_error *err);
 /* Multiply-adds x 2 of a step for the whole batch. */

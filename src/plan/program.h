@@ -86,6 +86,7 @@ struct ab_step {
      * `rest`, the sums of either sign with their biases, add up to it. */
     int rest;
     bool constant; /* depends on weights alone: run once, when the plan is made */
+    int gang; /* adjacent steps of the same number are one unit of work: see ab_gangs. 0: none */
 };
 
 enum ab_dtype {
@@ -149,6 +150,18 @@ void ab_bits(struct ab_program *program, bool guards);
 /* Folds pointwise steps into the CONV and DENSE steps, and with `pools` the backward pools, that
  * feed them, where nothing else reads the value between. */
 void ab_fuse(struct ab_program *program, bool pools);
+/* Reorders the steps so that those of different methods and targets that use the same weights of a
+ * dense layer, or share the sums of a convolution, are adjacent, and gives these the same `gang`.
+ * Every step still follows those whose values it reads; of a gang of DENSE steps one may add what
+ * an earlier one makes. A backend computes a gang as one unit: no value that one of its steps reads
+ * or writes may share memory with another's. */
+void ab_gangs(struct ab_program *program);
+/* How many steps the gang has that begins at step `first` (1: none does), and the first step of the
+ * gang of `step` (itself: none). */
+int ab_gang_size(const struct ab_program *program, int first);
+int ab_gang_first(const struct ab_program *program, int step);
+/* Whether two steps of one op use the same layer, direction and part of the weights. */
+bool ab_same_weights(const struct ab_step *s, const struct ab_step *t);
 /* Recomputes def and last_use. */
 void ab_program_liveness(struct ab_program *program);
 /* Sets each map's halo to what the CONV steps that read it as x need (for backends that keep
