@@ -21,10 +21,10 @@ enum ab_axis { AB_AXIS_X, AB_AXIS_Y };
 /* NAMES is for x alone: places 0, 1, 2, ... each with a name from ab_plot_tick. */
 enum ab_scale { AB_SCALE_LINEAR, AB_SCALE_LOG, AB_SCALE_NAMES };
 
-/* LINE: markers joined by lines. DASHES: a dashed line without markers, for what theory or a
- * baseline says. BARS: one bar at each place of an axis of NAMES, those of several series side by
- * side. */
-enum ab_mark { AB_LINE, AB_DASHES, AB_BARS };
+/* LINE: markers joined by lines. POINTS: markers alone, for measurements beside what theory says.
+ * DASHES: a dashed line without markers, for that, or for a baseline. BARS: one bar at each place
+ * of an axis of NAMES, those of several series side by side. */
+enum ab_mark { AB_LINE, AB_POINTS, AB_DASHES, AB_BARS };
 
 struct ab_plot;
 

@@ -14,7 +14,6 @@ enum {
     LEFT = 74,
     TOP = 52,
     PLOT_HEIGHT = 310,
-    PLOT_WIDTH = 540,
     LEGEND_GAP = 22,
     LEGEND_LINE = 22,
     TEXT = 14,
@@ -39,8 +38,8 @@ struct canvas {
     FILE *f;
     const struct ab_plot *p;
     struct scale x, y;
-    double bottom; /* of the plot area */
-    int bars;      /* series of bars */
+    double right, bottom; /* of the plot area */
+    int bars;             /* series of bars */
 };
 
 static const char *colour(const struct ab_plot_series *s)
@@ -147,10 +146,9 @@ static void draw_y_axis(struct canvas *c)
         tick_text(&c->y, at, text, sizeof text);
         const bool zero = c->y.kind == AB_SCALE_LINEAR && fabs(at) < 1e-9 * c->y.step;
         fprintf(c->f,
-                "<line x1=\"%d\" y1=\"%.1f\" x2=\"%d\" y2=\"%.1f\" stroke=\"%s\"/>\n"
+                "<line x1=\"%d\" y1=\"%.1f\" x2=\"%.1f\" y2=\"%.1f\" stroke=\"%s\"/>\n"
                 "<text x=\"%d\" y=\"%.1f\" text-anchor=\"end\" font-size=\"%d\">%s</text>\n",
-                LEFT, y, LEFT + PLOT_WIDTH, y, zero ? "#888888" : "#e3e3e3", LEFT - 9, y + 4.5,
-                SMALL, text);
+                LEFT, y, c->right, y, zero ? "#888888" : "#e3e3e3", LEFT - 9, y + 4.5, SMALL, text);
     }
     const double middle = (c->y.from + c->y.to) / 2;
     fprintf(c->f,
@@ -167,19 +165,19 @@ static double text_width(const char *text, int size)
     return 0.57 * size * (double)strlen(text);
 }
 
-static bool names_collide(const struct ab_plot *p)
+static bool names_collide(const struct ab_plot *p, double right)
 {
     double widest = 0;
     for (int i = 0; i < p->n_ticks; i++)
         if (p->ticks[i]) widest = fmax(widest, text_width(p->ticks[i], SMALL));
-    return widest + 6 > (double)PLOT_WIDTH / fmax(1, p->n_ticks);
+    return widest + 6 > (right - LEFT) / fmax(1, p->n_ticks);
 }
 
 /* Height of what stands below the plot area. */
-static double footer(const struct ab_plot *p)
+static double footer(const struct ab_plot *p, double right)
 {
     double widest = 0;
-    if (p->axes[AB_AXIS_X].scale != AB_SCALE_NAMES || !names_collide(p)) return 56;
+    if (p->axes[AB_AXIS_X].scale != AB_SCALE_NAMES || !names_collide(p, right)) return 56;
     for (int i = 0; i < p->n_ticks; i++)
         if (p->ticks[i]) widest = fmax(widest, text_width(p->ticks[i], SMALL));
     return 50 + 0.64 * widest;
@@ -187,7 +185,7 @@ static double footer(const struct ab_plot *p)
 
 static void draw_names(struct canvas *c)
 {
-    const bool tilt = names_collide(c->p);
+    const bool tilt = names_collide(c->p, c->right);
     for (int i = 0; i < c->p->n_ticks; i++) {
         if (!c->p->ticks[i]) continue;
         const double x = place(&c->x, i);
@@ -225,10 +223,9 @@ static void draw_x_axis(struct canvas *c, double height)
     else
         draw_x_numbers(c);
     fprintf(c->f,
-            "<line x1=\"%d\" y1=\"%.1f\" x2=\"%d\" y2=\"%.1f\" stroke=\"#555555\"/>\n"
-            "<text x=\"%d\" y=\"%.1f\" text-anchor=\"middle\" font-size=\"%d\">",
-            LEFT, c->bottom, LEFT + PLOT_WIDTH, c->bottom, LEFT + PLOT_WIDTH / 2, height - 12,
-            TEXT);
+            "<line x1=\"%d\" y1=\"%.1f\" x2=\"%.1f\" y2=\"%.1f\" stroke=\"#555555\"/>\n"
+            "<text x=\"%.1f\" y=\"%.1f\" text-anchor=\"middle\" font-size=\"%d\">",
+            LEFT, c->bottom, c->right, c->bottom, (LEFT + c->right) / 2, height - 12, TEXT);
     put_text(c->f, ab_plot_axis_title(c->p, AB_AXIS_X));
     fputs("</text>\n", c->f);
 }
@@ -278,7 +275,7 @@ static void draw_band(struct canvas *c, const struct ab_plot_series *s)
     }
 }
 
-static void draw_line(struct canvas *c, const struct ab_plot_series *s)
+static void draw_path(struct canvas *c, const struct ab_plot_series *s)
 {
     bool down = false, any = false;
     for (int i = 0; i < s->count; i++) any = any || visible(c, &s->values[i]);
@@ -295,7 +292,12 @@ static void draw_line(struct canvas *c, const struct ab_plot_series *s)
         down = visible(c, v);
     }
     fputs("\"/>\n", c->f);
-    for (int i = 0; s->mark == AB_LINE && i < s->count; i++)
+}
+
+static void draw_line(struct canvas *c, const struct ab_plot_series *s)
+{
+    if (s->mark != AB_POINTS) draw_path(c, s);
+    for (int i = 0; s->mark != AB_DASHES && i < s->count; i++)
         if (visible(c, &s->values[i]))
             draw_marker(c->f, s->colour, place(&c->x, s->values[i].x), place(&c->y, s->values[i].y),
                         colour(s));
@@ -325,7 +327,7 @@ static void draw_series(struct canvas *c)
 {
     const struct ab_plot *p = c->p;
     for (int i = 0; i < p->n_series; i++)
-        if (p->series[i].mark != AB_BARS) draw_band(c, &p->series[i]);
+        if (p->series[i].mark == AB_LINE) draw_band(c, &p->series[i]);
     for (int i = 0, rank = 0; i < p->n_series; i++) {
         if (p->series[i].mark == AB_BARS)
             draw_bars(c, &p->series[i], rank++);
@@ -336,12 +338,15 @@ static void draw_series(struct canvas *c)
 
 /* ---- legend ---- */
 
+static bool same_name(const struct ab_plot *p, int i, int k)
+{
+    return !strcmp(ab_plot_series_name(p, i), ab_plot_series_name(p, k));
+}
+
 static bool seen_before(const struct ab_plot *p, int series)
 {
     for (int i = 0; i < series; i++)
-        if (p->series[i].colour == p->series[series].colour &&
-            !strcmp(ab_plot_series_name(p, i), ab_plot_series_name(p, series)))
-            return true;
+        if (same_name(p, i, series)) return true;
     return false;
 }
 
@@ -352,24 +357,30 @@ static int legend_lines(const struct ab_plot *p)
     return lines > 1 ? lines : 0;
 }
 
+static void draw_swatch(struct canvas *c, const struct ab_plot_series *s, double x, double y)
+{
+    if (s->mark == AB_BARS)
+        fprintf(c->f, "<rect x=\"%.1f\" y=\"%.1f\" width=\"22\" height=\"11\" fill=\"%s\"/>\n", x,
+                y - 6, colour(s));
+    if (s->mark == AB_LINE || s->mark == AB_DASHES)
+        fprintf(c->f,
+                "<line x1=\"%.1f\" y1=\"%.1f\" x2=\"%.1f\" y2=\"%.1f\" stroke=\"%s\" "
+                "stroke-width=\"2.2\"%s/>\n",
+                x, y, x + 22, y, colour(s),
+                s->mark == AB_DASHES ? " stroke-dasharray=\"6 4\"" : "");
+    if (s->mark == AB_LINE || s->mark == AB_POINTS)
+        draw_marker(c->f, s->colour, x + 11, y, colour(s));
+}
+
 static void draw_legend(struct canvas *c)
 {
     const struct ab_plot *p = c->p;
-    const double x = LEFT + PLOT_WIDTH + LEGEND_GAP;
+    const double x = c->right + LEGEND_GAP;
     double y = TOP + 12;
     for (int i = 0; legend_lines(p) && i < p->n_series; i++) {
-        const struct ab_plot_series *s = &p->series[i];
         if (seen_before(p, i)) continue;
-        if (s->mark == AB_BARS)
-            fprintf(c->f, "<rect x=\"%.1f\" y=\"%.1f\" width=\"22\" height=\"11\" fill=\"%s\"/>\n",
-                    x, y - 6, colour(s));
-        else
-            fprintf(c->f,
-                    "<line x1=\"%.1f\" y1=\"%.1f\" x2=\"%.1f\" y2=\"%.1f\" stroke=\"%s\" "
-                    "stroke-width=\"2.2\"%s/>\n",
-                    x, y, x + 22, y, colour(s),
-                    s->mark == AB_DASHES ? " stroke-dasharray=\"6 4\"" : "");
-        if (s->mark == AB_LINE) draw_marker(c->f, s->colour, x + 11, y, colour(s));
+        for (int k = i; k < p->n_series; k++)
+            if (same_name(p, i, k)) draw_swatch(c, &p->series[k], x, y);
         fprintf(c->f, "<text x=\"%.1f\" y=\"%.1f\" font-size=\"%d\">", x + 29, y + 4.5, SMALL);
         put_text(c->f, ab_plot_series_name(p, i));
         fputs("</text>\n", c->f);
@@ -377,34 +388,34 @@ static void draw_legend(struct canvas *c)
     }
 }
 
-/* Wide enough for the longest name in the legend. */
-static double full_width(const struct ab_plot *p)
+/* What the longest name of the legend leaves of the width, but no less than half of it. */
+static double right_edge(const struct ab_plot *p)
 {
     double widest = 0;
-    for (int i = 0; legend_lines(p) && i < p->n_series; i++)
+    for (int i = 0; i < p->n_series; i++)
         widest = fmax(widest, text_width(ab_plot_series_name(p, i), SMALL));
-    if (!legend_lines(p)) return LEFT + PLOT_WIDTH + 24;
-    return fmax(WIDTH, LEFT + PLOT_WIDTH + LEGEND_GAP + 29 + widest + 10);
+    if (!legend_lines(p)) return WIDTH - 24;
+    return fmax(WIDTH / 2, WIDTH - (LEGEND_GAP + 29 + widest + 8));
 }
 
 static void draw(FILE *f, const struct ab_plot *p)
 {
-    struct canvas c = {.f = f, .p = p, .bottom = TOP + PLOT_HEIGHT};
-    c.x = scale_of(p, AB_AXIS_X, LEFT, LEFT + PLOT_WIDTH);
+    struct canvas c = {.f = f, .p = p, .right = right_edge(p), .bottom = TOP + PLOT_HEIGHT};
+    c.x = scale_of(p, AB_AXIS_X, LEFT, c.right);
     c.y = scale_of(p, AB_AXIS_Y, c.bottom, TOP);
     for (int i = 0; i < p->n_series; i++) c.bars += p->series[i].mark == AB_BARS;
     const double legend = TOP + 12 + LEGEND_LINE * legend_lines(p);
-    const double height = fmax(c.bottom + footer(p), legend), width = full_width(p);
+    const double axis = c.bottom + footer(p, c.right), height = fmax(axis, legend);
     fprintf(f,
-            "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%.0f\" height=\"%.0f\" "
-            "viewBox=\"0 0 %.0f %.0f\" font-family=\"Helvetica, Arial, DejaVu Sans, sans-serif\" "
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%d\" height=\"%.0f\" "
+            "viewBox=\"0 0 %d %.0f\" font-family=\"Helvetica, Arial, DejaVu Sans, sans-serif\" "
             "fill=\"#222222\">\n<rect width=\"100%%\" height=\"100%%\" fill=\"#ffffff\"/>\n"
             "<text x=\"%d\" y=\"30\" font-size=\"17\" font-weight=\"bold\">",
-            width, height, width, height, LEFT);
+            WIDTH, height, WIDTH, height, LEFT);
     put_text(f, ab_plot_title(p));
     fputs("</text>\n", f);
     draw_y_axis(&c);
-    draw_x_axis(&c, fmax(c.bottom + footer(p), 0));
+    draw_x_axis(&c, axis);
     draw_series(&c);
     draw_legend(&c);
     fputs("</svg>\n", f);

@@ -22,7 +22,7 @@
 //                                              "method", "mean|sd");
 //         for (int m = 0; m < s->n_methods; m++) {
 //             double cells[] = {mean[m], sd[m]};
-//             ab_table_row(t, ab_method_spec(s->methods[m]), cells, 3, "a map is zero");
+//             ab_table_row(t, ab_subject_label(s, m), cells, 3, "a map is zero");
 //         }
 //         ab_result_verdict(r, AB_CLAIM_EXPECTED, gbp > 0.9, "cosine of guided-backprop", gbp,
 //                           "maps of guided-backprop hardly depend on the class");
@@ -85,8 +85,9 @@ struct ab_subject {
     const char *const *names; /* [n], of images */
     const int *targets;       /* [n]: the class that the network ranks first */
     const int *labels;        /* [n]: the true class; NULL: not known */
-    /* What --method asks for, or the usual ones (those of them that suit the network). Gradient
-     * methods among the usual ones do not multiply by the image: input_mul=0. */
+    /* What --method asks for, or the usual ones (those of them that suit the network). Of the usual
+     * ones, rectgrad does not multiply by the image (input_mul=0), and z+, alpha-beta and DTD start
+     * from 1 (seed=one). */
     const struct ab_method *const *methods;
     int n_methods;
     bool methods_given; /* by --method: do not add others */
@@ -94,6 +95,9 @@ struct ab_subject {
 
 /* A seed of its own for each purpose: by the run's seed and `word`. */
 uint64_t ab_subject_seed(const struct ab_subject *s, const char *word);
+
+/* What tables and plots call method `method` of the subject. Lives as long as the subject. */
+const char *ab_subject_label(const struct ab_subject *s, int method);
 
 /* Kinds of methods by their rules: whether a map is a relevance (shared in proportion, compared
  * with |x|) or a gradient-like signal (compared with x). */
@@ -196,6 +200,10 @@ const float *ab_maps_at(const struct ab_maps *maps, int m, int i);
 enum ab_init { AB_INIT_HE, AB_INIT_ORTHOGONAL };
 enum ab_status ab_graph_redraw(const struct ab_graph *graph, const bool *redraw, enum ab_init init,
                                uint64_t seed, struct ab_graph **copy, struct ab_error *err);
+
+/* rows x columns normal numbers, row by row, made orthonormal: the rows, or where there are more of
+ * them, the columns. */
+void ab_draw_orthonormal(double *matrix, size_t rows, size_t columns, uint64_t seed);
 
 /* ---- comparing maps ---- */
 

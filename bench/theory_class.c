@@ -52,7 +52,7 @@ static enum ab_status compare(const struct ab_subject *s, struct ab_result *r,
             }
         }
         if (status != AB_OK) return status;
-        if (!ab_result_progress(r, 0.5 / s->n_methods, "%s", ab_method_spec(s->methods[m]))) break;
+        if (!ab_result_progress(r, 0.5 / s->n_methods, "%s", ab_subject_label(s, m))) break;
     }
     return AB_OK;
 }
@@ -75,9 +75,9 @@ static void report(const struct ab_subject *s, struct ab_result *r, const struct
         for (int k = 0; k < SIMILARITIES; k++) of[k] = ab_spread_of(values_of(o, m, k), o->n, seed);
         const double cells[] = {of[0].mean, of[0].low,  of[0].high,
                                 of[1].mean, of[2].mean, of[3].mean};
-        ab_table_row(t, ab_method_spec(s->methods[m]), cells, 3,
+        ab_table_row(t, ab_subject_label(s, m), cells, 3,
                      of[0].count ? "an interval takes two images" : "a map is zero or constant");
-        ab_plot_tick(p, m, ab_method_spec(s->methods[m]));
+        ab_plot_tick(p, m, ab_subject_label(s, m));
         ab_plot_band(p, cosines, m, of[0].mean, of[0].low, of[0].high);
         ab_plot_point(p, ssims, m, of[3].mean);
     }

@@ -45,18 +45,22 @@ static void orthonormalise(double *vectors, size_t count, size_t length, size_t 
     }
 }
 
-/* Rows of the weight matrix [out][in], or of the transpose where that has fewer, orthonormal; times
- * sqrt(2), which makes up for the half that a ReLU cuts off. */
+void ab_draw_orthonormal(double *matrix, size_t rows, size_t columns, uint64_t seed)
+{
+    for (size_t i = 0; i < rows * columns; i++) matrix[i] = ab_normal(seed, i);
+    if (rows <= columns)
+        orthonormalise(matrix, rows, columns, columns, 1);
+    else
+        orthonormalise(matrix, columns, rows, 1, columns);
+}
+
+/* sqrt(2) makes up for the half that a ReLU cuts off. */
 static bool draw_orthogonal(float *wei, size_t rows, size_t columns, uint64_t seed)
 {
     const size_t count = rows * columns;
     double *v = malloc(count * sizeof *v);
     if (!v) return false;
-    for (size_t i = 0; i < count; i++) v[i] = ab_normal(seed, i);
-    if (rows <= columns)
-        orthonormalise(v, rows, columns, columns, 1);
-    else
-        orthonormalise(v, columns, rows, 1, columns);
+    ab_draw_orthonormal(v, rows, columns, seed);
     for (size_t i = 0; i < count; i++) wei[i] = (float)(sqrt(2) * v[i]);
     free(v);
     return true;

@@ -8,18 +8,39 @@
 
 enum { SYNTHETIC_IMAGES = 16, MAX_IMAGES = 4096 };
 
-/* Input multiplication is off: what is studied is the signal that the rules propagate. */
-static const char *const usual_methods[] = {"gradient",
-                                            "input-x-gradient",
-                                            "deconvnet",
-                                            "rectgrad:q=98,input_mul=0",
-                                            "rectgrad:q=80,input_mul=0",
-                                            "guided-backprop",
-                                            "lrp-epsilon",
-                                            "epsilon-plus",
-                                            "lrp-alpha-beta",
-                                            "dtd",
-                                            "lrp-zplus"};
+/* Input multiplication is off: what is studied is the signal that the rules propagate. Relevance
+ * that keeps its sign is seeded with 1, so that a map does not change sign with the logit; the
+ * epsilon rule divides by the logit and has to be seeded with it to be free of its sign. */
+static const struct {
+    const char *spec, *label; /* label NULL: the spec */
+} usual_methods[] = {
+    {"gradient", NULL},
+    {"input-x-gradient", NULL},
+    {"deconvnet", NULL},
+    {"rectgrad:q=98,input_mul=0", "rectgrad q=98"},
+    {"rectgrad:q=80,input_mul=0", "rectgrad q=80"},
+    {"guided-backprop", NULL},
+    {"lrp-epsilon", NULL},
+    {"epsilon-plus", NULL},
+    {"lrp-alpha-beta:seed=one", "lrp-alpha-beta"},
+    {"dtd:seed=one", "dtd"},
+    {"lrp-zplus:seed=one", "lrp-zplus"},
+};
+enum { USUAL = sizeof usual_methods / sizeof *usual_methods };
+
+const char *ab_subject_label(const struct ab_subject *s, int method)
+{
+    const char *spec = ab_method_spec(s->methods[method]);
+    for (int i = 0; i < USUAL && !s->methods_given; i++) {
+        struct ab_method *usual;
+        if (!usual_methods[i].label || ab_method_parse(usual_methods[i].spec, &usual, NULL))
+            continue;
+        const bool same = !strcmp(ab_method_spec(usual), spec);
+        ab_method_destroy(&usual);
+        if (same) return usual_methods[i].label;
+    }
+    return spec;
+}
 
 uint64_t ab_subject_seed(const struct ab_subject *s, const char *word)
 {
@@ -162,9 +183,8 @@ static enum ab_status open_methods(const struct ab_subject_request *q, struct ab
     const struct ab_words *specs = q->methods;
     enum ab_status status = AB_OK;
     if (!specs->count) {
-        const size_t count = sizeof usual_methods / sizeof *usual_methods;
-        for (size_t i = 0; i < count && status == AB_OK; i++)
-            if (!ab_words_add(&usual, usual_methods[i], strlen(usual_methods[i])))
+        for (int i = 0; i < USUAL && status == AB_OK; i++)
+            if (!ab_words_add(&usual, usual_methods[i].spec, strlen(usual_methods[i].spec)))
                 status = ab_fail(err, AB_ERR_MEMORY, "out of memory for methods");
         specs = &usual;
     }
