@@ -22,9 +22,9 @@ enum {
 
 /* Distinct with every common colour deficiency: Okabe and Ito's eight without yellow (too light on
  * white), and four of Tol's muted scheme. Markers differ too. */
-static const char *const colours[] = {"#0072b2", "#d55e00", "#009e73", "#cc79a7",
-                                      "#000000", "#e69f00", "#56b4e9", "#882255",
-                                      "#999933", "#44aa99", "#332288", "#888888"};
+static const char *const colours[] = {"#0072b2", "#d55e00", "#009e73", "#cc79a7", "#000000",
+                                      "#e69f00", "#56b4e9", "#882255", "#999933", "#44aa99",
+                                      "#332288", "#888888", "#117733", "#aa4499"};
 enum { COLOURS = sizeof colours / sizeof *colours, MARKERS = 5 };
 
 struct scale {
@@ -99,8 +99,9 @@ static void settle(struct scale *s)
     if (s->high - s->low < 1e-12 * fmax(1, fabs(s->high))) s->low -= 0.5, s->high += 0.5;
     s->step = round_step(s->high - s->low);
     if (s->kind == AB_SCALE_LOG) s->step = fmax(1, ceil((s->high - s->low) / 8));
-    s->low = s->step * floor(s->low / s->step + 1e-9);
-    s->high = s->step * ceil(s->high / s->step - 1e-9);
+    /* A point that is hardly beyond a tick does not make room for another. */
+    s->low = s->step * floor(s->low / s->step + 0.08);
+    s->high = s->step * ceil(s->high / s->step - 0.08);
 }
 
 static struct scale scale_of(const struct ab_plot *p, enum ab_axis axis, double from, double to)

@@ -71,7 +71,7 @@ static bool study_layers(const struct ab_subject *s, struct ab_result *r)
     const uint64_t seed = ab_subject_seed(s, "alignment: one layer");
     struct ab_table *t = ab_result_table(
         r, "layer",
-        "One random layer of n units and d inputs: cos(W^T r, x), measured (64 draws) | closed "
+        "One random layer of n units and d inputs: cos(W^T r, x), measured | closed "
         "form",
         "d, n", "1|form|activation|form|max(g,0)|form|(abs g)|form|g|form|all units|form");
     for (int i = 0; i < LAYERS; i++) {

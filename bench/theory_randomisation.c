@@ -21,8 +21,8 @@ static const char *const control_names[CONTROLS] = {"noise", "input x noise"};
 
 enum measure { COSINE, SPEARMAN, SPEARMAN_ABS, SSIM, MEASURES };
 static const char *const measure_ids[MEASURES] = {"cosine", "spearman", "spearman-abs", "ssim"};
-static const char *const measure_names[MEASURES] = {
-    "cosine", "Spearman", "Spearman of absolute values", "SSIM, larger of both signs"};
+static const char *const measure_names[MEASURES] = {"cosine", "Spearman",
+                                                    "Spearman of absolute values", "SSIM"};
 
 enum { ENTROPY_BINS = 100 };
 

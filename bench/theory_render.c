@@ -67,8 +67,8 @@ void ab_result_print_verdicts(FILE *f, const struct ab_result *r)
         const struct ab_verdict_line *v = &r->verdicts[i];
         char size[64];
         number(size, sizeof size, v->size, -3);
-        fprintf(f, "verdict: theory: %s; this run %s (%s: %s)\n", v->prediction,
-                v->shown ? "shows it" : "does NOT show it", v->effect, size);
+        fprintf(f, "verdict: %s: theory: %s; this run %s (%s: %s)\n", r->experiment->name,
+                v->prediction, v->shown ? "shows it" : "does NOT show it", v->effect, size);
     }
 }
 
