@@ -195,7 +195,7 @@ TEST(spikes_are_guarded)
     } rows[] = {
         {"gradient", FREE},          {"guided-backprop", FREE}, {"lrp-epsilon", FREE},
         {"lrp-zplus", GUARDED},      {"dtd", GUARDED},          {"lrp-zplus:bias=none", GUARDED},
-        {"lrp-alpha-beta", GUARDED}, {"lrp-gamma", GUARDED},    {"lrp-gamma:bias=none", DIRECT},
+        {"lrp-alpha-beta", GUARDED}, {"lrp-gamma", GUARDED},    {"lrp-gamma:bias=none", GUARDED},
         {"lrp-flat", DIRECT},        {"lrp-wsquare", DIRECT}};
     struct ab_graph *g = wide_net();
     for (size_t i = 0; i < 2 * sizeof rows / sizeof *rows; i++) {

@@ -188,40 +188,49 @@ static int gamma_original(struct ab_lowering *l, int n, const struct ab_rule *ru
     return ab_pointwise(l, AB_PW_MUL, adjoint_of_quotient(l, n, AB_W_GAMMA, s, z, -1), a, -1);
 }
 
-/* s = R / d by the sign of z, and t = sgn(z) s, both 0 where z is 0; d = |d| sgn(z) is given by its
- * magnitude. With `positive` z is above 0 wherever R is not 0. */
+/* s = R / d, d = own + sgn(z) all, and t = sgn(z) s, both 0 where z is 0. With `positive` z is
+ * above 0 wherever R is not 0. */
 struct signed_quotient {
     int s, t;
 };
 
-static struct signed_quotient divide_by_sign(struct ab_lowering *l, int r, int z, int magnitude,
+static struct signed_quotient divide_by_sign(struct ab_lowering *l, int r, int z, int own, int all,
                                              float eps, bool positive)
 {
-    const int q = ab_divide(l, r, magnitude, eps, 1);
-    if (positive) return (struct signed_quotient){q, q};
-    const int above = ab_pointwise(l, AB_PW_GATE, q, z, -1);
-    const int below = ab_pointwise(l, AB_PW_GATE, q, ab_scale(l, z, -1), -1);
-    return (struct signed_quotient){ab_pointwise(l, AB_PW_SUB, above, below, -1),
-                                    ab_pointwise(l, AB_PW_ADD, above, below, -1)};
+    const int sum = ab_pointwise(l, AB_PW_ADD, own, all, -1);
+    if (positive) {
+        const int q = ab_divide(l, r, sum, eps, 1);
+        return (struct signed_quotient){q, q};
+    }
+    const int r_above = ab_pointwise(l, AB_PW_GATE, r, z, -1);
+    const int r_below = ab_pointwise(l, AB_PW_GATE, r, ab_scale(l, z, -1), -1);
+    const int above = ab_divide(l, r_above, sum, eps, 1);
+    const int below = ab_divide(l, r_below, ab_pointwise(l, AB_PW_SUB, own, all, -1), eps, 1);
+    return (struct signed_quotient){ab_pointwise(l, AB_PW_ADD, above, below, -1),
+                                    ab_pointwise(l, AB_PW_SUB, above, below, -1)};
+}
+
+/* Whether R at the layer's output is 0 wherever z is not above 0. */
+static bool is_positive(const struct ab_lowering *l, int n)
+{
+    return ab_denominator(l, n) != l->fwd[n];
 }
 
 /* Contributions of z's own sign count 1 + gamma times. With P = |W||a| + |b| those of either sign
  * are (z +- P)/2, so the denominator is (1 + gamma/2) z + (gamma/2) sgn(z) P, whose two terms are
- * of one sign, and R_in = (1 + gamma/2) a W^T s + (gamma/2) |a| |W|^T (sgn(z) s). */
+ * of one sign, and R_in = (1 + gamma/2) a W^T s + (gamma/2) |a| |W|^T (sgn(z) s). Without the bias,
+ * z still gives the sign, but the sums leave it out. */
 static int gamma_general(struct ab_lowering *l, int n, const struct ab_rule *rule, int r)
 {
     const int a = l->fwd[l->w.graph->nodes[n].in[0]];
-    const bool bias = rule->bias != AB_BIAS_NONE, one_part = has_one_part(l, n, rule);
+    const bool one_part = has_one_part(l, n, rule), bare = leaves_bias(l, n, rule);
     const int size = one_part ? a : ab_pointwise(l, AB_PW_ABS, a, -1, -1);
     const float half = rule->gamma / 2;
-    int z = ab_denominator(l, n);
-    const bool positive = z != l->fwd[n] && !leaves_bias(l, n, rule);
-    if (leaves_bias(l, n, rule)) z = ab_linear(l, n, AB_FWD, AB_W_ALL, AB_B_NONE, a, -1);
-    const int all = ab_linear(l, n, AB_FWD, AB_W_ABS, bias ? AB_B_ABS : AB_B_NONE, size, -1);
-    const int own = positive ? z : ab_pointwise(l, AB_PW_ABS, z, -1, -1);
-    const int d =
-        ab_pointwise(l, AB_PW_ADD, ab_scale(l, own, 1 + half), ab_scale(l, all, half), -1);
-    const struct signed_quotient q = divide_by_sign(l, r, z, d, rule->eps, positive);
+    const int z = ab_denominator(l, n);
+    const int own = bare ? ab_linear(l, n, AB_FWD, AB_W_ALL, AB_B_NONE, a, -1) : z;
+    const int all = ab_linear(l, n, AB_FWD, AB_W_ABS, bare ? AB_B_NONE : AB_B_ABS, size, -1);
+    const struct signed_quotient q = divide_by_sign(
+        l, r, z, ab_scale(l, own, 1 + half), ab_scale(l, all, half), rule->eps, is_positive(l, n));
     const int s = ab_scale(l, q.s, 1 + half), t = ab_scale(l, q.t, half);
     const int from_all = adjoint(l, n, AB_W_ALL, s, -1);
     if (one_part) return ab_pointwise(l, AB_PW_MUL, adjoint(l, n, AB_W_ABS, t, from_all), a, -1);
@@ -233,8 +242,7 @@ static int gamma_general(struct ab_lowering *l, int n, const struct ab_rule *rul
 /* Inputs and z of one sign: there the general form is the original one. */
 static bool is_original(const struct ab_lowering *l, int n, const struct ab_rule *rule)
 {
-    const bool positive = ab_denominator(l, n) != l->fwd[n] && !leaves_bias(l, n, rule);
-    return rule->naive_sign || (positive && has_one_part(l, n, rule));
+    return rule->naive_sign || (is_positive(l, n) && has_one_part(l, n, rule));
 }
 
 static int gamma_rule(struct ab_lowering *l, int n, const struct ab_rule *rule, int r)
@@ -296,7 +304,8 @@ static bool may_spike(const struct ab_lowering *l, int n, const struct ab_rule *
     case AB_RULE_PASS: return false;
     case AB_RULE_EPSILON: return !l->vanishes[n] || leaves_bias(l, n, rule);
     case AB_RULE_GAMMA:
-        return !l->vanishes[n] || (leaves_bias(l, n, rule) && !is_original(l, n, rule));
+        return !l->vanishes[n] ||
+               (leaves_bias(l, n, rule) && (rule->gamma == 0 || !is_original(l, n, rule)));
     case AB_RULE_ZPLUS:
     case AB_RULE_ALPHA_BETA: return !l->vanishes[n] || !has_one_part(l, n, rule);
     default: return true;
