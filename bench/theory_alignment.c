@@ -368,21 +368,24 @@ static double at_image(const struct study *t, const char *name, int weights)
     return (double)NAN;
 }
 
+/* Weights that are independent of all that they meet are what theory speaks of. */
 static void judge(struct study *t)
 {
-    const double gradient = at_image(t, "gradient", AS_THEY_ARE);
-    const double guided = at_image(t, "guided-backprop", AS_THEY_ARE);
-    const double zplus = at_image(t, "lrp-zplus", AS_THEY_ARE);
+    const int premise = t->s->trained ? RANDOM : AS_THEY_ARE;
+    const double gradient = at_image(t, "gradient", premise);
+    const double guided = at_image(t, "guided-backprop", premise);
+    const double zplus = at_image(t, "lrp-zplus", premise);
     const double orthogonal = at_image(t, "guided-backprop", ORTHOGONAL);
+    const double learned = at_image(t, "guided-backprop", AS_THEY_ARE);
     if (isfinite(gradient))
         ab_result_verdict(t->result, AB_CLAIM_EXPECTED, fabs(gradient) < 0.15,
                           "cosine at the image", gradient,
-                          "a signal of both signs, as the gradient's, does not align with the "
-                          "image");
+                          "with random weights a signal of both signs, as the gradient's, does not "
+                          "align with the image");
     if (isfinite(guided))
         ab_result_verdict(t->result, AB_CLAIM_EXPECTED, guided > 0.4, "cosine at the image", guided,
-                          "guided-backprop, a non-negative signal on active units, aligns with "
-                          "the image");
+                          "with random weights guided-backprop, a non-negative signal on active "
+                          "units, aligns with the image");
     if (isfinite(zplus))
         ab_result_verdict(t->result, AB_CLAIM_EXPECTED, zplus > 0.6, "cosine with |x|", zplus,
                           "so does relevance of the z+ rule, with the magnitudes of the image");
@@ -391,6 +394,14 @@ static void judge(struct study *t)
                           orthogonal,
                           "orthogonal weights hand the alignment of guided-backprop on from layer "
                           "to layer");
+    if (isfinite(learned) && t->s->trained)
+        ab_result_verdict(t->result, AB_CLAIM_EXPECTED, learned > 0.4, "cosine at the image",
+                          learned, "training leaves guided-backprop aligned with the image");
+    if (isfinite(gradient) && t->s->trained)
+        ab_result_note(t->result,
+                       "trained weights are not independent of the images: the gradient's cosine "
+                       "at the image is %.2f with them, %.2f with random ones",
+                       at_image(t, "gradient", AS_THEY_ARE), gradient);
 }
 
 /* ---- the order of events ---- */

@@ -109,6 +109,8 @@ grep -q 'explained class of the randomised network, weights copied' out || fail 
 code 0 theory --experiment class --images 1 --method gradient --out one
 grep -q 'an interval takes two images' one/theory.json || fail "no reason beside a null"
 
+grep -q 'trained weights are not independent' digits/theory.json || fail "no note on training"
+
 # ---- interruption: finished experiments stay ----
 "$attrbench" theory --experiment class,randomisation --images 16 --out cut >out 2>err &
 pid=$!
