@@ -119,7 +119,8 @@ bool ab_result_progress(struct ab_result *r, double done, const char *format, ..
 /* Texts are copied; `id` is a short word, unique in the experiment: part of file names and keys of
  * the JSON. None of these fails: memory that runs out is reported when the result is rendered. */
 
-/* columns: names of the numbers of a row, separated by '|'; first: what the rows are, "method". */
+/* columns: names of the numbers of a row, separated by '|', each another one; first: what the rows
+ * are, "method". */
 struct ab_table *ab_result_table(struct ab_result *r, const char *id, const char *title,
                                  const char *first, const char *columns);
 /* One number a column. `digits` after the point; negative: that many significant ones. `why`: the

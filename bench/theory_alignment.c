@@ -73,7 +73,9 @@ static bool study_layers(const struct ab_subject *s, struct ab_result *r)
         r, "layer",
         "One random layer of n units and d inputs: cos(W^T r, x), measured | closed "
         "form",
-        "d, n", "1|form|activation|form|max(g,0)|form|(abs g)|form|g|form|all units|form");
+        "d, n",
+        "1|form 1|activation|form act.|max(g,0)|form max|(abs g)|form abs|g|form g|all "
+        "units|form all");
     for (int i = 0; i < LAYERS; i++) {
         char label[48];
         double cells[2 * AB_SIGNALS];

@@ -2,6 +2,7 @@
 // Experiment `randomisation`: what is left of a map when the weights are redrawn. Layers are
 // redrawn from the logits downwards (cascading), one at a time (independent), and from the image
 // upwards (bottom-up); each time the maps are compared with those of the original network.
+#include "perturb.h"
 #include "theory.h"
 
 #include <math.h>
@@ -289,6 +290,60 @@ static void add_entropy(struct study *t)
     }
 }
 
+/* Likeness, by absolute values, of an original map and what no network made of the image. */
+static enum ab_status compare_controls(struct study *t, int m, double *spearman, double *ssim,
+                                       float *map)
+{
+    const struct ab_subject *s = t->s;
+    for (int i = 0; i < s->n; i++) {
+        for (int k = 0; k < AB_CONTROLS; k++) {
+            struct ab_likeness like;
+            ab_control_map((enum ab_control)k, s->images + (size_t)i * s->image, s->dims,
+                           ab_subject_seed(s, "randomisation: controls") + (uint64_t)i, map);
+            const enum ab_status status = ab_likeness_of(ab_maps_at(&t->original, m, i), map,
+                                                         s->dims, AB_NORMALISE_ABS, &like, t->err);
+            if (status != AB_OK) return status;
+            spearman[k * s->n + i] = like.spearman;
+            ssim[k * s->n + i] = like.ssim;
+        }
+    }
+    return AB_OK;
+}
+
+static enum ab_status add_controls(struct study *t)
+{
+    const size_t n = (size_t)t->s->n;
+    float *map = malloc(t->s->image * sizeof *map);
+    double *values = malloc(2 * AB_CONTROLS * n * sizeof *values), cells[2 * AB_CONTROLS];
+    char columns[256] = "";
+    enum ab_status status = AB_OK;
+    if (!map || !values) status = ab_fail(t->err, AB_ERR_MEMORY, "out of memory for controls");
+    for (int k = 0; k < AB_CONTROLS; k++) {
+        const size_t used = strlen(columns);
+        const char *blank = strrchr(ab_control_names[k], ' ');
+        const char *name = blank ? blank + 1 : ab_control_names[k];
+        snprintf(columns + used, sizeof columns - used, "%s%s: Spearman|%s: SSIM", k ? "|" : "",
+                 name, name);
+    }
+    struct ab_table *table = ab_result_table(
+        t->result, "controls",
+        "Original maps beside maps that no network made, absolute values: what there is to keep",
+        "method", columns);
+    for (int m = 0; status == AB_OK && m < t->s->n_methods; m++) {
+        status = compare_controls(t, m, values, values + AB_CONTROLS * n, map);
+        for (int k = 0; status == AB_OK && k < AB_CONTROLS; k++)
+            for (int j = 0; j < 2; j++)
+                cells[2 * k + j] =
+                    ab_spread_of(values + ((size_t)j * AB_CONTROLS + (size_t)k) * n, t->s->n, 0)
+                        .mean;
+        if (status == AB_OK)
+            ab_table_row(table, ab_subject_label(t->s, m), cells, 2, "a map is constant");
+    }
+    free(map);
+    free(values);
+    return status;
+}
+
 static void add_notes(struct study *t)
 {
     const struct ab_theory_options *o = &t->s->options;
@@ -323,7 +378,7 @@ static enum ab_status report(struct study *t)
     add_plot(t, BOTTOM_UP, COSINE);
     add_entropy(t);
     add_notes(t);
-    return AB_OK;
+    return add_controls(t);
 }
 
 /* ---- verdicts ---- */

@@ -105,10 +105,13 @@ static json_t *row_json(const struct ab_table *t, const struct ab_table_row *row
 
 static json_t *table_json(const struct ab_table *t)
 {
-    json_t *object = json_object(), *rows = json_array();
+    json_t *object = json_object(), *rows = json_array(), *columns = json_array();
+    for (int c = 0; c < t->n_columns; c++)
+        json_array_append_new(columns, json_string(t->columns[c]));
     for (int i = 0; i < t->n_rows; i++) json_array_append_new(rows, row_json(t, &t->rows[i]));
     json_object_set_new(object, "id", json_string(t->id));
     json_object_set_new(object, "title", json_string(t->title));
+    json_object_set_new(object, "columns", columns);
     json_object_set_new(object, "rows", rows);
     return object;
 }

@@ -58,6 +58,7 @@ for e in d["experiments"]:
     assert e["tables"] and e["plots"] and e["verdicts"], e["experiment"]
     for t in e["tables"]:
         for row in t["rows"]:
+            assert list(row["values"]) == t["columns"], (t["columns"], row)
             assert ("null_reason" in row) == (None in row["values"].values()), row
     for v in e["verdicts"]:
         assert v["prediction"] and isinstance(v["shown"], bool) and v["effect"]["name"], v
