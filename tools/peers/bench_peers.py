@@ -23,10 +23,10 @@ if missing:
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import torch  # noqa: E402
-from calls import METHODS, NOTES, SAME, SAME_BY_DEFAULT, calls  # noqa: E402
+from calls import METHODS, NOTES, SAME, SAME_BY_DEFAULT, TOGETHER, calls  # noqa: E402
 from models import NAMES, Factory  # noqa: E402
 from ours import Library, Plan  # noqa: E402
-from report import NATIVE, ONEDNN, context, least, markdown, write  # noqa: E402
+from report import NATIVE, ONEDNN, Joint, context, least, markdown, write  # noqa: E402
 
 BACKENDS = {NATIVE: "native", ONEDNN: "onednn"}
 SHAPE = (3, 224, 224)
@@ -94,7 +94,7 @@ def our_rows(library, net, method, threads):
     for tool, backend in BACKENDS.items():
         row = Row(net.name, threads, method, tool)
         try:
-            row.call = Plan(library, net.graph, method, backend, threads, net.x, net.target)
+            row.call = Plan(library, net.graph, [method], backend, threads, net.x, net.target)
         except RuntimeError as error:
             row.failure = str(error)
         yield row
@@ -163,6 +163,29 @@ def method_rows(library, net, method, threads, args):
     return rows
 
 
+# --- many methods in one plan ---------------------------------------------------------------------
+
+
+def joint(library, net, threads, args):
+    """One plan of TOGETHER and ten plans of one method each, by turns, natively."""
+    print(f"{net.name}, {threads} threads, {len(TOGETHER)} methods in one plan", file=sys.stderr)
+    specs = [[method] for method in TOGETHER] + [TOGETHER]
+    plans = [Plan(library, net.graph, s, "native", threads, net.x, net.target) for s in specs]
+    times = [[] for _ in plans]
+    for index in range(-args.warmup, args.rounds):
+        for plan, ns in zip(plans, times):
+            start = time.perf_counter_ns()
+            plan()
+            if index >= 0:
+                ns.append(time.perf_counter_ns() - start)
+    for method, one, map_ in zip(TOGETHER, plans, plans[-1].maps):
+        if not torch.equal(one.maps[0], map_):
+            raise SystemExit(f"bench_peers: {method}: the joint plan's map differs from its own")
+    for plan in plans:
+        plan.close()
+    return Joint(net.name, threads, TOGETHER, times[-1], times[:-1])
+
+
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
@@ -198,7 +221,7 @@ def main():
     torch.set_num_interop_threads(1)
     keep_memory()
     library = Library(args.library)
-    about, rows = context(args, library.versions()), []
+    about, rows, joints = context(args, library.versions()), [], []
     for name in args.models:
         net = network(name, library)
         for threads in sorted(args.threads):
@@ -206,8 +229,12 @@ def main():
             for method in args.methods:
                 rows += method_rows(library, net, method, threads, args)
                 if args.out:  # what is there so far, should the rest be interrupted
-                    write(args.out, rows, about)
-    print("\n".join(markdown(rows, about)))
+                    write(args.out, rows, joints, about)
+            if set(TOGETHER) <= set(args.methods):
+                joints.append(joint(library, net, threads, args))
+                if args.out:
+                    write(args.out, rows, joints, about)
+    print("\n".join(markdown(rows, joints, about)))
 
 
 if __name__ == "__main__":

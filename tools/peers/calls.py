@@ -18,6 +18,7 @@ from zennit_import import composites, rules
 ZERO = ["bias"]
 CAPTUM_ZPLUS = "lrp-zplus:bias=signed,eps=1e-9,signed_input=naive"
 BOUNDED = "dtd:low=-2,high=2.5"
+GAMMA_BOX = "epsilon-gamma-box:low=-2,high=2.5"
 ZENNIT = {
     "deconvnet": composites.DeconvNet,
     "guided-backprop": composites.GuidedBackprop,
@@ -29,6 +30,9 @@ ZENNIT = {
         rules.ZPlus(STABILISER, ZERO), rules.ZBox(-2.0, 2.5, STABILISER, ZERO)
     ),
     "epsilon-plus": lambda: composites.EpsilonPlus(epsilon=1e-6, stabilizer=STABILISER),
+    GAMMA_BOX: lambda: composites.EpsilonGammaBox(
+        low=-2.0, high=2.5, epsilon=1e-6, gamma=0.25, stabilizer=STABILISER
+    ),
 }
 CAPTUM = {
     "gradient": captum.attr.Saliency,
@@ -50,6 +54,20 @@ METHODS = [
     "dtd",
     BOUNDED,
     "epsilon-plus",
+    GAMMA_BOX,
+]
+# Ten methods that attrbench also computes in one plan.
+TOGETHER = [
+    "gradient",
+    "input-x-gradient",
+    "deconvnet",
+    "guided-backprop",
+    "rectgrad",
+    "lrp-epsilon",
+    "lrp-zplus",
+    "lrp-alpha-beta",
+    GAMMA_BOX,
+    "dtd",
 ]
 
 # The least cosine at which two maps are the same method's. A unit of RectGrad that lies at the

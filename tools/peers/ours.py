@@ -120,30 +120,37 @@ class Library:
 
 
 class Plan:
-    """One method on one backend; called, it returns the map."""
+    """Methods on one backend; called, it returns the first one's map. maps has all."""
 
-    def __init__(self, library, graph, method, backend, threads, x, target):
+    def __init__(self, library, graph, methods, backend, threads, x, target):
         self.library, self.handle, self.error = library, c_void_p(), _Error()
-        lib, parsed, error = library.lib, c_void_p(), self.error
-        library.check(lib.ab_method_parse(method.encode(), byref(parsed), byref(error)), error)
-        self.x, self.map = x.contiguous(), torch.empty_like(x)
+        lib, error, count = library.lib, self.error, len(methods)
+        self.x, self.maps = x.contiguous(), [torch.empty_like(x) for _ in methods]
         self.targets = (c_int * len(x))(*[target] * len(x))
         options = _Options(backend.encode(), len(x), threads, False)
-        status = lib.ab_plan_create(
-            graph, byref(parsed), 1, byref(options), byref(self.handle), byref(error)
-        )
-        lib.ab_method_destroy(byref(parsed))
-        library.check(status, error)
+        parsed = (c_void_p * count)()
+        try:
+            for i, method in enumerate(methods):
+                at = ctypes.cast(byref(parsed, i * ctypes.sizeof(c_void_p)), POINTER(c_void_p))
+                library.check(lib.ab_method_parse(method.encode(), at, byref(error)), error)
+            status = lib.ab_plan_create(
+                graph, parsed, count, byref(options), byref(self.handle), byref(error)
+            )
+            library.check(status, error)
+        finally:
+            for handle in parsed:
+                lib.ab_method_destroy(byref(c_void_p(handle)))
         floats = POINTER(c_float)
         self.input = ctypes.cast(self.x.data_ptr(), floats)
-        self.maps = (floats * 1)(ctypes.cast(self.map.data_ptr(), floats))
+        pointers = [ctypes.cast(map_.data_ptr(), floats) for map_ in self.maps]
+        self.pointers = (floats * count)(*pointers)
 
     def __call__(self):
         status = self.library.lib.ab_plan_execute(
-            self.handle, self.input, self.targets, self.maps, None, byref(self.error)
+            self.handle, self.input, self.targets, self.pointers, None, byref(self.error)
         )
         self.library.check(status, self.error)
-        return self.map
+        return self.maps[0]
 
     def close(self):
         self.library.lib.ab_plan_destroy(byref(self.handle))

@@ -5,12 +5,38 @@ import json
 import os
 import platform
 import statistics
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
 from calls import SAME, SAME_BY_DEFAULT
 
 NATIVE, ONEDNN = "attrbench", "attrbench-onednn"
+
+
+@dataclass
+class Joint:
+    """Nanoseconds of one plan of several methods, and of a plan of each alone."""
+
+    model: str
+    threads: int
+    methods: list
+    ns: list
+    singles_ns: list
+
+    def sum_of_singles(self):
+        return sum(min(ns) for ns in self.singles_ns)
+
+    def sum_of_peers(self, found):
+        """Milliseconds of the fastest quotable peer of each method; None if one has none."""
+        total = 0
+        for method in self.methods:
+            case = found[(self.model, self.threads, method)]
+            best = case.get(summary(case)["best_peer"])
+            if best is None:
+                return None
+            total += least(best)
+        return total
 
 
 def least(row):
@@ -81,6 +107,37 @@ def records(rows):
     return results
 
 
+def joint_record(joint, found):
+    peers, ms = joint.sum_of_peers(found), min(joint.ns) / 1e6
+    return {
+        "model": joint.model,
+        "threads": joint.threads,
+        "methods": joint.methods,
+        "ms_min": ms,
+        "singles_ms": joint.sum_of_singles() / 1e6,
+        "share_of_singles": 1e6 * ms / joint.sum_of_singles(),
+        "best_peers_ms": peers,
+        "ratio_to_best_peers": peers / ms if peers else None,
+        "samples_ns": joint.ns,
+        "singles_samples_ns": joint.singles_ns,
+    }
+
+
+def joint_lines(joints, found):
+    yield "\n## Several methods in one plan\n"
+    yield "| model | threads | methods | one plan | a plan each | share | best peers | peers / ours |"
+    yield "|---|---|---|---|---|---|---|---|"
+    for joint in joints:
+        r = joint_record(joint, found)
+        cells = [r["model"], str(r["threads"]), str(len(r["methods"])), f"{r['ms_min']:.0f}"]
+        cells += [f"{r['singles_ms']:.0f}", f"{r['share_of_singles']:.2f}"]
+        cells += [number(r["best_peers_ms"], "{:.0f}"), number(r["ratio_to_best_peers"], "{:.1f}")]
+        yield "| " + " | ".join(cells) + " |"
+    yield f"\nThe methods: {', '.join(joints[0].methods)}. Every map of the one plan is, bit for bit,"
+    yield "that of the method's own plan. Best peers: the sum over the methods of the fastest tool's"
+    yield "minimum, from the tables above."
+
+
 def number(value, form="{:.2f}"):
     return "" if value is None else form.format(value)
 
@@ -115,7 +172,7 @@ def tool_lines(found):
             yield "| " + " | ".join([*cells, row.failure or row.note]) + " |"
 
 
-def markdown(rows, about):
+def markdown(rows, joints, about):
     found = cases(rows)
     yield "<!-- SPDX-License-Identifier: Apache-2.0 -->"
     yield "# attrbench and PyTorch's attribution tools\n"
@@ -129,11 +186,14 @@ def markdown(rows, about):
     yield f"attrbench's is {least_cosines}; `-nhwc` is PyTorch's channels-last."
     for model, threads in dict.fromkeys((m, t) for m, t, _ in found):
         yield from ratio_lines(found, model, threads)
+    if joints:
+        yield from joint_lines(joints, found)
     yield from tool_lines(found)
 
 
-def write(folder, rows, about):
+def write(folder, rows, joints, about):
     folder.mkdir(parents=True, exist_ok=True)
-    record = {"context": about, "results": records(rows)}
+    together = [joint_record(joint, cases(rows)) for joint in joints]
+    record = {"context": about, "results": records(rows), "joint": together}
     (folder / "peers.json").write_text(json.dumps(record, indent=1) + "\n")
-    (folder / "peers.md").write_text("\n".join(markdown(rows, about)) + "\n")
+    (folder / "peers.md").write_text("\n".join(markdown(rows, joints, about)) + "\n")
