@@ -53,13 +53,20 @@ static void print_step(FILE *f, const struct ab_plan *plan, int i, double ns, do
     const struct ab_step *s = &plan->program.steps[i];
     const struct ab_value *v = s->dst >= 0 ? &plan->program.values[s->dst] : NULL;
     double gflops = ns > 0 ? ab_step_flops(plan, s) / ns : 0;
-    char shape[40] = "", rate[32] = "", share[16] = "";
+    const int gang = ab_gang_size(&plan->program, i), first = ab_gang_first(&plan->program, i);
+    char shape[40] = "", rate[32] = "", share[16] = "", kernel[64];
+    if (first != i)
+        snprintf(kernel, sizeof kernel, "with step %d", first);
+    else if (gang > 1)
+        snprintf(kernel, sizeof kernel, "%s x%d", ab_plan_kernel(plan, i), gang);
+    else
+        snprintf(kernel, sizeof kernel, "%s", ab_plan_kernel(plan, i));
     if (v) snprintf(shape, sizeof shape, "%dx%dx%d", v->dims.c, v->dims.h, v->dims.w);
     if (gflops > 0) snprintf(rate, sizeof rate, "%.1f", gflops);
     if (ns > 0) snprintf(share, sizeof share, "%.0f %%", 100 * roof / ns);
     fprintf(f, "%4d %-9s %-3s %-18.18s %-14s %-24.24s %8.3f %5.1f %% %8s %9.2f %6s\n", i,
             ab_op_name(s->op), s->pass == AB_BWD ? "bwd" : "fwd", step_layer(plan, s), shape,
-            ab_plan_kernel(plan, i), ns / 1e6, 100 * ns / total, rate, bytes / 1e6, share);
+            kernel, ns / 1e6, 100 * ns / total, rate, bytes / 1e6, share);
 }
 
 /* What one pass over all linear layers multiplies, forward or backward. */
@@ -130,19 +137,26 @@ static enum ab_status store_step(struct ab_run *run, const struct ab_record *of,
     return status;
 }
 
-static enum ab_status profile_row(struct ab_row *row, FILE *f, struct ab_error *err)
+/* Whose steps are timed: the plan of a row, or of all methods. */
+struct profiled {
+    struct ab_run *run;
+    const struct ab_setting *setting;
+    const struct ab_record *record;
+    const struct ab_method *const *methods;
+    int n_methods, backend;
+};
+
+static enum ab_status profile_plan(const struct profiled *p, FILE *f, struct ab_error *err)
 {
-    const struct ab_group *g = row->group;
-    const struct ab_record *r = &row->record;
-    const struct ab_method *method = g->run->methods[g->method];
-    struct ab_plan_options options =
-        ab_run_plan_options(g->run, g->setting, row->backend, r->threads);
+    const struct ab_record *r = p->record;
+    const struct ab_plan_options options =
+        ab_run_plan_options(p->run, p->setting, p->backend, r->threads);
     struct ab_plan *plan = NULL;
-    enum ab_status status =
-        ab_plan_create(g->setting->model->source.graph, &method, 1, &options, &plan, err);
+    enum ab_status status = ab_plan_create(p->setting->model->source.graph, p->methods,
+                                           p->n_methods, &options, &plan, err);
     if (status != AB_OK) return status;
     double *ns = calloc((size_t)plan->program.n_steps, sizeof *ns), total = 0;
-    status = ns ? time_steps(plan, g->setting, ns, err)
+    status = ns ? time_steps(plan, p->setting, ns, err)
                 : ab_fail(err, AB_ERR_MEMORY, "--profile: out of memory; profile fewer methods");
     for (int i = 0; status == AB_OK && i < plan->program.n_steps; i++) total += ns[i];
     if (status == AB_OK)
@@ -155,12 +169,20 @@ static enum ab_status profile_row(struct ab_row *row, FILE *f, struct ab_error *
     for (int i = 0; status == AB_OK && i < plan->program.n_steps; i++) {
         if (plan->program.steps[i].constant) continue;
         print_step(f, plan, i, ns[i], total, r->peak);
-        status = store_step(g->run, r, plan, i, ns[i], err);
+        status = store_step(p->run, r, plan, i, ns[i], err);
     }
     if (status == AB_OK) print_passes(f, plan);
     free(ns);
     ab_plan_destroy(&plan);
     return status;
+}
+
+static enum ab_status profile_row(const struct ab_row *row, FILE *f, struct ab_error *err)
+{
+    const struct ab_group *g = row->group;
+    const struct ab_method *method = g->run->methods[g->method];
+    const struct profiled p = {g->run, g->setting, &row->record, &method, 1, row->backend};
+    return profile_plan(&p, f, err);
 }
 
 enum ab_status ab_profile_group(struct ab_group *group, FILE *f, struct ab_error *err)
@@ -174,5 +196,20 @@ enum ab_status ab_profile_group(struct ab_group *group, FILE *f, struct ab_error
             status = profile_row(row, f, err);
     }
     ab_pin_release(group->run->pin);
+    return status;
+}
+
+enum ab_status ab_profile_joint(struct ab_run *run, const struct ab_joint_row *row, FILE *f,
+                                struct ab_error *err)
+{
+    int count;
+    const struct ab_method **methods = ab_supported_methods(run, row->setting, &count);
+    if (!methods) return ab_fail(err, AB_ERR_MEMORY, "--profile: out of memory");
+    char where[64];
+    ab_pin_threads(run->pin, row->record.threads, where, sizeof where);
+    const struct profiled p = {run, row->setting, &row->record, methods, count, row->backend};
+    const enum ab_status status = profile_plan(&p, f, err);
+    ab_pin_release(run->pin);
+    free(methods);
     return status;
 }

@@ -122,6 +122,15 @@ static void put_kernel(json_t *row, const struct ab_record *r)
     put_text(row, "onednn_isa", r->onednn_isa, "oneDNN was not timed in this run");
 }
 
+/* What records of all methods in one plan have besides. */
+static void put_joint(json_t *row, const struct ab_record *r)
+{
+    put_text(row, "methods", r->methods, NULL);
+    json_object_set_new(row, "n_methods", json_integer(r->n_methods));
+    put(row, "sum_single_ns", r->sum_single_ns, "not every method was timed");
+    put(row, "joint_ratio", r->joint_ratio, "not every method was timed");
+}
+
 json_t *ab_record_json(const struct ab_record *r)
 {
     json_t *row = json_object();
@@ -148,6 +157,7 @@ json_t *ab_record_json(const struct ab_record *r)
     put(row, "peak_share", ab_record_peak_share(r), "no measured peak, or not timed");
     put(row, "peak_gflops", r->peak > 0 ? r->peak : (double)NAN, "no measured peak");
     if (r->kind && !strcmp(r->kind, "kernel")) put_kernel(row, r);
+    if (r->kind && !strcmp(r->kind, "joint")) put_joint(row, r);
     put(row, "ratio", r->ratio, r->ratio_why);
     put_agreement(row, r);
     put_text(row, "algo", r->algo, "no plan");

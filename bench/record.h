@@ -12,7 +12,7 @@
 
 /* One row. Numbers that are NaN become null with a reason. */
 struct ab_record {
-    const char *kind;             /* "method", "kernel", "step"; NULL: not filled */
+    const char *kind;             /* "method", "joint", "kernel", "step"; NULL: not filled */
     char op[32], shape[96];       /* "attribute" and the input's shape, or the kernel's */
     char model[256], method[256]; /* "" for kernels */
     char backend[32], isa[16];
@@ -39,6 +39,10 @@ struct ab_record {
     double amplification;
     int times;
     char onednn_isa[24];
+    /* Of kind "joint": the methods' specs, and how long they take one by one. */
+    char methods[1024];
+    int n_methods;
+    double sum_single_ns, joint_ratio;
     char repro[1600];
     char error[512]; /* "" or why there are no numbers */
 };

@@ -250,6 +250,8 @@ static enum ab_status set_up(struct ab_run *run, struct ab_error *err)
 
 static void tear_down(struct ab_run *run)
 {
+    for (int i = 0; i < run->n_joint; i++) ab_record_free(&run->joint[i].record);
+    free(run->joint);
     for (int g = 0; run->groups && g < run->n_groups; g++) {
         for (int i = 0; run->groups[g].rows && i < run->groups[g].n_rows; i++)
             ab_record_free(&run->groups[g].rows[i].record);
@@ -391,6 +393,8 @@ static int write_results(struct ab_run *run, FILE *talk)
     if (ab_interrupted) json_object_set_new(run->context, "interrupted", json_true());
     for (int g = 0; run->settings->profile && g < run->n_groups && status == AB_OK; g++)
         if (!ab_interrupted) status = ab_profile_group(&run->groups[g], talk, &err);
+    for (int i = 0; run->settings->profile && i < run->n_joint && status == AB_OK; i++)
+        if (!ab_interrupted) status = ab_profile_joint(run, &run->joint[i], talk, &err);
     char maps[1100] = "";
     if (status == AB_OK && !ab_interrupted) {
         snprintf(maps, sizeof maps, "%s/maps.png", run->store.folder);
@@ -409,6 +413,7 @@ static int write_results(struct ab_run *run, FILE *talk)
 static int finish(struct ab_run *run)
 {
     FILE *talk = run->settings->json || ab_gbench_prints() ? stderr : stdout;
+    ab_together_finish(run);
     ab_progress_end();
     ab_pin_release(run->pin);
     ab_table_print(talk, run);
@@ -519,6 +524,8 @@ static const struct ab_option options[] = {
      "sums)",
      AB_OPTION_CHOICE, FIELD(memory)},
     {"no-agree", NULL, "do not compare with the reference", AB_OPTION_FLAG, FIELD(no_agree)},
+    {"no-joint", NULL, "do not time all methods in one plan beside them one by one", AB_OPTION_FLAG,
+     FIELD(no_joint)},
     {"profile", NULL,
      "the steps of each plan too: kernel, time, GFLOP/s, bytes, share of the roof, and the\nnumber "
      "of forward and backward passes over linear layers",

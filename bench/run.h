@@ -20,7 +20,7 @@ struct ab_run_settings {
     const char *target, *preprocess, *labels, *out, *kernels, *shapes;
     double time;
     int algo, memory; /* enum ab_algo, enum ab_memory */
-    bool json, profile, no_agree;
+    bool json, profile, no_agree, no_joint;
 };
 
 /* A model with its images. */
@@ -75,6 +75,13 @@ struct ab_row {
     struct ab_record record;
 };
 
+/* All methods in one plan. */
+struct ab_joint_row {
+    struct ab_setting *setting;
+    int backend; /* index in the run's backends */
+    struct ab_record record;
+};
+
 struct ab_run {
     const struct ab_run_settings *settings;
     const char *backends[AB_MAX_BACKENDS];
@@ -91,6 +98,9 @@ struct ab_run {
     struct ab_pin *pin;
     json_t *context;
     struct ab_store store;
+    struct ab_together *together; /* together.c: the plans of all methods at hand, or NULL */
+    struct ab_joint_row *joint;   /* what they took, setting by setting */
+    int n_joint;
     bool disagreed, failed;
     double seconds; /* of sampling per group */
     char cache[1024];
@@ -125,6 +135,16 @@ bool ab_row_untimed(const struct ab_row *row);
 /* Times a group by turns; appends to its rows' samples and stores their records. */
 void ab_group_measure(struct ab_group *group);
 
+/* All methods in one plan: a sample on each backend beside the group's own, until another setting
+ * or number of threads begins; then, and at the end of the run (`finish`), a record of kind
+ * "joint". */
+void ab_together_sample(struct ab_group *group, const char *pinned);
+void ab_together_finish(struct ab_run *run);
+void ab_together_print(FILE *f, const struct ab_run *run);
+/* The methods that the setting's model supports; free() it. NULL: out of memory. */
+const struct ab_method **ab_supported_methods(const struct ab_run *run,
+                                              const struct ab_setting *setting, int *count);
+
 /* Bytes of every operand and weight of a step, each once: what must move if nothing is cached. */
 double ab_step_bytes(const struct ab_plan *plan, const struct ab_step *step);
 
@@ -145,6 +165,9 @@ void ab_progress_end(void);
 void ab_table_print(FILE *f, const struct ab_run *run);
 /* Steps of one more execution of each plan of the group, and their records. */
 enum ab_status ab_profile_group(struct ab_group *group, FILE *f, struct ab_error *err);
+/* The same of a plan of all methods. */
+enum ab_status ab_profile_joint(struct ab_run *run, const struct ab_joint_row *row, FILE *f,
+                                struct ab_error *err);
 /* maps.png: heat maps of every method side by side. */
 enum ab_status ab_contact_write(struct ab_run *run, const char *path, struct ab_error *err);
 int ab_run_kernels(struct ab_run *run);

@@ -262,6 +262,7 @@ void ab_group_measure(struct ab_group *g)
         if (!ab_interrupted && !ab_row_untimed(&g->rows[i])) start(&runners[i]);
     }
     if (supported) take_turns(run, runners, g->n_rows);
+    if (supported && !ab_interrupted) ab_together_sample(g, where);
     for (int i = 0; i < g->n_rows && supported; i++)
         if (is_reference(runners[i].row) && !ab_interrupted) time_reference(run, &runners[i]);
     for (int i = 0; i < g->n_rows && supported; i++) set_ratio(runners, g->n_rows, &runners[i]);

@@ -133,6 +133,7 @@ void ab_table_print(FILE *f, const struct ab_run *run)
         fprintf(
             f, "above 100 %%: GFLOP/s counts the multiplications of the plain definition; Winograd "
                "needs fewer.\n");
+    ab_together_print(f, run);
     print_untimed(f, run);
     print_reasons(f, run);
 }

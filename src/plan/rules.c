@@ -173,18 +173,39 @@ static int alpha_beta(struct ab_lowering *l, int n, const struct ab_rule *rule, 
 
 /* ---- gamma ---- */
 
-/* z_gamma = (W + gamma W+) a + bias, which is never below the ReLU's output if the bias is part of
- * it and a >= 0. */
-static int gamma_original(struct ab_lowering *l, int n, const struct ab_rule *rule, int r)
+/* Whether z_gamma is a' + gamma z+ wherever R is not 0, a' being the ReLU's output. Below LEAST a'
+ * / gamma could overflow. */
+static bool adds_to_relu(const struct ab_lowering *l, int n, const struct ab_rule *rule)
+{
+    static const float LEAST = 1e-3f;
+    return rule->bias == AB_BIAS_SPLIT && rule->gamma >= LEAST && !l->direct &&
+           ab_denominator(l, n) != l->fwd[n] && !rule->naive_sign && has_one_part(l, n, rule);
+}
+
+/* R / st(z_gamma), and in *z the sum that guards it. z_gamma = (W + gamma W+) a + bias is never
+ * below the ReLU's output if the bias is part of it and a >= 0. Where it can be it is computed as
+ * gamma (a' / gamma + z+), whose convolution has sums in common with those of z+ rules. */
+static int divide_by_gamma(struct ab_lowering *l, int n, const struct ab_rule *rule, int r, int *z)
 {
     static const enum ab_bias biases[] = {
         [AB_BIAS_SPLIT] = AB_B_GAMMA, [AB_BIAS_NONE] = AB_B_NONE, [AB_BIAS_SIGNED] = AB_B_ALL};
     const int a = l->fwd[l->w.graph->nodes[n].in[0]];
-    l->gain = 1 + rule->gamma;
+    const bool adds = adds_to_relu(l, n, rule);
+    const float part = adds ? rule->gamma : 1;
+    const int add = adds ? ab_scale(l, ab_denominator(l, n), 1 / part) : -1;
     l->guard = l->direct ? -1 : ab_denominator(l, n);
-    const int z = ab_linear(l, n, AB_FWD, AB_W_GAMMA, biases[rule->bias], a, -1);
+    *z = ab_linear(l, n, AB_FWD, adds ? AB_W_POS : AB_W_GAMMA, adds ? AB_B_POS : biases[rule->bias],
+                   a, add);
     l->guard = -1;
-    const int s = ab_divide(l, r, z, rule->eps, 1);
+    return ab_divide(l, r, *z, rule->eps / part, 1 / part);
+}
+
+static int gamma_original(struct ab_lowering *l, int n, const struct ab_rule *rule, int r)
+{
+    const int a = l->fwd[l->w.graph->nodes[n].in[0]];
+    int z = -1;
+    l->gain = 1 + rule->gamma;
+    const int s = divide_by_gamma(l, n, rule, r, &z);
     return ab_pointwise(l, AB_PW_MUL, adjoint_of_quotient(l, n, AB_W_GAMMA, s, z, -1), a, -1);
 }
 

@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: Apache-2.0
+// All methods in one plan, timed between the methods alone: what they cost together.
+#include "run.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MAX_SAMPLES = 256 };
+
+/* One backend's plan of all methods of a setting that its model supports. */
+struct plan_of_all {
+    struct ab_plan *plan;
+    float **maps; /* [methods * targets], all NULL: computed and dropped */
+    double ns[MAX_SAMPLES];
+    int count;
+    char pinned[64];
+};
+
+/* The plans of the setting and number of threads at hand. */
+struct ab_together {
+    struct ab_setting *setting;
+    int threads;
+    struct plan_of_all of[AB_MAX_BACKENDS];
+};
+
+const struct ab_method **ab_supported_methods(const struct ab_run *run, const struct ab_setting *s,
+                                              int *count)
+{
+    const struct ab_method **methods = calloc((size_t)run->n_methods, sizeof *methods);
+    *count = 0;
+    for (int m = 0; methods && m < run->n_methods; m++)
+        if (s->supported && s->supported[m]) methods[(*count)++] = run->methods[m];
+    return methods;
+}
+
+static void execute(struct plan_of_all *p, const struct ab_setting *s)
+{
+    struct ab_error err;
+    float *const *maps = p->maps;
+    const double start = ab_now_ns();
+    const enum ab_status status = ab_plan_execute(p->plan, s->input, s->targets, maps, NULL, &err);
+    if (status == AB_OK && p->count < MAX_SAMPLES) p->ns[p->count++] = ab_now_ns() - start;
+    if (status != AB_OK) ab_plan_destroy(&p->plan);
+}
+
+/* One sample, or where executions are short some of them after one that warms up. */
+static void take_samples(const struct ab_run *run, struct plan_of_all *p,
+                         const struct ab_setting *s)
+{
+    const double began = ab_now_ns(), budget = run->seconds * 1e9 / 8;
+    const int before = p->count;
+    execute(p, s);
+    if (!p->plan || ab_now_ns() - began > budget || p->count == MAX_SAMPLES) return;
+    p->count = before;
+    do execute(p, s);
+    while (p->plan && ab_now_ns() - began < budget && p->count < before + MAX_SAMPLES / 16 &&
+           p->count < MAX_SAMPLES && !ab_interrupted);
+}
+
+/* A plan that cannot be made, for want of memory most often, is left out: its methods' own rows
+ * are there. The first execution warms up and is no sample. */
+static void open_plans(struct ab_run *run, struct ab_together *t)
+{
+    int count;
+    struct ab_error err;
+    const struct ab_method **methods = ab_supported_methods(run, t->setting, &count);
+    for (int b = 0; methods && b < run->n_backends && count > 1; b++) {
+        struct plan_of_all *p = &t->of[b];
+        if (!strcmp(run->backends[b], "reference") || ab_interrupted) continue;
+        const struct ab_plan_options options = ab_run_plan_options(run, t->setting, b, t->threads);
+        if (ab_plan_create(t->setting->model->source.graph, methods, count, &options, &p->plan,
+                           &err) != AB_OK)
+            continue;
+        p->maps = calloc((size_t)(count * t->setting->model->targets.count), sizeof *p->maps);
+        if (!p->maps) ab_plan_destroy(&p->plan);
+        if (!p->maps) continue;
+        execute(p, t->setting);
+        p->count = 0;
+    }
+    free(methods);
+}
+
+void ab_together_sample(struct ab_group *g, const char *pinned)
+{
+    struct ab_run *run = g->run;
+    struct ab_together *t = run->together;
+    if (run->settings->no_joint || run->n_methods < 2) return;
+    if (t && (t->setting != g->setting || t->threads != g->threads)) {
+        ab_together_finish(run);
+        t = NULL;
+    }
+    if (!t) {
+        t = run->together = calloc(1, sizeof *t);
+        if (!t) return;
+        t->setting = g->setting;
+        t->threads = g->threads;
+        open_plans(run, t);
+    }
+    for (int b = 0; b < run->n_backends && !ab_interrupted; b++) {
+        snprintf(t->of[b].pinned, sizeof t->of[b].pinned, "%s", pinned);
+        if (t->of[b].plan) take_samples(run, &t->of[b], g->setting);
+    }
+}
+
+/* The sum of the single medians of backend b, NaN if one is missing, and the methods' specs. */
+static double sum_of_singles(const struct ab_run *run, const struct ab_together *t, int b,
+                             struct ab_record *r)
+{
+    double sum = 0;
+    size_t used = 0;
+    for (int g = 0; g < run->n_groups; g++) {
+        const struct ab_group *group = &run->groups[g];
+        if (group->setting != t->setting || group->threads != t->threads) continue;
+        if (!t->setting->supported[group->method]) continue;
+        const struct ab_record *one = &group->rows[b].record;
+        sum += one->stats.samples ? one->stats.median : (double)NAN;
+        if (used < sizeof r->methods)
+            used += (size_t)snprintf(r->methods + used, sizeof r->methods - used, "%s%s",
+                                     used ? "," : "", one->method);
+        if (!*r->model) {
+            snprintf(r->model, sizeof r->model, "%s", one->model);
+            snprintf(r->shape, sizeof r->shape, "%s", one->shape);
+            snprintf(r->target, sizeof r->target, "%s", one->target);
+            r->targets = one->targets;
+            r->algo = one->algo;
+            r->memory = one->memory;
+            r->model_bytes = one->model_bytes;
+        }
+        r->n_methods++;
+    }
+    return sum;
+}
+
+static void write_record(struct ab_run *run, const struct ab_together *t, int b)
+{
+    const struct plan_of_all *p = &t->of[b];
+    struct ab_record r;
+    ab_record_init(&r);
+    r.kind = "joint";
+    snprintf(r.op, sizeof r.op, "attribute");
+    snprintf(r.backend, sizeof r.backend, "%s", run->backends[b]);
+    snprintf(r.pinned, sizeof r.pinned, "%s", p->pinned);
+    r.threads = t->threads;
+    r.batch = t->setting->batch;
+    r.sum_single_ns = sum_of_singles(run, t, b, &r);
+    snprintf(r.method, sizeof r.method, "%d methods", r.n_methods);
+    snprintf(r.repro, sizeof r.repro,
+             "attrbench run --model '%s' --method '%s' --backend '%s' --threads %d --batch %d",
+             r.model, r.methods, r.backend, r.threads, r.batch);
+    r.ratio_why = "all methods together have no counterpart; see joint_ratio";
+    snprintf(r.agreement.why, sizeof r.agreement.why, "judged method by method");
+    ab_record_plan(&r, p->plan, t->threads);
+    r.ns = malloc((size_t)p->count * sizeof *r.ns);
+    if (r.ns && isfinite(r.sum_single_ns)) {
+        memcpy(r.ns, p->ns, (size_t)p->count * sizeof *r.ns);
+        ab_stats_of(r.ns, p->count, &r.stats);
+        r.joint_ratio = r.stats.median / r.sum_single_ns;
+        struct ab_joint_row *more =
+            realloc(run->joint, ((size_t)run->n_joint + 1) * sizeof *run->joint);
+        struct ab_error err;
+        if (ab_store_add(&run->store, &r, &err) != AB_OK) run->error = err;
+        if (more) {
+            run->joint = more;
+            run->joint[run->n_joint++] = (struct ab_joint_row){t->setting, b, r};
+            return;
+        }
+    }
+    ab_record_free(&r);
+}
+
+void ab_together_finish(struct ab_run *run)
+{
+    struct ab_together *t = run->together;
+    if (!t) return;
+    for (int b = 0; b < run->n_backends; b++) {
+        if (t->of[b].plan && t->of[b].count) write_record(run, t, b);
+        ab_plan_destroy(&t->of[b].plan);
+        free(t->of[b].maps);
+    }
+    free(t);
+    run->together = NULL;
+}
+
+void ab_together_print(FILE *f, const struct ab_run *run)
+{
+    for (int i = 0; i < run->n_joint; i++) {
+        const struct ab_record *r = &run->joint[i].record;
+        char joint[32], sum[32];
+        fprintf(
+            f,
+            "%s%s, %s, batch %d, %d thread%s: %d methods in one plan %s, alone %s in all: %.2f\n",
+            i ? "" : "\n", r->model, r->backend, r->batch, r->threads, r->threads == 1 ? "" : "s",
+            r->n_methods, ab_time_text(r->stats.median, joint, sizeof joint),
+            ab_time_text(r->sum_single_ns, sum, sizeof sum), r->joint_ratio);
+    }
+}
