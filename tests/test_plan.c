@@ -192,11 +192,18 @@ TEST(spikes_are_guarded)
     static const struct {
         const char *spec;
         enum want want;
-    } rows[] = {
-        {"gradient", FREE},          {"guided-backprop", FREE}, {"lrp-epsilon", FREE},
-        {"lrp-zplus", GUARDED},      {"dtd", GUARDED},          {"lrp-zplus:bias=none", GUARDED},
-        {"lrp-alpha-beta", GUARDED}, {"lrp-gamma", GUARDED},    {"lrp-gamma:bias=none", GUARDED},
-        {"lrp-flat", DIRECT},        {"lrp-wsquare", DIRECT}};
+    } rows[] = {{"gradient", FREE},
+                {"guided-backprop", FREE},
+                {"lrp-epsilon", FREE},
+                {"lrp-zplus", GUARDED},
+                {"dtd", GUARDED},
+                {"lrp-zplus:bias=none", GUARDED},
+                {"lrp-alpha-beta", GUARDED},
+                {"lrp-gamma", GUARDED},
+                {"lrp-gamma:bias=none", GUARDED},
+                {"lrp-flat", FREE},
+                {"lrp-wsquare", FREE},
+                {"lrp-zbox:low=-3,high=3", GUARDED}};
     struct ab_graph *g = wide_net();
     for (size_t i = 0; i < 2 * sizeof rows / sizeof *rows; i++) {
         struct ab_method *m = parsed(rows[i / 2].spec);

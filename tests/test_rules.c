@@ -340,6 +340,45 @@ TEST(composites_mean_what_methods_mean)
     for_backends(composites);
 }
 
+/* Bit for bit the same alone and with others, in a batch and by itself, by one thread and by three.
+ */
+static void alone_or_together(const char *backend)
+{
+    static const char *const specs[] = {"lrp-gamma",
+                                        "lrp-gamma:gamma=1,form=original",
+                                        "lrp-gamma:gamma=1,bias=none",
+                                        "lrp-flat",
+                                        "lrp-wsquare:bias=square",
+                                        "lrp-zbox:low=-4,high=4",
+                                        "excitation-backprop:contrast=1",
+                                        "epsilon-gamma-box:low=-4,high=4",
+                                        "preset-b-flat"};
+    enum { SPECS = sizeof specs / sizeof *specs };
+    if (!strcmp(backend, "onednn")) return; /* its plans take what they timed best */
+    struct ab_graph *graphs[] = {net_chain(10, true), net_branches(10)};
+    for (int k = 0; k < 2; k++) {
+        const size_t count = input_count(graphs[k], 1);
+        float *x = random_images(graphs[k], BATCH, 10), *maps[SPECS];
+        run_methods(&(struct job){graphs[k], backend, x, NULL, BATCH, 3}, specs, SPECS, maps, NULL);
+        for (int m = 0; m < SPECS; m++) {
+            const int n = m % BATCH;
+            const float *image = x + (size_t)n * count;
+            float *alone =
+                run_method(&(struct job){graphs[k], backend, image, NULL, 1, 1}, specs[m], NULL);
+            CHECK(!memcmp(alone, maps[m] + (size_t)n * count, count * sizeof *alone),
+                  "%s of image %d depends on its company", specs[m], n);
+            free(alone);
+            free(maps[m]);
+        }
+        free(x);
+        ab_graph_destroy(&graphs[k]);
+    }
+}
+TEST(company_does_not_matter)
+{
+    for_backends(alone_or_together);
+}
+
 /* ---- texts ---- */
 
 static const char *write_file(const char *text, size_t size)
@@ -517,6 +556,7 @@ static const struct test_case cases[] = {CASE(gamma_from_epsilon_to_zplus),
                                          CASE(pass_leaves_relevance_alone),
                                          CASE(contrast_is_a_difference_of_maps),
                                          CASE(composites_mean_what_methods_mean),
+                                         CASE(company_does_not_matter),
                                          CASE(files_are_read),
                                          CASE(files_are_refused),
                                          CASE(rules_are_refused),

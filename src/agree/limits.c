@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// The limits on a map and which of the two classes a method is of. Where the numbers come from:
+// The limits on a map and which of the three classes a method is of. Where the numbers come from:
 // docs/numerics.md.
 #include "agree/agree.h"
+
+#include <string.h>
 
 static const struct ab_limits well = {.name = "W",
                                       .rel_l2 = 1e-5,
@@ -22,6 +24,24 @@ static const struct ab_limits ill = {.name = "I",
                                      .iou1 = 0.95,
                                      .iou5 = 0.98,
                                      .one_minus_ssim = 1e-4};
+
+static const struct ab_limits difference = {.name = "D",
+                                            .rel_l2 = 1e-2,
+                                            .max_err = 1e-2,
+                                            .one_minus_cosine = 1e-4,
+                                            .one_minus_pearson = 1e-4,
+                                            .one_minus_spearman = 1e-4,
+                                            .iou1 = 0.9,
+                                            .iou5 = 0.95,
+                                            .one_minus_ssim = 1e-3};
+
+/* Whether the map is the difference of two of equal sum, as contrastive Excitation Backprop is: how
+ * much of them is left depends on how well the network tells the class from the others. */
+static bool subtracts_all(const struct ab_composite *c)
+{
+    const struct ab_rule *last = &c->rule[AB_POS_LAST];
+    return last->kind == AB_RULE_ALPHA_BETA && last->alpha == last->beta;
+}
 
 /* Whether a denominator of the rule can be small where what was summed into it is not. */
 static bool rule_cancels(const struct ab_rule *r)
@@ -47,6 +67,20 @@ static bool rule_cancels(const struct ab_rule *r)
     return true;
 }
 
+/* Above the first layer the flat rule adds up thousands of terms that are alike, whose roundings
+ * are alike too and add up instead of cancelling. */
+static bool adds_equals(const struct ab_composite *c)
+{
+    const struct ab_rule_list *list = c->rules;
+    for (int p = 0; p < AB_POSITIONS; p++)
+        if (p != AB_POS_FIRST && c->rule[p].kind == AB_RULE_FLAT) return true;
+    for (int i = 0; list && i < list->count; i++) {
+        const struct ab_selected_rule *s = &list->items[i];
+        if (s->rule.kind == AB_RULE_FLAT && strcmp(s->selector, "first") != 0) return true;
+    }
+    return false;
+}
+
 /* Proportional sharing divides by a sum (or mean) of the node's inputs, which cancels unless none
  * of them can be negative. */
 static bool sharing_cancels(const struct ab_composite *c, const struct ab_graph *graph)
@@ -67,6 +101,8 @@ const struct ab_limits *ab_agree_limits(const struct ab_composite *composite,
                                         const struct ab_graph *graph)
 {
     const struct ab_rule_list *list = composite->rules;
+    if (subtracts_all(composite)) return &difference;
+    if (adds_equals(composite)) return &ill;
     for (int p = 0; p < AB_POSITIONS; p++)
         if (rule_cancels(&composite->rule[p])) return &ill;
     for (int i = 0; list && i < list->count; i++)

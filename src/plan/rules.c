@@ -316,12 +316,15 @@ static int by_weights(struct ab_lowering *l, int n, const struct ab_rule *rule, 
 
 /* Whether s = R / st(denominator) may spike where no guard can tell. Where R is a' times a signal
  * c, |s| is at most c for the denominator a' (epsilon), and c |a'/z| for any other sum z, which a
- * guard watches. The bounded box and the squared weights subtract or have no a'. */
+ * guard watches. The bounded box subtracts and has no a'. Squared and equal weights divide by sums
+ * of their own: a fixed linear map, none of whose factors is above 1. */
 static bool may_spike(const struct ab_lowering *l, int n, const struct ab_rule *rule)
 {
     switch (rule->kind) {
     case AB_RULE_NONE:
     case AB_RULE_GRADIENT:
+    case AB_RULE_WSQUARE:
+    case AB_RULE_FLAT:
     case AB_RULE_PASS: return false;
     case AB_RULE_EPSILON: return !l->vanishes[n] || leaves_bias(l, n, rule);
     case AB_RULE_GAMMA:
