@@ -28,6 +28,8 @@ const char *ab_pointwise_name(enum ab_pointwise_kind kind)
         [AB_PW_MUL] = "mul",
         [AB_PW_DIV] = "div",
         [AB_PW_MULDIV] = "muldiv",
+        [AB_PW_RESCALE] = "rescale",
+        [AB_PW_DIVDIFF] = "divdiff",
         [AB_PW_ADD] = "add",
         [AB_PW_SUB] = "sub",
         [AB_PW_SCALE] = "scale",
