@@ -148,6 +148,7 @@ void ab_onednn_linear(struct ab_onednn *o, const struct ab_step *s);
 
 /* ---- onednn_pool.c ---- */
 void ab_onednn_maxpool(struct ab_onednn *o, const struct ab_step *s);
+void ab_onednn_winners(struct ab_onednn *o, const struct ab_step *s);
 void ab_onednn_avgpool(struct ab_onednn *o, const struct ab_step *s);
 
 /* ---- onednn_pointwise.c: what oneDNN cannot fuse, and thresholds ---- */

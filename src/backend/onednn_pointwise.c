@@ -109,7 +109,8 @@ static void append(struct ab_onednn *o, const struct ab_step *s, enum ab_pointwi
 {
     if (o->status || !x || !dst) return;
     struct ab_onednn_slot *const with_a = uses_a(kind) ? ab_onednn_want(o, a, dst->md) : NULL;
-    struct ab_onednn_slot *const with_z = ab_onednn_uses_z(kind) ? ab_onednn_want(o, s->z, dst->md) : NULL;
+    struct ab_onednn_slot *const with_z =
+        ab_onednn_uses_z(kind) ? ab_onednn_want(o, s->z, dst->md) : NULL;
     struct ab_onednn_action *action = ab_onednn_action(o, o->step);
     if (!action) return;
     action->own = ab_onednn_flat;

@@ -153,6 +153,7 @@ int ab_second_value(struct ab_program *p, struct ab_step *step, enum ab_dtype dt
     const struct ab_value *first = &p->values[step->dst];
     step->dst2 = new_value(p, first->dims, false, first->def);
     p->values[step->dst2].dtype = dtype;
+    p->values[step->dst2].constant = step->constant;
     return step->dst2;
 }
 
