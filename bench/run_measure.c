@@ -55,7 +55,9 @@ void ab_record_plan(struct ab_record *r, const struct ab_plan *plan, int threads
         if (s->constant) continue;
         r->flops += ab_step_flops(plan, s);
         r->bytes += ab_step_bytes(plan, s);
-        if (s->op == AB_OP_INPUT || s->op == AB_OP_FILL || s->op == AB_OP_SEED) continue;
+        if (s->op == AB_OP_INPUT || s->op == AB_OP_BASELINE || s->op == AB_OP_FILL ||
+            s->op == AB_OP_SEED)
+            continue;
         add_kernel(r->kernels, sizeof r->kernels, ab_plan_kernel(plan, i));
     }
     enum ab_isa isa = isa_of(r->kernels);

@@ -75,20 +75,23 @@ enum ab_wmod {
  * that keeps x.
  */
 enum ab_pointwise_kind {
-    AB_PW_COPY,   /* x */
-    AB_PW_RELU,   /* max(x,0): forward ReLU, and DeconvNet's backward rule */
-    AB_PW_NEG,    /* min(x,0) */
-    AB_PW_ABS,    /* |x| */
-    AB_PW_GATE,   /* a > 0 ? x : 0: gradient of ReLU */
-    AB_PW_GUIDED, /* a > 0 ? max(x,0) : 0: Guided Backprop */
-    AB_PW_RECT,   /* a*x > tau[n] ? x : 0: RectGrad, tau per image */
-    AB_PW_MUL,    /* x * a */
-    AB_PW_DIV,    /* scale * x / st(z) */
-    AB_PW_MULDIV, /* scale * (x*a) / st(z) */
-    AB_PW_ADD,    /* x + a */
-    AB_PW_SUB,    /* x - a */
-    AB_PW_SCALE,  /* scale * x */
-    AB_PW_AFFINE, /* x * mul[c] + add[c]: batch normalisation (add may be NULL: its backward) */
+    AB_PW_COPY,    /* x */
+    AB_PW_RELU,    /* max(x,0): forward ReLU, and DeconvNet's backward rule */
+    AB_PW_NEG,     /* min(x,0) */
+    AB_PW_ABS,     /* |x| */
+    AB_PW_GATE,    /* a > 0 ? x : 0: gradient of ReLU */
+    AB_PW_GUIDED,  /* a > 0 ? max(x,0) : 0: Guided Backprop */
+    AB_PW_RECT,    /* a*x > tau[n] ? x : 0: RectGrad, tau per image */
+    AB_PW_MUL,     /* x * a */
+    AB_PW_DIV,     /* scale * x / st(z) */
+    AB_PW_MULDIV,  /* scale * (x*a) / st(z) */
+    AB_PW_RESCALE, /* x * t / (t - min(b,0)), t and b the larger and the smaller of a and z; 0
+                      where t <= 0: x times (max(a,0) - max(z,0)) / (a - z), its limit at a = z */
+    AB_PW_DIVDIFF, /* x / (a - z), 0 where a = z */
+    AB_PW_ADD,     /* x + a */
+    AB_PW_SUB,     /* x - a */
+    AB_PW_SCALE,   /* scale * x */
+    AB_PW_AFFINE,  /* x * mul[c] + add[c]: batch normalisation (add may be NULL: its backward) */
     /* Of maps alone, with one bit an element in `bits`, a 32nd of the traffic of `a`: */
     AB_PW_RELU_BITS,   /* max(x,0); bit = result > 0 */
     AB_PW_GATE_BITS,   /* bit ? x : 0 */

@@ -43,6 +43,8 @@ AB_INLINE uint16_t *pw_bits_at(const struct ab_bits *b, const struct pw_at *at)
     case AB_PW_MUL: run(AB_PW_MUL, __VA_ARGS__); break;                                            \
     case AB_PW_DIV: run(AB_PW_DIV, __VA_ARGS__); break;                                            \
     case AB_PW_MULDIV: run(AB_PW_MULDIV, __VA_ARGS__); break;                                      \
+    case AB_PW_RESCALE: run(AB_PW_RESCALE, __VA_ARGS__); break;                                    \
+    case AB_PW_DIVDIFF: run(AB_PW_DIVDIFF, __VA_ARGS__); break;                                    \
     case AB_PW_ADD: run(AB_PW_ADD, __VA_ARGS__); break;                                            \
     case AB_PW_SUB: run(AB_PW_SUB, __VA_ARGS__); break;                                            \
     case AB_PW_SCALE: run(AB_PW_SCALE, __VA_ARGS__); break;                                        \

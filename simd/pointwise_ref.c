@@ -11,6 +11,12 @@ static double quotient(float num, float z, float eps)
     return st == 0.0f ? 0.0 : (double)num / (double)st;
 }
 
+static double rescale(double x, float a, float z)
+{
+    const float t = a > z ? a : z, b = a > z ? z : a, span = t - (b < 0.0f ? b : 0.0f);
+    return t > 0.0f ? x * (double)(float)((double)t / (double)span) : 0.0;
+}
+
 /* x, a, z: the operands; c: the channel. The stabiliser is formed in float, as its sign and its
  * zero decide. Adding +0 keeps padding lanes +0 under a negative scale. */
 static double rule(const struct ab_pointwise *f, int n, int c, double x, double a, float z)
@@ -27,6 +33,8 @@ static double rule(const struct ab_pointwise *f, int n, int c, double x, double 
     case AB_PW_MUL: return x * a;
     case AB_PW_DIV: return quotient((float)(scale * x + 0.0), z, f->eps);
     case AB_PW_MULDIV: return quotient((float)(scale * (double)(float)(x * a) + 0.0), z, f->eps);
+    case AB_PW_RESCALE: return rescale(x, (float)a, z);
+    case AB_PW_DIVDIFF: return quotient((float)x, (float)(a - (double)z), 0.0f);
     case AB_PW_ADD: return x + a;
     case AB_PW_SUB: return x - a;
     case AB_PW_SCALE: return scale * x + 0.0;
@@ -64,13 +72,15 @@ static float rule_of_bit(const struct ab_pointwise *f, float x, float a, uint16_
 static bool uses_a(enum ab_pointwise_kind kind)
 {
     return kind == AB_PW_GATE || kind == AB_PW_GUIDED || kind == AB_PW_RECT || kind == AB_PW_MUL ||
-           kind == AB_PW_MULDIV || kind == AB_PW_ADD || kind == AB_PW_SUB ||
-           kind == AB_PW_GUARD_BITS || kind == AB_PW_REST_BITS;
+           kind == AB_PW_MULDIV || kind == AB_PW_RESCALE || kind == AB_PW_DIVDIFF ||
+           kind == AB_PW_ADD || kind == AB_PW_SUB || kind == AB_PW_GUARD_BITS ||
+           kind == AB_PW_REST_BITS;
 }
 
 static bool uses_z(enum ab_pointwise_kind kind)
 {
-    return kind == AB_PW_DIV || kind == AB_PW_MULDIV;
+    return kind == AB_PW_DIV || kind == AB_PW_MULDIV || kind == AB_PW_RESCALE ||
+           kind == AB_PW_DIVDIFF;
 }
 
 static float *at(const struct ab_view *v, int n, int b, int y, int e)

@@ -15,6 +15,12 @@ AB_INLINE float pw_quotient(float num, float z, float eps)
     return st == 0.0f ? 0.0f : num / st;
 }
 
+AB_INLINE float pw_rescale(float x, float a, float z)
+{
+    const float t = a > z ? a : z, b = a > z ? z : a;
+    return t > 0.0f ? x * (t / (t - (b < 0.0f ? b : 0.0f))) : 0.0f;
+}
+
 /* f(x); a, z point at the operands of the same element, c is its channel. `+ 0.0f` turns the -0 of
  * a padding lane times a negative scale into +0. */
 AB_INLINE float pw_op(const struct ab_pointwise *f, int kind, float x, const float *a,
@@ -30,6 +36,8 @@ AB_INLINE float pw_op(const struct ab_pointwise *f, int kind, float x, const flo
     case AB_PW_MUL: return x * *a;
     case AB_PW_DIV: return pw_quotient(f->scale * x + 0.0f, *z, f->eps);
     case AB_PW_MULDIV: return pw_quotient(f->scale * (x * *a) + 0.0f, *z, f->eps);
+    case AB_PW_RESCALE: return pw_rescale(x, *a, *z);
+    case AB_PW_DIVDIFF: return pw_quotient(x, *a - *z, 0.0f);
     case AB_PW_ADD: return x + *a;
     case AB_PW_SUB: return x - *a;
     case AB_PW_SCALE: return f->scale * x + 0.0f;

@@ -32,6 +32,16 @@ AB_INLINE vec pw_quotient(vec num, vec z, vec eps)
     return v_keep(v_neq(st, v_zero()), v_div(num, st));
 }
 
+/* x * t / (t - min(b,0)) where t > 0, +0 elsewhere. Of two terms of one sign, so nothing cancels,
+ * and where neither is negative the quotient is exactly 1. */
+AB_INLINE vec pw_rescale(vec x, vec a, vec z)
+{
+    const vmask above = v_gt(a, z);
+    const vec t = v_select(above, a, z), b = v_select(above, z, a);
+    const vec span = v_sub(t, v_keep(v_lt(b, v_zero()), b));
+    return v_keep(v_gt(t, v_zero()), v_mul(x, v_div(t, span)));
+}
+
 /* f(x) for the first k lanes of one vector. `e` is the offset from a and z, `c` from mul and add.
  * Products with scale are fma(., scale, +0): exact, and padding stays +0 for a negative scale. */
 AB_INLINE vec pw_op(int kind, const struct pw_run *r, vec x, ptrdiff_t e, ptrdiff_t c, int k)
@@ -49,6 +59,9 @@ AB_INLINE vec pw_op(int kind, const struct pw_run *r, vec x, ptrdiff_t e, ptrdif
     case AB_PW_MULDIV:
         x = v_mul(x, pw_get(r->a + e, k));
         return pw_quotient(v_fma(x, r->scale, zero), pw_get(r->z + e, k), r->eps);
+    case AB_PW_RESCALE: return pw_rescale(x, pw_get(r->a + e, k), pw_get(r->z + e, k));
+    case AB_PW_DIVDIFF:
+        return pw_quotient(x, v_sub(pw_get(r->a + e, k), pw_get(r->z + e, k)), zero);
     case AB_PW_ADD: return v_add(x, pw_get(r->a + e, k));
     case AB_PW_SUB: return v_sub(x, pw_get(r->a + e, k));
     case AB_PW_SCALE: return v_fma(x, r->scale, zero);

@@ -42,6 +42,8 @@ static double pointwise(const struct ab_step *s, double x, double a, double z, d
     case AB_PW_MUL: return x * a;
     case AB_PW_DIV: return scale * quotient(x, z, eps);
     case AB_PW_MULDIV: return scale * quotient(x * a, z, eps);
+    case AB_PW_RESCALE: return a != z ? x * (fmax(a, 0) - fmax(z, 0)) / (a - z) : a > 0 ? x : 0;
+    case AB_PW_DIVDIFF: return a == z ? 0 : x / (a - z);
     case AB_PW_ADD: return x + a;
     case AB_PW_SUB: return x - a;
     case AB_PW_SCALE: return scale * x;

@@ -19,25 +19,10 @@ enum {
     MAX_N = 4,
     MAX_WORDS = 512
 };
-static const char *const kind_names[AB_PW_COUNT] = {"copy",
-                                                    "relu",
-                                                    "neg",
-                                                    "abs",
-                                                    "gate",
-                                                    "guided",
-                                                    "rect",
-                                                    "mul",
-                                                    "div",
-                                                    "muldiv",
-                                                    "add",
-                                                    "sub",
-                                                    "scale",
-                                                    "affine",
-                                                    "relu+bits",
-                                                    "gate by bits",
-                                                    "guided by bits",
-                                                    "guard",
-                                                    "rest"};
+static const char *const kind_names[AB_PW_COUNT] = {
+    "copy",  "relu",   "neg",       "abs",          "gate",           "guided", "rect",
+    "mul",   "div",    "muldiv",    "rescale",      "divdiff",        "add",    "sub",
+    "scale", "affine", "relu+bits", "gate by bits", "guided by bits", "guard",  "rest"};
 
 /* Operands and result of one problem. */
 struct problem {
@@ -148,6 +133,15 @@ static void check_bits(const struct problem *p, const struct ab_range *r)
                 }
 }
 
+/* By cases of the signs, each of whose quotients the kernels round once before the product. */
+static double rescale(float x, float a, float z)
+{
+    const float t = a > z ? a : z, b = a > z ? z : a;
+    if (!(t > 0.0f)) return 0.0;
+    if (!(b < 0.0f)) return (double)(x * (t / t));
+    return (double)(x * (t / (t - b)));
+}
+
 /* The rule as kernels.h words it, written a second time. NaN: kinds that keep x keep it. */
 static double expect(const struct ab_pointwise *f, int n, int c, float x, float a, float z,
                      bool bit)
@@ -165,6 +159,8 @@ static double expect(const struct ab_pointwise *f, int n, int c, float x, float 
     case AB_PW_MUL: return (double)x * (double)a;
     case AB_PW_DIV: return st == 0.0f ? 0.0 : num / (double)st;
     case AB_PW_MULDIV: return st == 0.0f ? 0.0 : num / (double)st;
+    case AB_PW_RESCALE: return rescale(x, a, z);
+    case AB_PW_DIVDIFF: st = a - z; return st == 0.0f ? 0.0 : (double)x / (double)st;
     case AB_PW_ADD: return (double)x + (double)a;
     case AB_PW_SUB: return (double)x - (double)a;
     case AB_PW_SCALE: return num;

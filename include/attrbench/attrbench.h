@@ -149,6 +149,10 @@ enum ab_status ab_plan_execute(struct ab_plan *plan, const float *input, const i
 /* Shape of map number `map` for one image. */
 struct ab_dims ab_plan_map_dims(const struct ab_plan *plan, int map);
 
+/* The reference inputs of methods with baseline=given, [batch][c][h][w]: borrowed until replaced,
+ * by NULL too, or the plan is destroyed. Executing a plan that wants them without is an error. */
+void ab_plan_baseline(struct ab_plan *plan, const float *baseline);
+
 /* Bytes of the two allocations: packed weights, and the arena of activations and signals. */
 void ab_plan_memory(const struct ab_plan *plan, size_t *weights, size_t *arena);
 

@@ -77,14 +77,18 @@ static enum ab_status replay(const struct ab_referee *r, const struct trial *t,
         const struct ab_step *s = &r->plan->program.steps[i];
         const bool wanted =
             (s->dst >= 0 && t->needed[s->dst]) || (s->dst2 >= 0 && t->needed[s->dst2]);
-        if (wanted && !s->constant && s->op != AB_OP_OUTPUT)
-            status = r->plan->backend->run(e, s, err);
+        if (wanted && s->op != AB_OP_OUTPUT) status = r->plan->backend->run(e, s, err);
     }
     ab_plan_force(r->plan, NULL);
     e->input = NULL;
     e->targets = e->rivals = NULL;
     e->adopted = NULL;
     e->n_adopted = NULL;
+    /* Constants that followed are to be the reference's own again. */
+    for (int i = 0; i < r->plan->program.n_steps && !status; i++) {
+        const struct ab_step *s = &r->plan->program.steps[i];
+        if (s->constant && t->needed[s->dst]) status = r->plan->backend->run(e, s, err);
+    }
     return status;
 }
 

@@ -103,6 +103,9 @@ const struct ab_limits *ab_agree_limits(const struct ab_composite *composite,
     const struct ab_rule_list *list = composite->rules;
     if (subtracts_all(composite)) return &difference;
     if (adds_equals(composite)) return &ill;
+    /* Slopes between inputs that are both about zero, at pools those between nearly equal values.
+     */
+    if (composite->lift != AB_LIFT_NONE) return &ill;
     for (int p = 0; p < AB_POSITIONS; p++)
         if (rule_cancels(&composite->rule[p])) return &ill;
     for (int i = 0; list && i < list->count; i++)

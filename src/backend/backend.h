@@ -29,7 +29,8 @@ struct ab_exec {
     void *state; /* the backend's own */
     /* Of the execution under way. */
     const float *input;
-    const int *targets; /* [batch][program->targets], or NULL: target t is the class of rank t */
+    const float *baseline; /* of the plan, set by ab_plan_baseline; NULL: none */
+    const int *targets;    /* [batch][program->targets], or NULL: target t is the class of rank t */
     float *const *maps;
     /* Of executions from now on: [signal][batch][c][h][w], set by ab_plan_signal; NULL: none. */
     const float *signals;

@@ -65,6 +65,7 @@ const struct ab_native_step *ab_native_packed_before(const struct ab_exec *exec,
         if (steps[k].op != s->op || steps[k].node != s->node) continue;
         const bool same = bias ? steps[k].bias == s->bias && native->steps[k].bias != SIZE_MAX
                                : steps[k].pass == s->pass && steps[k].wmod == s->wmod &&
+                                     native->steps[k].pack != SIZE_MAX &&
                                      native->steps[k].kernel == native->steps[i].kernel;
         if (same && steps[k].gain == s->gain) return &native->steps[k];
     }
@@ -430,7 +431,8 @@ static enum ab_status native_run(struct ab_exec *exec, const struct ab_step *s,
     (void)err;
     const struct ab_native_step *t = &ab_native_of(exec)->steps[s - exec->program->steps];
     switch (s->op) {
-    case AB_OP_INPUT: ab_native_input(exec, s); break;
+    case AB_OP_INPUT:
+    case AB_OP_BASELINE: ab_native_input(exec, s); break;
     case AB_OP_FILL: ab_native_fill(exec, s); break;
     case AB_OP_CONV: ab_native_run_conv(exec, s, t); break;
     case AB_OP_DENSE: ab_native_run_dense(exec, s, t); break;
@@ -441,6 +443,7 @@ static enum ab_status native_run(struct ab_exec *exec, const struct ab_step *s,
     case AB_OP_CONCAT: ab_native_concat(exec, s); break;
     case AB_OP_SLICE: ab_native_slice(exec, s); break;
     case AB_OP_PAD: ab_native_pad(exec, s); break;
+    case AB_OP_WINNERS: ab_native_winners(exec, s); return AB_OK;
     case AB_OP_TAU: ab_native_tau(exec, s, t->kernel); break;
     case AB_OP_SEED: ab_native_seed(exec, s); break;
     case AB_OP_SIGNAL: ab_native_signal(exec, s); break;

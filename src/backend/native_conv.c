@@ -54,7 +54,8 @@ void ab_native_open_conv(struct ab_exec *exec, int i)
     }
     args->direct_only = exec->direct || s->direct;
     t->kernel = ab_pick(AB_KERNEL_conv2d, args, exec->isas);
-    t->panels = exec->lean && ab_conv2d_takes_panels(t->kernel);
+    /* What runs once is not worth a copy of its weights for the plan's life. */
+    t->panels = (exec->lean || s->constant) && ab_conv2d_takes_panels(t->kernel);
     if (t->panels || (t->guarded && t->kernel != t->exact)) need_panel(exec, t->exact, args);
     ab_native_need_scratch(exec, ab_conv2d_scratch_size(t->kernel, args));
     if (t->panels) return;

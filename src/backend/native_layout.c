@@ -80,12 +80,31 @@ static void take(const struct ab_exec *exec, int id, const float *from)
 
 void ab_native_input(const struct ab_exec *exec, const struct ab_step *s)
 {
-    take(exec, s->dst, exec->input);
+    take(exec, s->dst, s->op == AB_OP_BASELINE ? exec->baseline : exec->input);
 }
 
 void ab_native_signal(const struct ab_exec *exec, const struct ab_step *s)
 {
     take(exec, s->dst, ab_exec_signal(exec, s));
+}
+
+void ab_native_winners(const struct ab_exec *exec, const struct ab_step *s)
+{
+    const struct ab_dims d = value(exec, s->dst)->dims;
+    const struct ab_view x = ab_native_view(exec, s->x), a = ab_native_view(exec, s->a);
+    const struct ab_view dst = ab_native_view(exec, s->dst);
+    const uint16_t *first = (const void *)ab_native_view(exec, s->list[0]).data;
+    const uint16_t *second = (const void *)ab_native_view(exec, s->list[1]).data;
+    const int blocks = ab_blocks(d.c), rows = exec->batch * blocks * d.h;
+#pragma omp parallel for num_threads(exec->threads) schedule(static) if (rows > 1)
+    for (int i = 0; i < rows; i++) {
+        const int y = i % d.h, plane = i / d.h, n = plane / blocks, c = plane % blocks * AB_LANES;
+        const float *of_x = row_of(&x, n, c, y), *of_a = row_of(&a, n, c, y);
+        const ptrdiff_t at = n * dst.image + c / AB_LANES * dst.block + y * dst.row;
+        uint16_t *to = (uint16_t *)(void *)dst.data + at;
+        for (int e = 0; e < d.w * AB_LANES; e++)
+            to[e] = of_x[e] >= of_a[e] ? first[at + e] : second[at + e];
+    }
 }
 
 void ab_native_output(const struct ab_exec *exec, const struct ab_step *s)

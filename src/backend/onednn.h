@@ -148,10 +148,12 @@ void ab_onednn_linear(struct ab_onednn *o, const struct ab_step *s);
 
 /* ---- onednn_pool.c ---- */
 void ab_onednn_maxpool(struct ab_onednn *o, const struct ab_step *s);
+void ab_onednn_winners(struct ab_onednn *o, const struct ab_step *s);
 void ab_onednn_avgpool(struct ab_onednn *o, const struct ab_step *s);
 
 /* ---- onednn_pointwise.c: what oneDNN cannot fuse, and thresholds ---- */
 void ab_onednn_pointwise(struct ab_onednn *o, const struct ab_step *s);
+bool ab_onednn_uses_z(enum ab_pointwise_kind kind);
 /* Appends dst = kind(x; a, z, tau) with the step's operands, dst being x in place. */
 void ab_onednn_epilogue(struct ab_onednn *o, const struct ab_step *s, enum ab_pointwise_kind kind,
                         int a, struct ab_onednn_slot *x);

@@ -148,9 +148,8 @@ int ab_onednn_stages(const struct ab_step *s, struct ab_onednn_stage stage[2])
 
 void ab_onednn_operands(const struct ab_step *s, const struct ab_onednn_stage *stage, int id[2])
 {
-    const enum ab_pointwise_kind kind = stage->kind;
     id[0] = stage->a;
-    id[1] = kind == AB_PW_DIV || kind == AB_PW_MULDIV ? s->z : -1;
+    id[1] = ab_onednn_uses_z(stage->kind) ? s->z : -1;
 }
 
 /* Appends the stage as a post-op; false if oneDNN has none for it. */

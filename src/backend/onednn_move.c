@@ -29,8 +29,9 @@ static void own(struct ab_onednn *o, const struct ab_step *s,
 
 static dnnl_status_t copy_input(const struct ab_exec *exec, const struct ab_onednn_action *a)
 {
-    const int id = exec->program->steps[a->step].dst;
-    memcpy(a->dst->data, exec->input, sizeof(float) * count_of(exec, id));
+    const struct ab_step *s = &exec->program->steps[a->step];
+    const float *from = s->op == AB_OP_BASELINE ? exec->baseline : exec->input;
+    memcpy(a->dst->data, from, sizeof(float) * count_of(exec, s->dst));
     return dnnl_success;
 }
 

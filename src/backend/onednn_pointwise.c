@@ -17,15 +17,18 @@ static bool uses_a(enum ab_pointwise_kind kind)
     case AB_PW_RECT:
     case AB_PW_MUL:
     case AB_PW_MULDIV:
+    case AB_PW_RESCALE:
+    case AB_PW_DIVDIFF:
     case AB_PW_ADD:
     case AB_PW_SUB: return true;
     default: return false;
     }
 }
 
-static bool uses_z(enum ab_pointwise_kind kind)
+bool ab_onednn_uses_z(enum ab_pointwise_kind kind)
 {
-    return kind == AB_PW_DIV || kind == AB_PW_MULDIV;
+    return kind == AB_PW_DIV || kind == AB_PW_MULDIV || kind == AB_PW_RESCALE ||
+           kind == AB_PW_DIVDIFF;
 }
 
 const struct ab_kernel *ab_onednn_flat_kernel(const struct ab_exec *exec,
@@ -106,7 +109,8 @@ static void append(struct ab_onednn *o, const struct ab_step *s, enum ab_pointwi
 {
     if (o->status || !x || !dst) return;
     struct ab_onednn_slot *const with_a = uses_a(kind) ? ab_onednn_want(o, a, dst->md) : NULL;
-    struct ab_onednn_slot *const with_z = uses_z(kind) ? ab_onednn_want(o, s->z, dst->md) : NULL;
+    struct ab_onednn_slot *const with_z =
+        ab_onednn_uses_z(kind) ? ab_onednn_want(o, s->z, dst->md) : NULL;
     struct ab_onednn_action *action = ab_onednn_action(o, o->step);
     if (!action) return;
     action->own = ab_onednn_flat;

@@ -66,14 +66,14 @@ static void pool_forward(struct ab_onednn *o, const struct ab_step *s, struct ab
     ab_onednn_prim(o, o->step, pd, args, s->dst2 >= 0 ? 3 : 2);
 }
 
-/* `hint`: the forward primitive; `from`: the forward step. */
+/* `hint`: the forward primitive, whose formats are shared. */
 static void pool_backward(struct ab_onednn *o, const struct ab_step *s, struct ab_onednn_op *op,
-                          const struct ab_step *from, const_dnnl_primitive_desc_t hint)
+                          const_dnnl_primitive_desc_t hint)
 {
     dnnl_primitive_desc_t pd = NULL;
     op->kind = AB_DNN_POOL_BWD;
-    op->src = o->values[from->x]->md;
-    op->dst = o->values[from->dst]->md;
+    op->src = dnnl_primitive_desc_query_md(hint, dnnl_query_src_md, 0);
+    op->dst = dnnl_primitive_desc_query_md(hint, dnnl_query_dst_md, 0);
     op->hint = hint;
     if (!ab_onednn_ok(o, ab_onednn_pd(&pd, o->engine, op), "backward pooling")) return;
     const bool max = s->op == AB_OP_MAXPOOL;
@@ -93,8 +93,49 @@ void ab_onednn_maxpool(struct ab_onednn *o, const struct ab_step *s)
     if (s->pass == AB_FWD) {
         pool_forward(o, s, &op);
     } else {
-        pool_backward(o, s, &op, forward_of(o, s), o->pools[s->switches]);
+        pool_backward(o, s, &op, o->pools[s->switches]);
     }
+}
+
+/* A workspace has the format of what was pooled, in integers of a type that depends on the window.
+ */
+static dnnl_status_t choose(const struct ab_exec *exec, const struct ab_onednn_action *a)
+{
+    const float *x = a->x->data, *other = a->a->data;
+    const long count = (long)(dnnl_memory_desc_get_size(a->x->md) / sizeof(float));
+    const bool bytes = ab_md_type(a->dst->md) == dnnl_u8;
+    const void *first = a->z->data, *second = a->tau->data;
+    void *dst = a->dst->data;
+#pragma omp parallel for num_threads(exec->threads) schedule(static) if (exec->threads > 1)
+    for (long i = 0; i < count; i++) {
+        const bool own = x[i] >= other[i];
+        if (bytes)
+            ((uint8_t *)dst)[i] = ((const uint8_t *)(own ? first : second))[i];
+        else
+            ((int32_t *)dst)[i] = ((const int32_t *)(own ? first : second))[i];
+    }
+    return dnnl_success;
+}
+
+void ab_onednn_winners(struct ab_onednn *o, const struct ab_step *s)
+{
+    if (o->status) return;
+    const struct ab_onednn_slot *first = o->values[s->list[0]];
+    const_dnnl_primitive_desc_t pool = o->pools[s->list[0]];
+    const ab_md *map = dnnl_primitive_desc_query_md(pool, dnnl_query_dst_md, 0);
+    struct ab_onednn_slot *x = ab_onednn_want(o, s->x, map), *a = ab_onednn_want(o, s->a, map);
+    struct ab_onednn_slot *second = ab_onednn_want(o, s->list[1], first->md);
+    struct ab_onednn_slot *dst = ab_onednn_define(o, s->dst, first->md);
+    if (!ab_onednn_ok(o, dnnl_primitive_desc_clone(&o->pools[s->dst], pool), "pooling")) return;
+    struct ab_onednn_action *action = ab_onednn_action(o, o->step);
+    if (!action) return;
+    action->own = choose;
+    action->x = x;
+    action->a = a;
+    action->z = o->values[s->list[0]];
+    action->tau = second;
+    action->dst = dst;
+    ab_onednn_name(o, "", "winners");
 }
 
 /* ---- average pooling ---- */
@@ -167,6 +208,6 @@ void ab_onednn_avgpool(struct ab_onednn *o, const struct ab_step *s)
     fwd.dst = o->values[from->dst]->md;
     dnnl_primitive_desc_t hint = NULL;
     if (!ab_onednn_ok(o, ab_onednn_pd(&hint, o->engine, &fwd), "pooling")) return;
-    pool_backward(o, s, &op, from, hint);
+    pool_backward(o, s, &op, hint);
     dnnl_primitive_desc_destroy(hint);
 }

@@ -202,12 +202,14 @@ static enum ab_status reference_run(struct ab_exec *exec, const struct ab_step *
 {
     (void)err;
     switch (step->op) {
-    case AB_OP_INPUT: ab_reference_input(exec, step); break;
+    case AB_OP_INPUT:
+    case AB_OP_BASELINE: ab_reference_input(exec, step); break;
     case AB_OP_FILL: ab_reference_fill(exec, step); break;
     case AB_OP_CONV: ab_reference_conv(exec, step); break;
     case AB_OP_DENSE: ab_reference_dense(exec, step); break;
     case AB_OP_POINTWISE: ab_reference_pointwise(exec, step, step->x); break;
     case AB_OP_MAXPOOL: ab_reference_maxpool(exec, step); break;
+    case AB_OP_WINNERS: ab_reference_winners(exec, step); return AB_OK;
     case AB_OP_AVGPOOL: ab_reference_avgpool(exec, step); break;
     case AB_OP_FLATTEN: ab_reference_flatten(exec, step); break;
     case AB_OP_CONCAT: ab_reference_concat(exec, step); break;

@@ -62,6 +62,7 @@ void ab_reference_dense(const struct ab_exec *exec, const struct ab_step *s);
 /* dst = f(x): x is s->x for a POINTWISE step, s->dst for an epilogue. */
 void ab_reference_pointwise(const struct ab_exec *exec, const struct ab_step *s, int x);
 void ab_reference_maxpool(const struct ab_exec *exec, const struct ab_step *s);
+void ab_reference_winners(const struct ab_exec *exec, const struct ab_step *s);
 void ab_reference_avgpool(const struct ab_exec *exec, const struct ab_step *s);
 void ab_reference_tau(const struct ab_exec *exec, const struct ab_step *s);
 void ab_reference_input(const struct ab_exec *exec, const struct ab_step *s);

@@ -35,7 +35,7 @@ static void take(const struct ab_exec *exec, int id, const float *from)
 
 void ab_reference_input(const struct ab_exec *exec, const struct ab_step *s)
 {
-    take(exec, s->dst, exec->input);
+    take(exec, s->dst, s->op == AB_OP_BASELINE ? exec->baseline : exec->input);
 }
 
 void ab_reference_signal(const struct ab_exec *exec, const struct ab_step *s)

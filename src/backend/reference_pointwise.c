@@ -21,6 +21,13 @@ static inline double quotient(double num, double z, double eps)
     return st == 0.0 ? 0.0 : num / st;
 }
 
+/* x times the slope of ReLU between a and z, see AB_PW_RESCALE */
+static inline double rescale(double x, double a, double z)
+{
+    const double t = a > z ? a : z, b = a > z ? z : a;
+    return t > 0.0 ? x * (t / (t - (b < 0.0 ? b : 0.0))) : 0.0;
+}
+
 static void affine(const struct row *r)
 {
     for (int i = 0; i < r->count; i++) {
@@ -53,6 +60,8 @@ static void apply_row(enum ab_pointwise_kind kind, const struct row *r)
     case AB_PW_MUL: EACH(x * a) break;
     case AB_PW_DIV: EACH(quotient(r->scale * x, z, r->eps)) break;
     case AB_PW_MULDIV: EACH(quotient(r->scale * (x * a), z, r->eps)) break;
+    case AB_PW_RESCALE: EACH(rescale(x, a, z)) break;
+    case AB_PW_DIVDIFF: EACH(quotient(x, a - z, 0.0)) break;
     case AB_PW_ADD: EACH(x + a) break;
     case AB_PW_SUB: EACH(x - a) break;
     case AB_PW_SCALE: EACH(r->scale * x) break;

@@ -95,6 +95,26 @@ static void max_backward(const struct plane *p)
         }
 }
 
+void ab_reference_winners(const struct ab_exec *exec, const struct ab_step *s)
+{
+    const struct ab_reference_map *dst = ab_reference_map(exec, s->dst);
+    const struct ab_reference_map *x = ab_reference_map(exec, s->x);
+    const struct ab_reference_map *a = ab_reference_map(exec, s->a);
+    const uint16_t *first = ab_reference_switches(ab_reference_map(exec, s->list[0]));
+    const uint16_t *second = ab_reference_switches(ab_reference_map(exec, s->list[1]));
+    const int rows = exec->batch * dst->blocks * dst->h;
+    for (int i = 0; i < rows; i++) {
+        const int y = i % dst->h, plane = i / dst->h, n = plane / dst->blocks;
+        const int c = plane % dst->blocks * AB_LANES;
+        const double *of_x = x->view.data + ab_reference_offset(x, n, c, y, 0);
+        const double *of_a = a->view.data + ab_reference_offset(a, n, c, y, 0);
+        const ptrdiff_t at = ab_reference_offset(dst, n, c, y, 0);
+        uint16_t *to = ab_reference_switches(dst) + at;
+        for (int e = 0; e < dst->w * AB_LANES; e++)
+            to[e] = of_x[e] >= of_a[e] ? first[at + e] : second[at + e];
+    }
+}
+
 /* ---- average ---- */
 
 /* Taps of one axis inside the image, or inside the padded image. */

@@ -25,6 +25,11 @@ enum ab_relu_rule {
     AB_RELU_PASS
 };
 
+/* What walks back. NONE: the signal itself, by the rules below. The others: multipliers of the
+ * differences from the forward pass of a reference input (DeepLIFT), which ReLUs share out by the
+ * rule named; GENOMICS is REVEAL_CANCEL behind dense layers and RESCALE elsewhere. */
+enum ab_lift { AB_LIFT_NONE, AB_LIFT_RESCALE, AB_LIFT_REVEAL_CANCEL, AB_LIFT_GENOMICS };
+
 /* How the signal R at the output of a linear layer becomes the signal at its input a. Formulas:
  * docs/methods.md. */
 enum ab_rule_kind {
@@ -78,15 +83,19 @@ struct ab_rule_list {
 struct ab_composite {
     enum ab_seed seed;
     int rival; /* CONTRAST: 1 + the class; 0: the highest one but the target */
+    enum ab_lift lift;
     enum ab_relu_rule relu;
     struct ab_rule rule[AB_POSITIONS];
     struct ab_rule_list *rules; /* or NULL; then instead of `rule`. Owned by the parsed method */
-    bool relevance;    /* add and average pooling share in proportion (else: gradient); batch-norms
-                          must be folded */
-    bool copy_add;     /* but sums copy their signal, as the gradient does */
-    bool spread_pool;  /* but average pools spread it evenly, as the gradient does */
-    float norm_eps;    /* stabiliser of that proportional sharing */
-    bool input_mul;    /* multiply by the image at the end */
+    bool relevance;   /* add and average pooling share in proportion (else: gradient); batch-norms
+                         must be folded */
+    bool copy_add;    /* but sums copy their signal, as the gradient does */
+    bool spread_pool; /* but average pools spread it evenly, as the gradient does */
+    float norm_eps;   /* stabiliser of that proportional sharing */
+    bool input_mul;   /* multiply by the image at the end, or by its difference from the baseline */
+    int n_baseline;   /* the reference input: 1 value for all channels, or one per channel; 0: given
+                         with each execution */
+    float baseline[AB_MAX_CHANNEL_BOUNDS];
     bool clamp;        /* then keep what is positive */
     double q;          /* RECT: percentile in [0,100] */
     float tau_floor;   /* RECT: tau = max(tau, tau_floor); -INFINITY: no floor */

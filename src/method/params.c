@@ -217,6 +217,20 @@ bool ab_set_input_mul(struct ab_composite *c, const char *text)
     return i >= 0;
 }
 
+bool ab_set_lift(struct ab_composite *c, const char *text)
+{
+    static const char *const words[] = {"rescale", "reveal-cancel", "genomics"};
+    const int i = choice(text, words, AB_COUNT(words));
+    if (i >= 0) c->lift = (enum ab_lift)(AB_LIFT_RESCALE + i);
+    return i >= 0;
+}
+
+bool ab_set_baseline(struct ab_composite *c, const char *text)
+{
+    c->n_baseline = 0;
+    return strcmp(text, "given") == 0 || set_bounds(text, c->baseline, &c->n_baseline);
+}
+
 static const char *const seeds[] = {"one", "logit", "logit+", "softmax", "contrast"};
 
 const char *ab_seed_name(enum ab_seed seed)

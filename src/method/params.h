@@ -31,6 +31,8 @@ bool ab_set_seed(struct ab_composite *c, const char *text);
 bool ab_set_against(struct ab_composite *c, const char *text);
 /* The seed's name as the parameter spells it. */
 const char *ab_seed_name(enum ab_seed seed);
+bool ab_set_lift(struct ab_composite *c, const char *text);
+bool ab_set_baseline(struct ab_composite *c, const char *text);
 bool ab_set_unknown(struct ab_composite *c, const char *text);
 
 /* What is wrong with a rule whose values must fit each other, or NULL. */

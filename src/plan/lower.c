@@ -51,7 +51,7 @@ static int add(struct ab_lowering *l, int n)
     return sum;
 }
 
-static int forward_value(struct ab_lowering *l, int n)
+int ab_forward_value(struct ab_lowering *l, int n)
 {
     const struct ab_node *node = &l->w.graph->nodes[n];
     const int x = node->n_in ? l->fwd[node->in[0]] : -1;
@@ -86,7 +86,7 @@ static void forward(struct ab_lowering *l)
         const struct ab_node *node = &l->w.graph->nodes[n];
         l->fwd[n] = -1;
         if (!l->needed[n]) continue;
-        const int v = l->fwd[n] = forward_value(l, n);
+        const int v = l->fwd[n] = ab_forward_value(l, n);
         if (l->w.failed) return;
         p->values[v].node = n;
         p->values[v].nonneg = node->nonneg;
@@ -223,7 +223,7 @@ static enum ab_status back_batchnorm(struct ab_lowering *l, int n, int r, struct
     return AB_OK;
 }
 
-static enum ab_status back_node(struct ab_lowering *l, int n, int r, struct ab_error *err)
+enum ab_status ab_back_node(struct ab_lowering *l, int n, int r, struct ab_error *err)
 {
     switch (l->w.graph->nodes[n].kind) {
     case AB_NODE_CONV:
@@ -273,19 +273,25 @@ static enum ab_status backward(struct ab_lowering *l, int m, struct ab_error *er
 {
     const struct ab_graph *g = l->w.graph;
     for (int n = 0; n < g->n_nodes; n++) l->signal[n] = -1;
+    const bool two_points = l->method->composite.lift != AB_LIFT_NONE;
+    enum ab_status status = two_points ? ab_two_point_begin(l, err) : AB_OK;
+    if (status || l->w.failed) return status;
     ab_send(l, l->walk.from, l->walk.signals ? given(l) : seed(l), seed_vanishes(l));
     int input = 0;
     for (int n = g->n_nodes - 1; n >= 0 && !l->w.failed; n--) {
         if (g->nodes[n].kind == AB_NODE_INPUT) input = n;
         if (l->signal[n] < 0) continue;
-        const enum ab_status status = back_node(l, n, l->signal[n], err);
+        status = (two_points ? ab_two_point_back : ab_back_node)(l, n, l->signal[n], err);
         if (status) return status;
     }
     if (l->walk.keep)
         memcpy(l->w.program->signals + (size_t)m * (size_t)g->n_nodes, l->signal,
                sizeof *l->signal * (size_t)g->n_nodes);
     int map = l->signal[input];
-    if (l->method->composite.input_mul) map = ab_pointwise(l, AB_PW_MUL, map, l->fwd[input], -1);
+    if (two_points)
+        map = ab_two_point_end(l, input);
+    else if (l->method->composite.input_mul)
+        map = ab_pointwise(l, AB_PW_MUL, map, l->fwd[input], -1);
     if (l->method->composite.clamp) map = ab_pointwise(l, AB_PW_RELU, map, -1, -1);
     struct ab_step out = ab_step_new(AB_OP_OUTPUT);
     out.x = map;
@@ -377,6 +383,9 @@ static bool open_lowering(struct ab_lowering *l, const struct ab_graph *graph)
     l->fwd = malloc(sizeof *l->fwd * n);
     l->signal = malloc(sizeof *l->signal * n);
     l->sole_consumer = malloc(sizeof *l->sole_consumer * n);
+    l->ref = malloc(sizeof *l->ref * n);
+    l->split = malloc(sizeof *l->split * n);
+    l->magnitude = malloc(sizeof *l->magnitude * n);
     l->vanishes = calloc(n, sizeof *l->vanishes);
     l->below_linear = calloc(n, sizeof *l->below_linear);
     l->needed = calloc(n, sizeof *l->needed);
@@ -384,8 +393,8 @@ static bool open_lowering(struct ab_lowering *l, const struct ab_graph *graph)
     l->w.program->outputs = calloc(maps + 1, sizeof *l->w.program->outputs);
     if (l->walk.keep && !open_kept(l->w.program, graph->n_nodes)) return false;
     l->above_linear = calloc(n, sizeof *l->above_linear);
-    return l->fwd && l->signal && l->sole_consumer && l->vanishes && l->below_linear &&
-           l->above_linear && l->needed && l->w.program->outputs;
+    return l->fwd && l->signal && l->sole_consumer && l->ref && l->split && l->magnitude &&
+           l->vanishes && l->below_linear && l->above_linear && l->needed && l->w.program->outputs;
 }
 
 static void close_lowering(struct ab_lowering *l)
@@ -393,6 +402,9 @@ static void close_lowering(struct ab_lowering *l)
     free(l->fwd);
     free(l->signal);
     free(l->sole_consumer);
+    free(l->ref);
+    free(l->split);
+    free(l->magnitude);
     free(l->vanishes);
     free(l->below_linear);
     free(l->needed);

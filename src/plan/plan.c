@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "plan/builder.h"
+
 static const struct ab_backend *const backends[] = {
 #define AB_BACKEND(name) &ab_backend_##name,
 #include "backend/backends.def"
@@ -96,6 +98,35 @@ struct lifetime {
     size_t bytes;
 };
 
+/* Marks the values that steps of every execution read. */
+static void find_read(const struct ab_program *p, bool *read)
+{
+    for (int i = 0; i < p->n_steps; i++) {
+        const struct ab_step *s = &p->steps[i];
+        for (int k = 0; k < ab_step_operand_count(s) && !s->constant; k++)
+            if (ab_step_operand(s, k) >= 0) read[ab_step_operand(s, k)] = true;
+    }
+}
+
+/* A gang is one moment: what its steps read and write lives from its first to its last. */
+static int last_of(const struct ab_program *p, int step)
+{
+    if (step >= p->n_steps) return step;
+    const int first = ab_gang_first(p, step);
+    return first + ab_gang_size(p, first) - 1;
+}
+
+/* In steps. Constant ones run before all others, so that they come at negative times here; what the
+ * others read of them lives on. */
+static struct lifetime lifetime_of(const struct ab_program *p, int id, const bool *read)
+{
+    const struct ab_value *v = &p->values[id];
+    const int end = p->n_steps;
+    if (v->constant)
+        return (struct lifetime){id, v->def - end, read[id] ? end : v->last_use - end, v->bytes};
+    return (struct lifetime){id, ab_gang_first(p, v->def), last_of(p, v->last_use), v->bytes};
+}
+
 /* Largest first; equal sizes in order of birth, so that the layout is the same everywhere. */
 static int by_size(const void *a, const void *b)
 {
@@ -123,28 +154,20 @@ static size_t place(const struct ab_program *p, const struct lifetime *placed, i
     return at;
 }
 
-/* A gang is one moment: what its steps read and write lives from its first to its last. */
-static int last_of(const struct ab_program *p, int step)
-{
-    if (step >= p->n_steps) return step;
-    const int first = ab_gang_first(p, step);
-    return first + ab_gang_size(p, first) - 1;
-}
-
 static enum ab_status lay_arena(struct ab_plan *plan, bool retain, struct ab_error *err)
 {
     struct ab_program *p = &plan->program;
     struct lifetime *lives = malloc(sizeof *lives * (size_t)(p->n_values + 1));
-    if (!lives) return ab_fail(err, AB_ERR_MEMORY, "out of memory for the plan's tables");
+    bool *read = calloc((size_t)p->n_values + 1, sizeof *read);
+    if (!lives || !read) {
+        free(lives);
+        free(read);
+        return ab_fail(err, AB_ERR_MEMORY, "out of memory for the plan's tables");
+    }
     int count = 0;
+    find_read(p, read);
     for (int id = 0; id < p->n_values; id++) {
-        const struct ab_value *v = &p->values[id];
-        const bool always = retain || v->constant;
-        if (v->bytes) {
-            lives[count++] =
-                (struct lifetime){id, always ? -1 : ab_gang_first(p, v->def),
-                                  always ? p->n_steps : last_of(p, v->last_use), v->bytes};
-        }
+        if (p->values[id].bytes) lives[count++] = lifetime_of(p, id, read);
     }
     qsort(lives, (size_t)count, sizeof *lives, by_size);
     bool overflow = false;
@@ -156,6 +179,7 @@ static enum ab_status lay_arena(struct ab_plan *plan, bool retain, struct ab_err
         if (end > plan->arena_bytes) plan->arena_bytes = end;
     }
     free(lives);
+    free(read);
     plan->exec.scratch_offset = plan->arena_bytes;
     plan->arena_bytes = ab_add_size(plan->arena_bytes, plan->exec.scratch_bytes, &overflow);
     if (overflow)
@@ -299,6 +323,32 @@ void ab_single_memory(const struct ab_plan *plan, size_t *weights, size_t *arena
 
 /* ---- executing ---- */
 
+static bool wants_baseline(const struct ab_program *p)
+{
+    for (int i = 0; i < p->n_steps; i++)
+        if (p->steps[i].op == AB_OP_BASELINE) return true;
+    return false;
+}
+
+static enum ab_status check_baseline(const struct ab_plan *plan, struct ab_error *err)
+{
+    const struct ab_dims d = ab_graph_input(plan->exec.graph);
+    const size_t image = (size_t)d.c * (size_t)d.h * (size_t)d.w;
+    const float *baseline = plan->exec.baseline;
+    if (!wants_baseline(&plan->program)) return AB_OK;
+    if (!baseline)
+        return ab_fail(err, AB_ERR_ARG,
+                       "a method has baseline=given, but the plan was given none; call "
+                       "ab_plan_baseline before executing, or use baseline=V");
+    for (size_t i = 0; i < image * (size_t)plan->exec.batch; i++) {
+        if (isfinite(baseline[i])) continue;
+        return ab_fail(err, AB_ERR_ARG,
+                       "baseline %zu holds a value that is not finite (element %zu)", i / image,
+                       i % image);
+    }
+    return AB_OK;
+}
+
 static enum ab_status check_input(const struct ab_plan *plan, const float *input,
                                   struct ab_error *err)
 {
@@ -386,6 +436,7 @@ static enum ab_status execute(struct ab_plan *plan, const float *input, const in
     enum ab_status status = check_input(plan, input, err);
     if (!status && !plan->inside) status = check_targets(plan, targets, err);
     if (!status) status = check_signals(plan, err);
+    if (!status) status = check_baseline(plan, err);
     if (status) return status;
     plan->exec.input = input;
     plan->exec.targets = targets;
@@ -409,6 +460,11 @@ enum ab_status ab_plan_profile(struct ab_plan *plan, const float *input, const i
                                double *ns, struct ab_error *err)
 {
     return execute(plan, input, targets, NULL, ns, err);
+}
+
+void ab_plan_baseline(struct ab_plan *plan, const float *baseline)
+{
+    plan->exec.baseline = baseline;
 }
 
 /* ---- looking inside ---- */

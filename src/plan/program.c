@@ -28,6 +28,8 @@ const char *ab_pointwise_name(enum ab_pointwise_kind kind)
         [AB_PW_MUL] = "mul",
         [AB_PW_DIV] = "div",
         [AB_PW_MULDIV] = "muldiv",
+        [AB_PW_RESCALE] = "rescale",
+        [AB_PW_DIVDIFF] = "divdiff",
         [AB_PW_ADD] = "add",
         [AB_PW_SUB] = "sub",
         [AB_PW_SCALE] = "scale",
@@ -151,6 +153,7 @@ int ab_second_value(struct ab_program *p, struct ab_step *step, enum ab_dtype dt
     const struct ab_value *first = &p->values[step->dst];
     step->dst2 = new_value(p, first->dims, false, first->def);
     p->values[step->dst2].dtype = dtype;
+    p->values[step->dst2].constant = step->constant;
     return step->dst2;
 }
 

@@ -16,12 +16,14 @@
  * gives weights and geometry. FWD maps from the layer's input to its output, BWD is the exact
  * adjoint of the (transformed, bias-free) linear map. */
 #define AB_OPS(X)                                                                                  \
-    X(INPUT) /* dst = the images */                                                                \
-    X(FILL)  /* dst = per-channel constants fill[] (n_fill = 1: all channels) inside the map */    \
-    X(CONV)  /* dst = f(W x + bias + add) or f(W^T x + add); f, a, z, tau: the epilogue */         \
-    X(DENSE) /* the same for vectors */                                                            \
+    X(INPUT)    /* dst = the images */                                                             \
+    X(BASELINE) /* dst = the caller's reference inputs */                                          \
+    X(FILL)     /* dst = per-channel constants fill[] (n_fill = 1: all channels) inside the map */ \
+    X(CONV)     /* dst = f(W x + bias + add) or f(W^T x + add); f, a, z, tau: the epilogue */      \
+    X(DENSE)    /* the same for vectors */                                                         \
     X(POINTWISE) /* dst = f(x; a, z, tau) */                                                       \
     X(MAXPOOL)   /* FWD: dst, and dst2 = switches unless -1. BWD: f(unpool x by switches) */       \
+    X(WINNERS)   /* dst = switches list[0] where x >= a, list[1] elsewhere */                      \
     X(AVGPOOL)                                                                                     \
     X(FLATTEN) /* FWD: map to vector in c,h,w order. BWD: vector to map */                         \
     X(CONCAT)  /* FWD: dst = list[0..n_list) along channels */                                     \

@@ -17,7 +17,10 @@ struct ab_lowering {
     int guard, rest;
     bool *needed; /* the forward value is: what the walk's beginning reads */
     struct ab_walk walk;
-    float gain;         /* of the weight part AB_W_GAMMA and the bias part AB_B_GAMMA */
+    float gain; /* of the weight part AB_W_GAMMA and the bias part AB_B_GAMMA */
+    /* Two-point methods: forward value of the reference input at each node; the other half of the
+     * signals, and the magnitudes (-1: none), see two_point.c. */
+    int *ref, *split, *magnitude;
     bool *below_linear; /* some linear layer lies between this node and the image */
     bool *above_linear; /* some linear layer lies between this node and the logits */
 };
@@ -36,6 +39,10 @@ int ab_linear(struct ab_lowering *l, int n, enum ab_pass pass, enum ab_wmod wmod
               int x, int add);
 /* Signal `signal` arrives at the output of `node`; signals add up. */
 void ab_send(struct ab_lowering *l, int node, int signal, bool vanishes);
+/* The forward value of node n, from l->fwd of its inputs; -1 after a failure. Not INPUT's own. */
+int ab_forward_value(struct ab_lowering *l, int n);
+/* R at node n's output reaches its inputs by the composite's rules. */
+enum ab_status ab_back_node(struct ab_lowering *l, int n, int r, struct ab_error *err);
 /* The value to divide R at node n by: z, or the ReLU's output where that is the same. */
 int ab_denominator(const struct ab_lowering *l, int n);
 /* The rule of the linear layer n. */
@@ -45,5 +52,13 @@ const struct ab_rule *ab_rule_of(const struct ab_lowering *l, int n);
 enum ab_status ab_check_choice(const struct ab_lowering *l, struct ab_error *err);
 /* R at the output of the linear layer n becomes R at its input. */
 void ab_back_linear(struct ab_lowering *l, int n, int r);
+
+/* ---- two_point.c: composites with a lift ---- */
+/* Writes the forward pass of the reference input. */
+enum ab_status ab_two_point_begin(struct ab_lowering *l, struct ab_error *err);
+/* The multipliers r at node n's output become those at its inputs. */
+enum ab_status ab_two_point_back(struct ab_lowering *l, int n, int r, struct ab_error *err);
+/* The map, from what has reached the image. */
+int ab_two_point_end(struct ab_lowering *l, int input);
 
 #endif
