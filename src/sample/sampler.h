@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+// A sampler computes one sampled method: it makes many inputs of each image, runs a plan of the
+// base method on them, a few at a time, and keeps sums over the maps.
+//
+//     struct ab_sampler *sampler;
+//     ab_sampler_create(graph, method, &options, &sampler, &err);
+//     ab_sampler_execute(sampler, images, targets, maps, &err);   // as often as wanted
+//     ab_sampler_destroy(&sampler);
+//
+// options.batch images are explained in one execution, each for options.targets classes, which the
+// caller chose on the image itself, since a sample must not change the question. Memory does not
+// grow with the number of samples. Samples of one image, and of one after the other, fill the inner
+// plan's batch; its size changes how fast that is and nothing in the maps.
+#ifndef AB_SAMPLER_H
+#define AB_SAMPLER_H
+
+#include "plan/plan.h"
+#include "sample/draw.h"
+
+struct ab_sampler {
+    struct ab_draw draw;
+    struct ab_method *base;          /* NULL: logits alone */
+    struct ab_plan *plan;            /* of the base method; its batch is the size of a chunk */
+    int batch, chunk, threads, each; /* each: targets of an image */
+    float *inputs, *ways;            /* [chunk][c][h][w]; ways NULL unless the method has them */
+    double *maps, *logits;           /* of a chunk: for one target, all classes */
+    double *sums;                    /* [each] of ab_draw's */
+    int *targets, *image, *sample;   /* of each slot: [chunk][each], [chunk], [chunk] */
+};
+
+/* Whether a method is one of these. */
+bool ab_sampled(const struct ab_method *method);
+
+/* Whether the method fits the network; err says why not. */
+enum ab_status ab_sampler_check(const struct ab_graph *graph, const struct ab_method *method,
+                                struct ab_error *err);
+
+enum ab_status ab_sampler_create(const struct ab_graph *graph, const struct ab_method *method,
+                                 const struct ab_plan_options *options, struct ab_sampler **sampler,
+                                 struct ab_error *err);
+void ab_sampler_destroy(struct ab_sampler **sampler);
+
+/* input: [batch][c][h][w]; targets: [batch][each] classes, decided; maps: [each] pointers to
+ * [batch][c][h][w] or NULL; may be NULL. */
+enum ab_status ab_sampler_execute(struct ab_sampler *sampler, const float *input,
+                                  const int *targets, float *const *maps, struct ab_error *err);
+
+/* For the referee: after each execution of the inner plan, `see` finds the sampler's slots
+ * [0, count) as they were executed (slots beyond repeat the last).
+ * maps: [each][batch][c][h][w]. */
+typedef enum ab_status ab_sampler_see(void *context, const struct ab_sampler *sampler, int count,
+                                      struct ab_error *err);
+enum ab_status ab_sampler_watch(struct ab_sampler *sampler, const float *input, const int *targets,
+                                double *maps, ab_sampler_see *see, void *context,
+                                struct ab_error *err);
+
+/* Executions of the inner plan in one execution of the sampler. */
+int ab_sampler_executions(const struct ab_sampler *sampler);
+void ab_sampler_memory(const struct ab_sampler *sampler, size_t *weights, size_t *arena);
+
+/* ---- plans with samplers ---- */
+
+/* The sampler of method m (in the order of ab_plan_create), or NULL if the plan's own program
+ * computes it. */
+const struct ab_sampler *ab_plan_sampler(const struct ab_plan *plan, int m);
+
+#endif
