@@ -66,6 +66,8 @@ static bool sharing_cancels(const struct ab_composite *c, const struct ab_graph 
 const struct ab_limits *ab_agree_limits(const struct ab_composite *composite,
                                         const struct ab_graph *graph)
 {
+    /* What a window's loss leaves of two logits may be little. */
+    if (composite->sampling.kind == AB_SAMPLE_OCCLUSION) return &ill;
     const struct ab_rule_list *list = composite->rules;
     for (int p = 0; p < AB_POSITIONS; p++)
         if (rule_cancels(&composite->rule[p])) return &ill;

@@ -50,6 +50,7 @@ static enum ab_status create(const struct ab_graph *graph, const struct ab_metho
             s->n_single++;
         else
             status = ab_sampler_create(graph, methods[m], &inner, &s->of[m], err);
+        if (!status && s->of[m] && options->retain) status = ab_sampler_keep(s->of[m], err);
     }
     if (status) destroy(samplers);
     return status;
@@ -105,6 +106,16 @@ void ab_plan_memory(const struct ab_plan *plan, size_t *weights, size_t *arena)
 const struct ab_sampler *ab_plan_sampler(const struct ab_plan *plan, int m)
 {
     return plan->samplers ? plan->samplers->of[m] : NULL;
+}
+
+int ab_plan_sampler_count(const struct ab_plan *plan)
+{
+    return plan->samplers ? plan->samplers->n_methods : 0;
+}
+
+const int *ab_plan_targets(const struct ab_plan *plan)
+{
+    return plan->samplers->targets;
 }
 
 /* ---- executing ---- */

@@ -2,6 +2,7 @@
 // Samplers: chunks of samples through a plan of the base method.
 #include "sample/sampler.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -89,6 +90,9 @@ enum ab_status ab_sampler_create(const struct ab_graph *graph, const struct ab_m
 {
     struct ab_sampler *s = *sampler = calloc(1, sizeof *s);
     if (!s) return ab_fail(err, AB_ERR_MEMORY, "out of memory for a sampler");
+    s->options = *options;
+    s->options.backend = s->backend;
+    snprintf(s->backend, sizeof s->backend, "%s", options->backend ? options->backend : "native");
     s->batch = options->batch ? options->batch : 1;
     s->threads = options->threads ? options->threads : 1;
     s->each = options->targets ? options->targets : 1;
@@ -118,6 +122,7 @@ void ab_sampler_destroy(struct ab_sampler **sampler)
     ab_buffer_free(s->maps);
     ab_buffer_free(s->sums);
     free(s->logits);
+    free(s->kept);
     free(s->targets);
     free(s);
     *sampler = NULL;
@@ -139,6 +144,8 @@ static void finish_map(struct ab_sampler *s, const float *input, int image, int 
     float *floats = sink->floats ? sink->floats[t] : NULL;
     ab_draw_end(&s->draw, input + at, sums);
     for (size_t i = 0; i < count && floats; i++) floats[at + i] = (float)sums[i];
+    float *kept = s->kept ? s->kept + (size_t)t * (size_t)s->batch * count + at : NULL;
+    for (size_t i = 0; i < count && kept; i++) kept[i] = (float)sums[i];
     if (sink->doubles)
         memcpy(sink->doubles + (size_t)t * (size_t)s->batch * count + at, sums,
                count * sizeof *sums);
@@ -215,6 +222,14 @@ enum ab_status ab_sampler_watch(struct ab_sampler *sampler, const float *input, 
 {
     const struct sink sink = {.doubles = maps};
     return run(sampler, input, targets, &sink, see, context, err);
+}
+
+enum ab_status ab_sampler_keep(struct ab_sampler *sampler, struct ab_error *err)
+{
+    const size_t images = (size_t)sampler->each * (size_t)sampler->batch;
+    sampler->kept = calloc(images * sampler->draw.count, sizeof *sampler->kept);
+    return sampler->kept ? AB_OK
+                         : ab_fail(err, AB_ERR_MEMORY, "out of memory for a sampler's maps");
 }
 
 int ab_sampler_executions(const struct ab_sampler *sampler)

@@ -18,6 +18,8 @@
 #include "sample/draw.h"
 
 struct ab_sampler {
+    struct ab_plan_options options; /* backend: the text below */
+    char backend[64];
     struct ab_draw draw;
     struct ab_method *base;          /* NULL: logits alone */
     struct ab_plan *plan;            /* of the base method; its batch is the size of a chunk */
@@ -25,8 +27,12 @@ struct ab_sampler {
     float *inputs, *ways;            /* [chunk][c][h][w]; ways NULL unless the method has them */
     double *maps, *logits;           /* of a chunk: for one target, all classes */
     double *sums;                    /* [each] of ab_draw's */
+    float *kept;                     /* or NULL */
     int *targets, *image, *sample;   /* of each slot: [chunk][each], [chunk], [chunk] */
 };
+
+/* Of a plan with `retain`: its samplers keep the maps of their last execution, kept[each][batch][c]
+ * [h][w], for whoever judges them; what the inner plans compute is not kept. */
 
 /* Whether a method is one of these. */
 bool ab_sampled(const struct ab_method *method);
@@ -58,10 +64,18 @@ enum ab_status ab_sampler_watch(struct ab_sampler *sampler, const float *input, 
 int ab_sampler_executions(const struct ab_sampler *sampler);
 void ab_sampler_memory(const struct ab_sampler *sampler, size_t *weights, size_t *arena);
 
+/* Makes `kept`. */
+enum ab_status ab_sampler_keep(struct ab_sampler *sampler, struct ab_error *err);
+
 /* ---- plans with samplers ---- */
+
+/* The classes that the samplers explained in the last execution: [batch][targets]. */
+const int *ab_plan_targets(const struct ab_plan *plan);
 
 /* The sampler of method m (in the order of ab_plan_create), or NULL if the plan's own program
  * computes it. */
 const struct ab_sampler *ab_plan_sampler(const struct ab_plan *plan, int m);
+/* Methods to ask that about; 0: all are in the program. */
+int ab_plan_sampler_count(const struct ab_plan *plan);
 
 #endif
