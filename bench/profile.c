@@ -4,6 +4,7 @@
 
 #include "bandwidth.h"
 #include "peak.h"
+#include "sample/sampler.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -11,16 +12,38 @@
 
 enum { PROFILE_RUNS = 5 };
 
-/* The fastest of a few runs, step by step: steps are short enough for that to mean something. */
-static enum ab_status time_steps(struct ab_plan *plan, const struct ab_setting *s, double *best,
-                                 struct ab_error *err)
+/* The plan whose steps are timed, and on what: that of the base method on some samples, where the
+ * method is one that samples. */
+struct timed {
+    struct ab_plan *plan;
+    const float *input;
+    const int *targets;
+    char what[64];
+};
+
+static enum ab_status choose(struct ab_plan *plan, const struct ab_setting *s, struct timed *p,
+                             struct ab_error *err)
 {
-    size_t steps = (size_t)plan->program.n_steps;
+    const struct ab_sampler *sampler =
+        ab_plan_sampler_count(plan) ? ab_plan_sampler(plan, 0) : NULL;
+    *p = (struct timed){plan, s->input, s->targets, "one execution"};
+    if (!sampler) return AB_OK;
+    *p = (struct timed){sampler->plan, sampler->inputs, sampler->targets, ""};
+    snprintf(p->what, sizeof p->what, "one execution of %d (of %d samples each)",
+             ab_sampler_executions(sampler), sampler->chunk);
+    /* It leaves the inputs of its last samples. */
+    return ab_plan_execute(plan, s->input, s->targets, NULL, NULL, err);
+}
+
+/* The fastest of a few runs, step by step: steps are short enough for that to mean something. */
+static enum ab_status time_steps(const struct timed *p, double *best, struct ab_error *err)
+{
+    size_t steps = (size_t)p->plan->program.n_steps;
     double *ns = calloc(steps, sizeof *ns);
     if (!ns) return ab_fail(err, AB_ERR_MEMORY, "--profile: out of memory; profile fewer methods");
     enum ab_status status = AB_OK;
     for (int r = 0; r < PROFILE_RUNS && status == AB_OK; r++) {
-        status = ab_plan_profile(plan, s->input, s->targets, ns, err);
+        status = ab_plan_profile(p->plan, p->input, p->targets, ns, err);
         for (size_t i = 0; i < steps; i++)
             if (r == 0 || ns[i] < best[i]) best[i] = ns[i];
     }
@@ -151,19 +174,24 @@ static enum ab_status profile_plan(const struct profiled *p, FILE *f, struct ab_
     const struct ab_record *r = p->record;
     const struct ab_plan_options options =
         ab_run_plan_options(p->run, p->setting, p->backend, r->threads);
-    struct ab_plan *plan = NULL;
+    struct ab_plan *whole = NULL;
     enum ab_status status = ab_plan_create(p->setting->model->source.graph, p->methods,
-                                           p->n_methods, &options, &plan, err);
+                                           p->n_methods, &options, &whole, err);
     if (status != AB_OK) return status;
+    struct timed t;
+    status = choose(whole, p->setting, &t, err);
+    const struct ab_plan *plan = t.plan;
     double *ns = calloc((size_t)plan->program.n_steps, sizeof *ns), total = 0;
-    status = ns ? time_steps(plan, p->setting, ns, err)
-                : ab_fail(err, AB_ERR_MEMORY, "--profile: out of memory; profile fewer methods");
+    if (status == AB_OK)
+        status =
+            ns ? time_steps(&t, ns, err)
+               : ab_fail(err, AB_ERR_MEMORY, "--profile: out of memory; profile fewer methods");
     for (int i = 0; status == AB_OK && i < plan->program.n_steps; i++) total += ns[i];
     if (status == AB_OK)
         fprintf(f,
-                "\n%s, %s, %s, %d thread%s: steps of one execution, %.3f ms\n%4s %-9s %-3s "
+                "\n%s, %s, %s, %d thread%s: steps of %s, %.3f ms\n%4s %-9s %-3s "
                 "%-18s %-14s %-24s %8s %7s %8s %9s %6s\n",
-                r->model, r->method, r->backend, r->threads, r->threads == 1 ? "" : "s",
+                r->model, r->method, r->backend, r->threads, r->threads == 1 ? "" : "s", t.what,
                 total / 1e6, "step", "op", "", "layer", "result", "kernel", "ms", "share",
                 "GFLOP/s", "MB", "roof");
     for (int i = 0; status == AB_OK && i < plan->program.n_steps; i++) {
@@ -173,7 +201,7 @@ static enum ab_status profile_plan(const struct profiled *p, FILE *f, struct ab_
     }
     if (status == AB_OK) print_passes(f, plan);
     free(ns);
-    ab_plan_destroy(&plan);
+    ab_plan_destroy(&whole);
     return status;
 }
 

@@ -2,6 +2,8 @@
 // Agreement of a setting: one reference for all methods, one joint execution per backend.
 #include "run.h"
 
+#include "sample/sampler.h"
+
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -39,7 +41,9 @@ static void find_supported(const struct ab_run *run, struct ab_setting *s)
         const struct ab_method *one = run->methods[m];
         struct ab_program program = {0};
         struct ab_error err;
-        enum ab_status status = ab_lower(s->model->source.graph, &one, 1, NULL, &program, &err);
+        const struct ab_graph *graph = s->model->source.graph;
+        enum ab_status status = ab_sampled(one) ? ab_sampler_check(graph, one, &err)
+                                                : ab_lower(graph, &one, 1, NULL, &program, &err);
         s->supported[m] = status == AB_OK;
         if (status == AB_OK)
             ab_program_free(&program);

@@ -3,6 +3,7 @@
 #include "run.h"
 
 #include "peak.h"
+#include "sample/sampler.h"
 
 #include <fcntl.h>
 #include <math.h>
@@ -46,19 +47,29 @@ static enum ab_isa isa_of(const char *kernels)
     return AB_ISA_ref;
 }
 
-void ab_record_plan(struct ab_record *r, const struct ab_plan *plan, int threads)
+/* What the program of `plan` does in `times` executions. */
+static void add_program(struct ab_record *r, const struct ab_plan *plan, double times)
 {
-    r->flops = r->bytes = 0;
-    r->kernels[0] = '\0';
     for (int i = 0; i < plan->program.n_steps; i++) {
         const struct ab_step *s = &plan->program.steps[i];
         if (s->constant) continue;
-        r->flops += ab_step_flops(plan, s);
-        r->bytes += ab_step_bytes(plan, s);
+        r->flops += times * ab_step_flops(plan, s);
+        r->bytes += times * ab_step_bytes(plan, s);
         if (s->op == AB_OP_INPUT || s->op == AB_OP_BASELINE || s->op == AB_OP_FILL ||
             s->op == AB_OP_SEED)
             continue;
         add_kernel(r->kernels, sizeof r->kernels, ab_plan_kernel(plan, i));
+    }
+}
+
+void ab_record_plan(struct ab_record *r, const struct ab_plan *plan, int threads)
+{
+    r->flops = r->bytes = 0;
+    r->kernels[0] = '\0';
+    add_program(r, plan, 1);
+    for (int m = 0; m < ab_plan_sampler_count(plan); m++) {
+        const struct ab_sampler *s = ab_plan_sampler(plan, m);
+        if (s) add_program(r, s->plan, ab_sampler_executions(s));
     }
     enum ab_isa isa = isa_of(r->kernels);
     double peak = ab_peak_gflops(isa);

@@ -47,7 +47,7 @@ EXTRA = [
     ("grad-cam:relu=0,upsample=nearest", "top", ""),
     ("guided-grad-cam", "top", ""),
     ("guided-grad-cam:upsample=nearest", "top", ""),
-    ("occlusion", "top", ""),
+    ("occlusion:window=8,stride=8", "top", ""),
     ("occlusion:window=5,stride=3,baseline=0.3", "top low", ""),
 ]
 TABLES = {"golden.txt": MAIN, "extra.txt": EXTRA}

@@ -90,34 +90,55 @@ static unsigned char *read_payload(FILE *file, uint64_t hash, size_t bytes)
     return NULL;
 }
 
-bool ab_cache_load(struct ab_referee *referee, const char *dir, uint64_t hash)
+/* The entry's payload, or NULL. */
+static unsigned char *open_entry(const char *dir, uint64_t hash, size_t bytes)
 {
     char path[4096];
     entry_path(dir, hash, path, sizeof path);
     FILE *file = fopen(path, "rb");
-    if (!file) return false;
-    unsigned char *data = read_payload(file, hash, pass_all(referee, NULL, false));
+    if (!file) return NULL;
+    unsigned char *data = read_payload(file, hash, bytes);
     fclose(file);
+    return data;
+}
+
+bool ab_cache_load(struct ab_referee *referee, const char *dir, uint64_t hash)
+{
+    unsigned char *data = open_entry(dir, hash, pass_all(referee, NULL, false));
     if (!data) return false;
     pass_all(referee, data, false);
     free(data);
     return true;
 }
 
-void ab_cache_save(const struct ab_referee *referee, const char *dir, uint64_t hash)
+bool ab_cache_read(const char *dir, uint64_t hash, void *data, size_t bytes)
 {
-    const size_t bytes = pass_all(referee, NULL, true);
-    unsigned char *data = calloc(1, bytes);
+    unsigned char *payload = open_entry(dir, hash, bytes);
+    if (!payload) return false;
+    memcpy(data, payload, bytes);
+    free(payload);
+    return true;
+}
+
+void ab_cache_write(const char *dir, uint64_t hash, const void *data, size_t bytes)
+{
     char path[4096];
     struct ab_outfile out;
     mkdir(dir, 0777); /* if it cannot be made, opening the file below fails */
     entry_path(dir, hash, path, sizeof path);
-    if (data && ab_outfile_open(&out, path, NULL) == AB_OK) {
-        pass_all(referee, data, true);
-        const struct header h = {MAGIC, hash, bytes, ab_hash(hash, data, bytes)};
-        fwrite(&h, sizeof h, 1, out.stream);
-        fwrite(data, 1, bytes, out.stream);
-        ab_outfile_close(&out, AB_OK, NULL);
-    }
+    if (ab_outfile_open(&out, path, NULL) != AB_OK) return;
+    const struct header h = {MAGIC, hash, bytes, ab_hash(hash, data, bytes)};
+    fwrite(&h, sizeof h, 1, out.stream);
+    fwrite(data, 1, bytes, out.stream);
+    ab_outfile_close(&out, AB_OK, NULL);
+}
+
+void ab_cache_save(const struct ab_referee *referee, const char *dir, uint64_t hash)
+{
+    const size_t bytes = pass_all(referee, NULL, true);
+    unsigned char *data = calloc(1, bytes);
+    if (!data) return;
+    pass_all(referee, data, true);
+    ab_cache_write(dir, hash, data, bytes);
     free(data);
 }

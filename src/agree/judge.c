@@ -118,6 +118,26 @@ static void count_flips(const struct ab_referee *r, const struct trial *t, int m
     if (result->illegal_flips) result->verdict = AB_DISAGREE;
 }
 
+/* The needed values with the backend's decisions, and how those differ from what they should be. */
+static enum ab_status follow(const struct ab_referee *r, struct trial *t, struct ab_error *err)
+{
+    enum ab_status status =
+        ab_adoption_find(t->plan, &r->plan->program, t->needed, &t->adoption, err);
+    if (!status) status = replay(r, t, err);
+    if (!status)
+        status = ab_flips_find(r, t->plan, &t->theirs, &t->adoption, t->needed, t->flips, err);
+    return status;
+}
+
+static void close_trial(struct trial *t)
+{
+    ab_decisions_free(&t->theirs);
+    ab_adoption_free(&t->adoption);
+    free(t->flips);
+    free(t->redo);
+    free(t->needed);
+}
+
 static enum ab_status judge_replayed(const struct ab_referee *r, struct trial *t, double *maps,
                                      struct ab_agreement *results, struct ab_error *err)
 {
@@ -126,10 +146,7 @@ static enum ab_status judge_replayed(const struct ab_referee *r, struct trial *t
     for (int m = 0; m < ab_referee_outputs(r); m++)
         for (int id = 0; t->redo[m] && id < n_values; id++)
             if (depends_of(r, m)[id]) t->needed[id] = true;
-    enum ab_status status = ab_adoption_find(t->plan, p, t->needed, &t->adoption, err);
-    if (!status) status = replay(r, t, err);
-    if (!status)
-        status = ab_flips_find(r, t->plan, &t->theirs, &t->adoption, t->needed, t->flips, err);
+    enum ab_status status = follow(r, t, err);
     for (int m = 0; m < ab_referee_outputs(r) && !status; m++) {
         if (!t->redo[m]) continue;
         ab_plan_peek(r->plan, p->outputs[m], maps);
@@ -152,7 +169,7 @@ static enum ab_status judge(const struct ab_referee *r, struct trial *t,
     if (maps && t->flips && t->redo && t->needed) {
         find_differing(r, t);
         for (int m = 0; m < ab_referee_outputs(r); m++) {
-            if (!t->redo[m]) compare(r, t, m, ab_referee_map(r, m), maps, &results[m]);
+            if (!t->redo[m]) compare(r, t, m, ab_referee_single_map(r, m), maps, &results[m]);
             if (!t->redo[m]) t->redo[m] = results[m].verdict == AB_DISAGREE;
             any = any || t->redo[m];
         }
@@ -164,8 +181,8 @@ static enum ab_status judge(const struct ab_referee *r, struct trial *t,
     return status;
 }
 
-enum ab_status ab_referee_judge(struct ab_referee *referee, const struct ab_plan *plan,
-                                struct ab_agreement *results, struct ab_error *err)
+enum ab_status ab_referee_judge_single(struct ab_referee *referee, const struct ab_plan *plan,
+                                       struct ab_agreement *results, struct ab_error *err)
 {
     struct trial t = {.plan = plan};
     if (!same_program(referee, plan))
@@ -174,10 +191,47 @@ enum ab_status ab_referee_judge(struct ab_referee *referee, const struct ab_plan
             "the plan under judgement is not of the referee's model, methods, targets and batch");
     enum ab_status status = ab_decisions_read(plan, referee->targets, &t.theirs, err);
     if (!status) status = judge(referee, &t, results, err);
-    ab_decisions_free(&t.theirs);
-    ab_adoption_free(&t.adoption);
-    free(t.flips);
-    free(t.redo);
-    free(t.needed);
+    close_trial(&t);
+    return status;
+}
+
+/* ---- for sampled methods ---- */
+
+static enum ab_status open_trial(const struct ab_referee *r, const struct ab_plan *plan,
+                                 struct trial *t, struct ab_error *err)
+{
+    *t = (struct trial){.plan = plan};
+    t->flips = calloc((size_t)ab_flips_count(r), sizeof *t->flips);
+    t->needed = calloc((size_t)r->plan->program.n_values, sizeof *t->needed);
+    if (!t->flips || !t->needed) return ab_fail(err, AB_ERR_MEMORY, "out of memory for judging");
+    return ab_decisions_read(plan, r->targets, &t->theirs, err);
+}
+
+enum ab_status ab_referee_follow(const struct ab_referee *referee, const struct ab_plan *plan,
+                                 struct ab_agreement *results, struct ab_error *err)
+{
+    const struct ab_referee *r = referee;
+    struct trial t;
+    enum ab_status status = open_trial(r, plan, &t, err);
+    for (int m = 0; m < ab_referee_outputs(r) && !status; m++)
+        for (int id = 0; id < r->plan->program.n_values; id++)
+            if (depends_of(r, m)[id]) t.needed[id] = true;
+    if (!status) status = follow(r, &t, err);
+    for (int m = 0; m < ab_referee_outputs(r) && !status; m++) count_flips(r, &t, m, &results[m]);
+    close_trial(&t);
+    return status;
+}
+
+enum ab_status ab_referee_check_choices(const struct ab_referee *referee,
+                                        const struct ab_plan *plan, struct ab_flips *choices,
+                                        struct ab_error *err)
+{
+    const struct ab_program *p = &referee->plan->program;
+    struct trial t;
+    enum ab_status status = open_trial(referee, plan, &t, err);
+    if (!status) ab_referee_mark(p, p->logits, t.needed);
+    if (!status) status = follow(referee, &t, err);
+    for (int k = 0; k < referee->n_targets && !status; k++) choices[k] = t.flips[p->n_values + k];
+    close_trial(&t);
     return status;
 }

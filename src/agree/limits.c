@@ -100,6 +100,8 @@ static bool sharing_cancels(const struct ab_composite *c, const struct ab_graph 
 const struct ab_limits *ab_agree_limits(const struct ab_composite *composite,
                                         const struct ab_graph *graph)
 {
+    /* What a window's loss leaves of two logits may be little. */
+    if (composite->sampling.kind == AB_SAMPLE_OCCLUSION) return &ill;
     const struct ab_rule_list *list = composite->rules;
     if (subtracts_all(composite)) return &difference;
     if (adds_equals(composite)) return &ill;

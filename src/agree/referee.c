@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The referee: the reference's own maps and decisions. Judging: judge.c.
+// The referee of single-pass methods: the reference's own maps and decisions. Judging: judge.c.
 #include "agree/referee.h"
 
 #include <stdlib.h>
@@ -29,7 +29,7 @@ static size_t input_count(const struct ab_referee *r)
     return (size_t)r->batch * (size_t)d.c * (size_t)d.h * (size_t)d.w;
 }
 
-const double *ab_referee_map(const struct ab_referee *referee, int map)
+const double *ab_referee_single_map(const struct ab_referee *referee, int map)
 {
     return referee->maps + (size_t)map * ab_referee_map_count(referee);
 }
@@ -37,9 +37,9 @@ const double *ab_referee_map(const struct ab_referee *referee, int map)
 /* ---- creating ---- */
 
 /* What the reference computes from: equal hashes, equal maps. */
-static uint64_t content_hash(const struct ab_referee *r, const struct ab_graph *graph)
+uint64_t ab_referee_hash(const struct ab_referee *r)
 {
-    uint64_t hash = ab_graph_hash(graph);
+    uint64_t hash = ab_graph_hash(r->plan->exec.graph);
     const char *version = ab_version();
     hash = ab_hash(hash, version, strlen(version));
     for (int m = 0; m < r->n_methods; m++)
@@ -50,18 +50,15 @@ static uint64_t content_hash(const struct ab_referee *r, const struct ab_graph *
     return ab_hash(hash, r->targets, sizeof *r->targets * (size_t)(r->batch * r->n_targets));
 }
 
-/* Marks the values that map m is computed from. */
-static void find_dependencies(struct ab_referee *r, int m)
+void ab_referee_mark(const struct ab_program *p, int id, bool *needed)
 {
-    const struct ab_program *p = &r->plan->program;
-    bool *depends = r->depends + (size_t)m * (size_t)p->n_values;
-    depends[p->outputs[m]] = true;
+    needed[id] = true;
     for (int i = p->n_steps - 1; i >= 0; i--) {
         const struct ab_step *s = &p->steps[i];
-        const bool needed = (s->dst >= 0 && depends[s->dst]) || (s->dst2 >= 0 && depends[s->dst2]);
-        for (int k = 0; needed && k < ab_step_operand_count(s); k++) {
-            const int id = ab_step_operand(s, k);
-            if (id >= 0) depends[id] = true;
+        const bool wanted = (s->dst >= 0 && needed[s->dst]) || (s->dst2 >= 0 && needed[s->dst2]);
+        for (int k = 0; wanted && k < ab_step_operand_count(s); k++) {
+            const int operand = ab_step_operand(s, k);
+            if (operand >= 0) needed[operand] = true;
         }
     }
 }
@@ -84,10 +81,9 @@ static bool copy_arguments(struct ab_referee *r, const struct ab_case *judged)
 }
 
 /* The reference's own maps and decisions, computed or from the cache. */
-static enum ab_status settle(struct ab_referee *r, const struct ab_graph *graph,
-                             const char *cache_dir, struct ab_error *err)
+static enum ab_status settle(struct ab_referee *r, const char *cache_dir, struct ab_error *err)
 {
-    const uint64_t hash = cache_dir ? content_hash(r, graph) : 0;
+    const uint64_t hash = cache_dir ? ab_referee_hash(r) : 0;
     if (!ab_decisions_alloc(&r->plan->program, r->batch, &r->own))
         return ab_fail(err, AB_ERR_MEMORY, "out of memory for the reference's decisions");
     if (cache_dir && ab_cache_load(r, cache_dir, hash)) return AB_OK;
@@ -102,9 +98,8 @@ static enum ab_status settle(struct ab_referee *r, const struct ab_graph *graph,
     return AB_OK;
 }
 
-enum ab_status ab_referee_create(const struct ab_graph *graph, const struct ab_case *judged,
-                                 int threads, const char *cache_dir, struct ab_referee **referee,
-                                 struct ab_error *err)
+enum ab_status ab_referee_blank(const struct ab_graph *graph, const struct ab_case *judged,
+                                int threads, struct ab_referee **referee, struct ab_error *err)
 {
     const struct ab_plan_options options = {.backend = "reference",
                                             .batch = judged->batch,
@@ -123,15 +118,26 @@ enum ab_status ab_referee_create(const struct ab_graph *graph, const struct ab_c
         status = ab_fail(err, AB_ERR_MEMORY, "out of memory for the reference's maps");
         goto fail;
     }
-    for (int m = 0; m < ab_referee_outputs(r); m++) find_dependencies(r, m);
-    status = settle(r, graph, cache_dir, err);
-    if (!status) return AB_OK;
+    for (int m = 0; m < ab_referee_outputs(r); m++)
+        ab_referee_mark(&r->plan->program, r->plan->program.outputs[m],
+                        r->depends + (size_t)m * (size_t)r->plan->program.n_values);
+    return AB_OK;
 fail:
-    ab_referee_destroy(referee);
+    ab_referee_single_destroy(referee);
     return status;
 }
 
-void ab_referee_destroy(struct ab_referee **referee)
+enum ab_status ab_referee_single(const struct ab_graph *graph, const struct ab_case *judged,
+                                 int threads, const char *cache_dir, struct ab_referee **referee,
+                                 struct ab_error *err)
+{
+    enum ab_status status = ab_referee_blank(graph, judged, threads, referee, err);
+    if (!status) status = settle(*referee, cache_dir, err);
+    if (status) ab_referee_single_destroy(referee);
+    return status;
+}
+
+void ab_referee_single_destroy(struct ab_referee **referee)
 {
     struct ab_referee *r = *referee;
     if (!r) return;

@@ -23,12 +23,42 @@ struct ab_referee {
     struct ab_decisions own;
     double *maps;  /* [method][target][batch] of the plan's map dims, which are the same for all */
     bool *depends; /* [method][target][value id]: the map is computed from it */
+    struct ab_sampled_part
+        *sampled; /* sampled.c: the other methods; all above is of single passes */
 };
 
 size_t ab_referee_map_count(const struct ab_referee *referee); /* doubles of one map, all images */
 int ab_referee_outputs(const struct ab_referee *referee);      /* maps: n_methods * n_targets */
 /* Whether map number `map` depends on the choice of a rival. */
 bool ab_referee_has_rival(const struct ab_referee *referee, int map);
+
+/* ---- referee.c, judge.c: methods of a single pass ---- */
+
+/* What the reference computes from: equal hashes, equal maps. */
+uint64_t ab_referee_hash(const struct ab_referee *referee);
+/* A referee that has computed nothing yet: no own maps and decisions. */
+enum ab_status ab_referee_blank(const struct ab_graph *graph, const struct ab_case *judged,
+                                int threads, struct ab_referee **referee, struct ab_error *err);
+/* As ab_referee_create, _destroy, _map and _judge, but there may be no method. */
+enum ab_status ab_referee_single(const struct ab_graph *graph, const struct ab_case *judged,
+                                 int threads, const char *cache_dir, struct ab_referee **referee,
+                                 struct ab_error *err);
+void ab_referee_single_destroy(struct ab_referee **referee);
+const double *ab_referee_single_map(const struct ab_referee *referee, int map);
+enum ab_status ab_referee_judge_single(struct ab_referee *referee, const struct ab_plan *plan,
+                                       struct ab_agreement *results, struct ab_error *err);
+/* Runs the reference with what `plan` decided in its last execution on the referee's input and
+ * targets, and adds to results[n_methods * n_targets] the flips. The reference's maps can be peeked
+ * at afterwards. */
+enum ab_status ab_referee_follow(const struct ab_referee *referee, const struct ab_plan *plan,
+                                 struct ab_agreement *results, struct ab_error *err);
+/* Marks value `id` and all that it is computed from: needed[n_values]. */
+void ab_referee_mark(const struct ab_program *program, int id, bool *needed);
+struct ab_flips;
+/* The flips of the choice of classes in the plan's last execution: choices[n_targets]. */
+enum ab_status ab_referee_check_choices(const struct ab_referee *referee,
+                                        const struct ab_plan *plan, struct ab_flips *choices,
+                                        struct ab_error *err);
 
 /* ---- decisions.c ---- */
 
@@ -113,5 +143,8 @@ void ab_flips_describe(const struct ab_referee *referee, int id, const struct ab
 bool ab_cache_load(struct ab_referee *referee, const char *dir, uint64_t hash);
 /* Writes the entry; a cache that cannot be written costs time only, so nothing is reported. */
 void ab_cache_save(const struct ab_referee *referee, const char *dir, uint64_t hash);
+/* The same for an array alone. */
+bool ab_cache_read(const char *dir, uint64_t hash, void *data, size_t bytes);
+void ab_cache_write(const char *dir, uint64_t hash, const void *data, size_t bytes);
 
 #endif

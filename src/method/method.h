@@ -6,6 +6,7 @@
 #define AB_METHOD_H
 
 #include "base/base.h"
+#include "method/sampling.h"
 
 /* What is injected at the logits z, p = softmax(z), c the target. */
 enum ab_seed {
@@ -49,8 +50,6 @@ enum ab_rule_kind {
  * z-, b + gamma b+; not at all; or all of it as it is in z+, z- and z_gamma, and squared in the sum
  * of w^2, where AB_BIAS_SPLIT leaves it out. */
 enum ab_bias_rule { AB_BIAS_SPLIT, AB_BIAS_NONE, AB_BIAS_SIGNED };
-
-enum { AB_MAX_CHANNEL_BOUNDS = 16 };
 
 struct ab_rule {
     enum ab_rule_kind kind;
@@ -100,6 +99,7 @@ struct ab_composite {
     double q;          /* RECT: percentile in [0,100] */
     float tau_floor;   /* RECT: tau = max(tau, tau_floor); -INFINITY: no floor */
     bool unknown_pass; /* a layer without a rule passes the signal on instead of being an error */
+    struct ab_sampling sampling; /* of a sampled method; the rest is its base's */
 };
 
 /* One parameter: its row in the listings, and how its text changes the composite. Returns false if

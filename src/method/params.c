@@ -6,8 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A finite number in [low, high] and nothing behind it. */
-static bool number(const char *text, double low, double high, double *value)
+bool ab_read_number(const char *text, double low, double high, double *value)
 {
     char *end;
     *value = strtod(text, &end);
@@ -17,13 +16,12 @@ static bool number(const char *text, double low, double high, double *value)
 static bool set_number(const char *text, double low, double high, float *to)
 {
     double value;
-    if (!number(text, low, high, &value)) return false;
+    if (!ab_read_number(text, low, high, &value)) return false;
     *to = (float)value;
     return true;
 }
 
-/* The index of `text` among `words`, or -1. */
-static int choice(const char *text, const char *const *words, int count)
+int ab_read_choice(const char *text, const char *const *words, int count)
 {
     for (int i = 0; i < count; i++) {
         if (strcmp(text, words[i]) == 0) return i;
@@ -84,7 +82,7 @@ bool ab_set_beta(struct ab_composite *c, const char *text)
 bool ab_set_bias(struct ab_composite *c, const char *text)
 {
     static const char *const words[] = {"plus", "none", "signed"};
-    const int i = choice(text, words, AB_COUNT(words));
+    const int i = ab_read_choice(text, words, AB_COUNT(words));
     if (i < 0) return false;
     for (int p = 0; p < AB_POSITIONS; p++) {
         const enum ab_rule_kind kind = c->rule[p].kind;
@@ -98,7 +96,7 @@ bool ab_set_bias(struct ab_composite *c, const char *text)
 static bool set_bias_of(struct ab_composite *c, const char *text, enum ab_rule_kind kind,
                         const char *const *words, const enum ab_bias_rule *values, int count)
 {
-    const int i = choice(text, words, count);
+    const int i = ab_read_choice(text, words, count);
     for (int p = 0; p < AB_POSITIONS && i >= 0; p++)
         if (c->rule[p].kind == kind) c->rule[p].bias = values[i];
     return i >= 0;
@@ -136,7 +134,7 @@ bool ab_set_gamma(struct ab_composite *c, const char *text)
 bool ab_set_form(struct ab_composite *c, const char *text)
 {
     static const char *const words[] = {"general", "original"};
-    const int i = choice(text, words, AB_COUNT(words));
+    const int i = ab_read_choice(text, words, AB_COUNT(words));
     for (int p = 0; p < AB_POSITIONS && i >= 0; p++)
         if (c->rule[p].kind == AB_RULE_GAMMA) c->rule[p].naive_sign = i == 1;
     return i >= 0;
@@ -145,7 +143,7 @@ bool ab_set_form(struct ab_composite *c, const char *text)
 bool ab_set_add(struct ab_composite *c, const char *text)
 {
     static const char *const words[] = {"share", "copy"};
-    const int i = choice(text, words, AB_COUNT(words));
+    const int i = ab_read_choice(text, words, AB_COUNT(words));
     c->copy_add = i == 1;
     return i >= 0;
 }
@@ -153,7 +151,7 @@ bool ab_set_add(struct ab_composite *c, const char *text)
 bool ab_set_avgpool(struct ab_composite *c, const char *text)
 {
     static const char *const words[] = {"share", "spread"};
-    const int i = choice(text, words, AB_COUNT(words));
+    const int i = ab_read_choice(text, words, AB_COUNT(words));
     c->spread_pool = i == 1;
     return i >= 0;
 }
@@ -161,7 +159,7 @@ bool ab_set_avgpool(struct ab_composite *c, const char *text)
 bool ab_set_signed_input(struct ab_composite *c, const char *text)
 {
     static const char *const words[] = {"split", "naive"};
-    const int i = choice(text, words, AB_COUNT(words));
+    const int i = ab_read_choice(text, words, AB_COUNT(words));
     if (i < 0) return false;
     for (int p = 0; p < AB_POSITIONS; p++) {
         const enum ab_rule_kind kind = c->rule[p].kind;
@@ -170,8 +168,7 @@ bool ab_set_signed_input(struct ab_composite *c, const char *text)
     return true;
 }
 
-/* "v" or "v/v/...", one value per channel. */
-static bool set_bounds(const char *text, float *to, int *count)
+bool ab_read_channels(const char *text, float *to, int *count)
 {
     *count = 0;
     for (;;) {
@@ -187,17 +184,17 @@ static bool set_bounds(const char *text, float *to, int *count)
 
 bool ab_set_low(struct ab_composite *c, const char *text)
 {
-    return set_bounds(text, c->rule[AB_POS_FIRST].low, &c->rule[AB_POS_FIRST].n_low);
+    return ab_read_channels(text, c->rule[AB_POS_FIRST].low, &c->rule[AB_POS_FIRST].n_low);
 }
 
 bool ab_set_high(struct ab_composite *c, const char *text)
 {
-    return set_bounds(text, c->rule[AB_POS_FIRST].high, &c->rule[AB_POS_FIRST].n_high);
+    return ab_read_channels(text, c->rule[AB_POS_FIRST].high, &c->rule[AB_POS_FIRST].n_high);
 }
 
 bool ab_set_q(struct ab_composite *c, const char *text)
 {
-    return number(text, 0, 100, &c->q);
+    return ab_read_number(text, 0, 100, &c->q);
 }
 
 bool ab_set_tau_floor(struct ab_composite *c, const char *text)
@@ -212,7 +209,7 @@ bool ab_set_tau_floor(struct ab_composite *c, const char *text)
 bool ab_set_input_mul(struct ab_composite *c, const char *text)
 {
     static const char *const words[] = {"0", "1"};
-    const int i = choice(text, words, AB_COUNT(words));
+    const int i = ab_read_choice(text, words, AB_COUNT(words));
     c->input_mul = i == 1;
     return i >= 0;
 }
@@ -240,7 +237,7 @@ const char *ab_seed_name(enum ab_seed seed)
 
 bool ab_set_seed(struct ab_composite *c, const char *text)
 {
-    const int i = choice(text, seeds, AB_COUNT(seeds));
+    const int i = ab_read_choice(text, seeds, AB_COUNT(seeds));
     if (i >= 0) c->seed = (enum ab_seed)i;
     return i >= 0;
 }
@@ -250,7 +247,7 @@ bool ab_set_against(struct ab_composite *c, const char *text)
     double class;
     c->rival = 0;
     if (strcmp(text, "next") == 0) return true;
-    if (!number(text, 0, 1e9, &class) || class != floor(class)) return false;
+    if (!ab_read_number(text, 0, 1e9, &class) || class != floor(class)) return false;
     c->rival = (int)class + 1;
     return true;
 }
@@ -258,7 +255,7 @@ bool ab_set_against(struct ab_composite *c, const char *text)
 bool ab_set_unknown(struct ab_composite *c, const char *text)
 {
     static const char *const words[] = {"error", "pass"};
-    const int i = choice(text, words, AB_COUNT(words));
+    const int i = ab_read_choice(text, words, AB_COUNT(words));
     c->unknown_pass = i == 1;
     return i >= 0;
 }

@@ -7,6 +7,17 @@
 
 #include "method/method.h"
 
+/* ---- reading values ---- */
+
+/* A finite number in [low, high] and nothing behind it. */
+bool ab_read_number(const char *text, double low, double high, double *value);
+/* The index of `text` among `words`, or -1. */
+int ab_read_choice(const char *text, const char *const *words, int count);
+/* "v" or "v/v/...", one value per channel: to[AB_MAX_CHANNEL_BOUNDS]. */
+bool ab_read_channels(const char *text, float *to, int *count);
+
+/* ---- setters ---- */
+
 bool ab_set_eps(struct ab_composite *c, const char *text);
 bool ab_set_epsilon_eps(struct ab_composite *c, const char *text); /* of epsilon rules alone */
 bool ab_set_stabilizer(struct ab_composite *c, const char *text);  /* of all others */
@@ -39,6 +50,23 @@ bool ab_set_unknown(struct ab_composite *c, const char *text);
 const char *ab_check_rule(const struct ab_rule *rule);
 /* The same for all rules of a composite: a descriptor's `check`. */
 const char *ab_check_rules(struct ab_composite *c);
+
+/* Of sampled methods: params_sampling.c. */
+bool ab_set_samples(struct ab_composite *c, const char *text);
+bool ab_set_path_rule(struct ab_composite *c, const char *text);
+bool ab_set_noise(struct ab_composite *c, const char *text);
+bool ab_set_noise_abs(struct ab_composite *c, const char *text);
+bool ab_set_random_seed(struct ab_composite *c, const char *text);
+bool ab_set_fill(struct ab_composite *c, const char *text);
+bool ab_set_baselines(struct ab_composite *c, const char *text);
+bool ab_set_spread(struct ab_composite *c, const char *text);
+bool ab_set_window(struct ab_composite *c, const char *text);
+bool ab_set_stride(struct ab_composite *c, const char *text);
+bool ab_set_clean_last(struct ab_composite *c, const char *text);
+bool ab_set_keep(struct ab_composite *c, const char *text);
+bool ab_set_base(struct ab_composite *c, const char *text);
+/* The `check` of sampled methods: completes what was not given. */
+const char *ab_check_sampling(struct ab_composite *c);
 
 #define AB_PARAM_EPS                                                                               \
     {                                                                                              \
@@ -150,6 +178,15 @@ const char *ab_check_rules(struct ab_composite *c);
     {                                                                                              \
         {"compat", "", tools, "as that tool does: stands for values of the parameters above"},     \
             NULL                                                                                   \
+    }
+#define AB_PARAM_RANDOM_SEED                                                                       \
+    {                                                                                              \
+        {"seed", "1", "0..2^64-1", "of the random numbers"}, ab_set_random_seed                    \
+    }
+#define AB_PARAM_BASE                                                                              \
+    {                                                                                              \
+        {"base", "gradient", "METHOD, METHOD(key=value,...)", "the method that is averaged"},      \
+            ab_set_base                                                                            \
     }
 
 #define AB_COUNT(array) ((int)(sizeof(array) / sizeof((array)[0])))

@@ -151,6 +151,60 @@ static enum ab_status expand_compat(struct ab_method *m, char *pairs, size_t siz
     return status;
 }
 
+/* "name(key=value,...)" as a spec of its own, in place; false if it is not of that form. */
+static bool unwrap(char *text)
+{
+    char *open = strchr(text, '(');
+    if (!open) return !strchr(text, ':');
+    char *close = text + strlen(text) - 1;
+    if (*close != ')' || ab_span(open, "") != strlen(open) || strchr(text, ':') != NULL)
+        return false;
+    *close = '\0';
+    if (open + 1 == close)
+        *open = '\0';
+    else
+        *open = ':';
+    return true;
+}
+
+/* The base method's composite takes the place of the sampled method's own, which keeps `sampling`.
+ * *canonical: the base as the spec writes it. */
+static enum ab_status adopt_base(struct ab_method *m, char canonical[AB_MAX_BASE + 1],
+                                 struct ab_error *err)
+{
+    struct ab_sampling sampling = m->composite.sampling;
+    struct ab_method *base = NULL;
+    const char *name = m->desc->name;
+    if (!unwrap(sampling.base))
+        return ab_fail(err, AB_ERR_ARG,
+                       "method %s: base=%.60s is not METHOD or METHOD(key=value,...)", name,
+                       m->composite.sampling.base);
+    struct ab_error inner = {""};
+    enum ab_status status = ab_method_parse(sampling.base, &base, &inner);
+    if (status) return ab_fail(err, status, "method %s: base: %.440s", name, inner.text);
+    if (base->composite.sampling.kind != AB_SAMPLE_NOT) {
+        status = ab_fail(err, AB_ERR_ARG,
+                         "method %s: base=%s samples itself; give a method of a single pass", name,
+                         base->desc->name);
+    } else if (strlen(base->spec) >= sizeof sampling.base) {
+        status = ab_fail(err, AB_ERR_ARG, "method %s: the spec of its base is too long", name);
+    } else {
+        /* The list of rules, if there is one, is handed on. */
+        memcpy(sampling.base, base->spec, strlen(base->spec) + 1);
+        m->composite = base->composite;
+        m->composite.sampling = sampling;
+        base->composite.rules = NULL;
+        snprintf(canonical, AB_MAX_BASE + 1, "%s", sampling.base);
+        char *colon = strchr(canonical, ':');
+        if (colon) {
+            *colon = '(';
+            strcat(canonical, ")");
+        }
+    }
+    ab_method_destroy(&base);
+    return status;
+}
+
 /* The canonical spec: parameters whose text differs from the default's, in the table's order. A
  * composite's rules stand in it as they were read, from wherever. */
 static bool write_spec(struct ab_method *m, const char *const *texts)
@@ -189,6 +243,13 @@ static enum ab_status parse(char *text, struct ab_method *m, struct ab_error *er
     if (!wrong && m->composite.rival && m->composite.seed != AB_SEED_CONTRAST)
         wrong = "against says what to contrast with: add seed=contrast";
     if (wrong) return ab_fail(err, AB_ERR_ARG, "method %s: %s", m->desc->name, wrong);
+    char base[AB_MAX_BASE + 1];
+    if (m->composite.sampling.base[0]) {
+        status = adopt_base(m, base, err);
+        if (status) return status;
+        for (int p = 0; p < m->desc->n_params; p++)
+            if (texts[p] && strcmp(m->desc->params[p].info.key, "base") == 0) texts[p] = base;
+    }
     if (!write_spec(m, texts))
         return ab_fail(err, AB_ERR_ARG, "method %s: its spec is longer than %d characters",
                        m->desc->name, AB_MAX_SPEC - 1);

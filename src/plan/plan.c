@@ -404,6 +404,13 @@ static enum ab_status check_signals(const struct ab_plan *plan, struct ab_error 
     return AB_OK;
 }
 
+enum ab_status ab_plan_check(const struct ab_plan *plan, const float *input, const int *targets,
+                             struct ab_error *err)
+{
+    const enum ab_status status = check_input(plan, input, err);
+    return status || plan->inside ? status : check_targets(plan, targets, err);
+}
+
 /* Runs all steps that are not constant. ns may be NULL; the first step of a gang has its time. */
 static enum ab_status run_steps(struct ab_plan *plan, double *ns, struct ab_error *err)
 {
@@ -433,8 +440,7 @@ static void copy_logits(const struct ab_plan *plan, float *logits)
 static enum ab_status execute(struct ab_plan *plan, const float *input, const int *targets,
                               float *const *maps, double *ns, struct ab_error *err)
 {
-    enum ab_status status = check_input(plan, input, err);
-    if (!status && !plan->inside) status = check_targets(plan, targets, err);
+    enum ab_status status = ab_plan_check(plan, input, targets, err);
     if (!status) status = check_signals(plan, err);
     if (!status) status = check_baseline(plan, err);
     if (status) return status;

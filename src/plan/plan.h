@@ -55,6 +55,9 @@ int ab_plan_signal_at(const struct ab_plan *plan, int map, int node);
 enum ab_status ab_single_execute(struct ab_plan *plan, const float *input, const int *targets,
                                  float *const *maps, float *logits, struct ab_error *err);
 struct ab_dims ab_single_map_dims(const struct ab_plan *plan, int map);
+/* What an execution checks of its arguments. */
+enum ab_status ab_plan_check(const struct ab_plan *plan, const float *input, const int *targets,
+                             struct ab_error *err);
 void ab_single_memory(const struct ab_plan *plan, size_t *weights, size_t *arena);
 void ab_single_destroy(struct ab_plan **plan);
 
