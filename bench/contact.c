@@ -102,7 +102,8 @@ static enum ab_status compute(struct sheet *s, struct ab_error *err)
     struct ab_run_model *model = s->setting->model;
     struct ab_plan_options options = {.backend = run->backends[0],
                                       .threads = run->machine.cores,
-                                      .targets = model->targets.count};
+                                      .targets = model->targets.count,
+                                      .at = run->settings->at};
     struct ab_plan *plan = NULL;
     struct subset set = {0};
     enum ab_status status = AB_OK;

@@ -4,6 +4,7 @@
 
 #include "base/classes.h"
 #include "base/image.h"
+#include "model/graph.h"
 #include "canvas.h"
 #include "source.h"
 
@@ -16,7 +17,7 @@
 #include <unistd.h>
 
 struct explain_settings {
-    const char *model, *target, *preprocess, *labels, *backend, *out;
+    const char *model, *target, *at, *preprocess, *labels, *backend, *out;
     struct ab_words inputs, methods;
     long threads;
     int algo, memory; /* enum ab_algo, enum ab_memory */
@@ -32,6 +33,7 @@ struct job {
     struct ab_method **methods;
     int n_methods;
     struct ab_targets targets;
+    struct ab_dims map; /* shape of a map: the image's, or that of layer --at */
     struct ab_plan *plan;
     float **maps; /* [methods][targets], one image */
     float *logits;
@@ -75,6 +77,22 @@ static enum ab_status choose_output(struct job *j, struct ab_error *err)
     return AB_OK;
 }
 
+/* The heat of a map at every pixel of the image; maps of layers are as coarse as they are. */
+static bool heat_over_image(const struct job *j, const float *map, float *heat)
+{
+    const struct ab_dims d = j->source.dims, e = j->map;
+    const size_t pixels = (size_t)d.h * (size_t)d.w, few = (size_t)e.h * (size_t)e.w;
+    float *coarse = malloc(3 * few * sizeof *coarse);
+    const bool good = coarse && ab_heat_planes(map, e, coarse);
+    for (size_t i = 0; good && i < 3 * pixels; i++) {
+        const size_t y = i % pixels / (size_t)d.w * (size_t)e.h / (size_t)d.h;
+        const size_t x = i % (size_t)d.w * (size_t)e.w / (size_t)d.w;
+        heat[i] = coarse[i / pixels * few + y * (size_t)e.w + x];
+    }
+    free(coarse);
+    return good;
+}
+
 /* A heat map over the image: white of the map's scale lets the gray image through. */
 static enum ab_status write_picture(const struct job *j, const char *path, int image,
                                     const float *map, struct ab_error *err)
@@ -87,7 +105,7 @@ static enum ab_status write_picture(const struct job *j, const char *path, int i
     uint8_t *rgb = malloc(3 * pixels);
     float *ground = heat ? heat + 3 * pixels : NULL;
     enum ab_status status = AB_OK;
-    if (!heat || !work || !rgb || !ab_heat_planes(map, d, heat))
+    if (!heat || !work || !rgb || !heat_over_image(j, map, heat))
         status = ab_fail(err, AB_ERR_MEMORY, "out of memory for the picture");
     for (size_t k = 0; status == AB_OK && k < pixels * (size_t)d.c; k++) {
         size_t c = j->preprocess.count == 1 ? 0 : k / pixels;
@@ -110,7 +128,7 @@ static enum ab_status write_picture(const struct job *j, const char *path, int i
 static enum ab_status write_one(const struct job *j, const char *path, enum kind kind, int image,
                                 const float *map, struct ab_error *err)
 {
-    enum ab_status status = kind == KIND_NPY ? ab_npy_write(path, map, 1, j->source.dims, err)
+    enum ab_status status = kind == KIND_NPY ? ab_npy_write(path, map, 1, j->map, err)
                                              : write_picture(j, path, image, map, err);
     if (status == AB_OK) printf("%s\n", path);
     return status;
@@ -207,23 +225,35 @@ static void tell_notes(const struct job *j)
 
 static enum ab_status make_plan(struct job *j, struct ab_error *err)
 {
-    struct ab_dims d = j->source.dims;
-    size_t image = (size_t)d.c * (size_t)d.h * (size_t)d.w;
+    struct ab_dims d = j->map;
+    size_t map = (size_t)d.c * (size_t)d.h * (size_t)d.w;
     struct ab_plan_options options = {.backend = j->settings->backend,
                                       .threads = (int)j->settings->threads,
                                       .algo = (enum ab_algo)j->settings->algo,
                                       .memory = (enum ab_memory)j->settings->memory,
-                                      .targets = j->targets.count};
+                                      .targets = j->targets.count,
+                                      .at = j->settings->at};
     const int maps = j->n_methods * j->targets.count;
     j->maps = calloc((size_t)maps, sizeof *j->maps);
     j->logits = calloc((size_t)j->source.classes, sizeof *j->logits);
     for (int m = 0; j->maps && m < maps; m++) {
-        j->maps[m] = malloc(image * sizeof **j->maps);
+        j->maps[m] = malloc(map * sizeof **j->maps);
         if (!j->maps[m]) return ab_fail(err, AB_ERR_MEMORY, "out of memory for maps");
     }
     if (!j->maps || !j->logits) return ab_fail(err, AB_ERR_MEMORY, "out of memory for maps");
     return ab_plan_create(j->source.graph, (const struct ab_method *const *)j->methods,
                           j->n_methods, &options, &j->plan, err);
+}
+
+/* What a map is of. */
+static enum ab_status choose_layer(struct job *j, struct ab_error *err)
+{
+    int at;
+    j->map = j->source.dims;
+    if (!j->settings->at) return AB_OK;
+    const enum ab_status status = ab_graph_find(j->source.graph, j->settings->at, &at, err);
+    if (status == AB_OK) j->map = j->source.graph->nodes[at].dims;
+    return status;
 }
 
 static enum ab_status explain(struct job *j, struct ab_error *err)
@@ -244,6 +274,7 @@ static enum ab_status explain(struct job *j, struct ab_error *err)
     for (int i = 0; status == AB_OK && i < s->inputs.count; i++)
         status =
             ab_images_add(&j->images, s->inputs.items[i], j->source.dims, &j->preprocess, 0, err);
+    if (status == AB_OK) status = choose_layer(j, err);
     if (status == AB_OK) status = choose_output(j, err);
     if (status == AB_OK) status = make_plan(j, err);
     if (status == AB_OK) status = explain_images(j, err);
@@ -287,6 +318,10 @@ static const struct ab_option options[] = {
      "classes to explain: top, topN (the N highest), numbers, labels; default top. Names of\n"
      "files tell the class where there are several",
      AB_OPTION_TEXT, FIELD(target)},
+    {"at", "LAYER",
+     "the signal at the output of a layer instead of the image: arrays of its shape, pictures\n"
+     "of its channels' sum",
+     AB_OPTION_TEXT, FIELD(at)},
     {"preprocess", "P",
      "imagenet, unit, none or mean=a/b/c,std=a/b/c; default: imagenet for three\n"
      "channels, unit for others",

@@ -39,7 +39,8 @@ static void find_supported(const struct ab_run *run, struct ab_setting *s)
         const struct ab_method *one = run->methods[m];
         struct ab_program program = {0};
         struct ab_error err;
-        enum ab_status status = ab_lower(s->model->source.graph, &one, 1, NULL, &program, &err);
+        const struct ab_walk walk = {.at = s->model->at};
+        enum ab_status status = ab_lower(s->model->source.graph, &one, 1, &walk, &program, &err);
         s->supported[m] = status == AB_OK;
         if (status == AB_OK)
             ab_program_free(&program);
@@ -163,12 +164,14 @@ static void keep_reference(struct ab_setting *s, const struct subset *set,
 static struct ab_case case_of(const struct ab_setting *s, const struct ab_method *const *methods,
                               int n_methods)
 {
+    const struct ab_graph *graph = s->model->source.graph;
     return (struct ab_case){.methods = methods,
                             .n_methods = n_methods,
                             .batch = s->batch,
                             .n_targets = s->model->targets.count,
                             .input = s->input,
-                            .targets = s->targets};
+                            .targets = s->targets,
+                            .at = s->model->at ? graph->nodes[s->model->at].name : NULL};
 }
 
 static void judge_all(struct ab_run *run, struct ab_setting *s, const struct subset *set,

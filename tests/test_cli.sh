@@ -79,6 +79,15 @@ says "top5"
 code 2 explain --model digits --input "$digit" --method gradient:seed=contrast,against=10 --out x.npy
 says "classes 0 to 9"
 
+# ---- maps of layers, class activation maps ----
+code 0 explain --model digits --input "$digit" --method lrp-zplus --at features.4 --out layer
+[[ -s layer/sample-3.lrp-zplus.npy && -s layer/sample-3.lrp-zplus.png ]] || fail "no map of a layer"
+code 2 explain --model digits --input "$digit" --at featres.4 --out x.npy
+says "did you mean 'features.4'"
+code 0 run --model digits --method gradient,input-x-gradient --at features.4 --time 0.02 --out oat
+code 0 run --model digits --method grad-cam,guided-grad-cam,grad-cam++,layer-cam,edges,beta-smooth \
+    --target top2 --time 0.02 --out ocam
+
 # ---- run: wrong usage ----
 code 2 run --method gradiant
 says "did you mean 'gradient'"

@@ -37,13 +37,15 @@ const double *ab_referee_map(const struct ab_referee *referee, int map)
 /* ---- creating ---- */
 
 /* What the reference computes from: equal hashes, equal maps. */
-static uint64_t content_hash(const struct ab_referee *r, const struct ab_graph *graph)
+static uint64_t content_hash(const struct ab_referee *r, const struct ab_graph *graph,
+                             const char *at)
 {
     uint64_t hash = ab_graph_hash(graph);
     const char *version = ab_version();
     hash = ab_hash(hash, version, strlen(version));
     for (int m = 0; m < r->n_methods; m++)
         hash = ab_hash(hash, r->methods[m].spec, strlen(r->methods[m].spec) + 1);
+    if (at) hash = ab_hash(hash, at, strlen(at) + 1);
     hash = ab_hash(hash, &r->batch, sizeof r->batch);
     hash = ab_hash(hash, &r->n_targets, sizeof r->n_targets);
     hash = ab_hash(hash, r->input, sizeof *r->input * input_count(r));
@@ -84,10 +86,10 @@ static bool copy_arguments(struct ab_referee *r, const struct ab_case *judged)
 }
 
 /* The reference's own maps and decisions, computed or from the cache. */
-static enum ab_status settle(struct ab_referee *r, const struct ab_graph *graph,
+static enum ab_status settle(struct ab_referee *r, const struct ab_graph *graph, const char *at,
                              const char *cache_dir, struct ab_error *err)
 {
-    const uint64_t hash = cache_dir ? content_hash(r, graph) : 0;
+    const uint64_t hash = cache_dir ? content_hash(r, graph, at) : 0;
     if (!ab_decisions_alloc(&r->plan->program, r->batch, &r->own))
         return ab_fail(err, AB_ERR_MEMORY, "out of memory for the reference's decisions");
     if (cache_dir && ab_cache_load(r, cache_dir, hash)) return AB_OK;
@@ -110,7 +112,8 @@ enum ab_status ab_referee_create(const struct ab_graph *graph, const struct ab_c
                                             .batch = judged->batch,
                                             .threads = threads,
                                             .retain = true,
-                                            .targets = judged->n_targets};
+                                            .targets = judged->n_targets,
+                                            .at = judged->at};
     struct ab_referee *r = *referee = calloc(1, sizeof *r);
     if (!r) return ab_fail(err, AB_ERR_MEMORY, "out of memory for the referee");
     enum ab_status status =
@@ -124,7 +127,7 @@ enum ab_status ab_referee_create(const struct ab_graph *graph, const struct ab_c
         goto fail;
     }
     for (int m = 0; m < ab_referee_outputs(r); m++) find_dependencies(r, m);
-    status = settle(r, graph, cache_dir, err);
+    status = settle(r, graph, judged->at, cache_dir, err);
     if (!status) return AB_OK;
 fail:
     ab_referee_destroy(referee);

@@ -27,6 +27,7 @@ static void (*const prepare[AB_OP_COUNT])(struct ab_onednn *, const struct ab_st
     [AB_OP_TAU] = ab_onednn_tau,
     [AB_OP_SEED] = ab_onednn_seed,
     [AB_OP_SIGNAL] = ab_onednn_signal,
+    [AB_OP_HOST] = ab_onednn_host,
     [AB_OP_OUTPUT] = ab_onednn_output,
 };
 

@@ -22,8 +22,13 @@ enum ab_relu_rule {
     AB_RELU_DECONV,   /* R+ */
     AB_RELU_GUIDED,   /* R+ [a' > 0] */
     AB_RELU_RECT,     /* R [a' R > tau], tau the q-th percentile of a' R in this layer and image */
+    AB_RELU_SMOOTH,   /* R / (1 + exp(-beta z)), z the ReLU's input */
     AB_RELU_PASS
 };
+
+/* What RectGrad's threshold is: the percentile of a' R, or of |a' R|, which then is also what
+ * passes it, but for a ReLU at the logits. */
+enum ab_rect { AB_RECT_PERCENTILE, AB_RECT_MODIFIED };
 
 /* How the signal R at the output of a linear layer becomes the signal at its input a. Formulas:
  * docs/methods.md. */
@@ -75,20 +80,48 @@ struct ab_rule_list {
     char *text; /* the canonical text, "SELECTOR=RULE(key=value,...);..." */
 };
 
+/* What the map is: the signal that arrives at the image (times the image with input_mul); a class
+ * activation map, or that times the signal; or a control: the image itself, random numbers, edges.
+ */
+enum ab_map_kind {
+    AB_MAP_SIGNAL,
+    AB_MAP_CAM,
+    AB_MAP_GUIDED_CAM,
+    AB_MAP_INPUT,
+    AB_MAP_RANDOM,
+    AB_MAP_EDGES
+};
+
+/* Channel weights of a class activation map: means of the gradient, Grad-CAM++'s, or one for each
+ * pixel. */
+enum ab_cam { AB_CAM_MEAN, AB_CAM_PLUS_PLUS, AB_CAM_LAYER };
+
+enum { AB_MAX_LAYER = 96 }; /* of a layer's name, with its end */
+
 struct ab_composite {
+    enum ab_map_kind map;
+    enum ab_cam cam;
+    char layer[AB_MAX_LAYER]; /* of the CAM; "": the last map before pooling and flattening */
+    bool cam_relu, nearest;   /* keep what is positive; how it is resized to the image */
+    uint64_t random_seed;
     enum ab_seed seed;
     int rival; /* CONTRAST: 1 + the class; 0: the highest one but the target */
     enum ab_relu_rule relu;
     struct ab_rule rule[AB_POSITIONS];
     struct ab_rule_list *rules; /* or NULL; then instead of `rule`. Owned by the parsed method */
-    bool relevance;    /* add and average pooling share in proportion (else: gradient); batch-norms
-                          must be folded */
-    bool copy_add;     /* but sums copy their signal, as the gradient does */
-    bool spread_pool;  /* but average pools spread it evenly, as the gradient does */
-    float norm_eps;    /* stabiliser of that proportional sharing */
-    bool input_mul;    /* multiply by the image at the end */
-    bool clamp;        /* then keep what is positive */
-    double q;          /* RECT: percentile in [0,100] */
+    bool relevance;   /* add and average pooling share in proportion (else: gradient); batch-norms
+                         must be folded */
+    bool copy_add;    /* but sums copy their signal, as the gradient does */
+    bool spread_pool; /* but average pools spread it evenly, as the gradient does */
+    float norm_eps;   /* stabiliser of that proportional sharing */
+    bool input_mul;   /* multiply by the image at the end */
+    bool clamp;       /* then keep what is positive */
+    double q;         /* RECT: percentile in [0,100] */
+    enum ab_rect rect;
+    bool gate;         /* RECT: closed units stay closed even where tau is negative */
+    bool prr;          /* max-pools share in proportion to their inputs */
+    bool pad_trick;    /* signals at padded convolutions lose their outermost pixels */
+    float beta;        /* SMOOTH */
     float tau_floor;   /* RECT: tau = max(tau, tau_floor); -INFINITY: no floor */
     bool unknown_pass; /* a layer without a rule passes the signal on instead of being an error */
 };
