@@ -6,6 +6,7 @@
 #include "base/image.h"
 #include "model/graph.h"
 #include "canvas.h"
+#include "grid.h"
 #include "source.h"
 
 #include <errno.h>
@@ -25,6 +26,8 @@ struct explain_settings {
 
 enum kind { KIND_NPY, KIND_PNG };
 
+enum { MAX_SECTIONS = 8 }; /* images that contact.png shows */
+
 struct job {
     const struct explain_settings *settings;
     struct ab_source source;
@@ -37,7 +40,10 @@ struct job {
     struct ab_plan *plan;
     float **maps; /* [methods][targets], one image */
     float *logits;
+    int at;      /* the node of --at; 0: the image */
     bool folder; /* out is one */
+    bool sheet;  /* contact.png is wanted: several maps, and a folder to put it in */
+    struct ab_grid grid;
     enum kind kind;
 };
 
@@ -77,6 +83,17 @@ static enum ab_status choose_output(struct job *j, struct ab_error *err)
     return AB_OK;
 }
 
+/* An input as it was before its normalisation. */
+static void plain_image(const struct job *j, const float *in, float *out)
+{
+    const struct ab_dims d = j->source.dims;
+    const size_t pixels = (size_t)d.h * (size_t)d.w;
+    for (size_t k = 0; k < pixels * (size_t)d.c; k++) {
+        const size_t c = j->preprocess.count == 1 ? 0 : k / pixels;
+        out[k] = in[k] * j->preprocess.std[c] + j->preprocess.mean[c];
+    }
+}
+
 /* The heat of a map at every pixel of the image; maps of layers are as coarse as they are. */
 static bool heat_over_image(const struct job *j, const float *map, float *heat)
 {
@@ -107,10 +124,7 @@ static enum ab_status write_picture(const struct job *j, const char *path, int i
     enum ab_status status = AB_OK;
     if (!heat || !work || !rgb || !heat_over_image(j, map, heat))
         status = ab_fail(err, AB_ERR_MEMORY, "out of memory for the picture");
-    for (size_t k = 0; status == AB_OK && k < pixels * (size_t)d.c; k++) {
-        size_t c = j->preprocess.count == 1 ? 0 : k / pixels;
-        work[k] = in[k] * j->preprocess.std[c] + j->preprocess.mean[c];
-    }
+    if (status == AB_OK) plain_image(j, in, work);
     if (status == AB_OK) ab_input_planes(work, d, ground);
     for (size_t i = 0; status == AB_OK && i < pixels; i++) {
         float light =
@@ -199,6 +213,58 @@ static void tell_classes(const struct job *j, int image)
     }
 }
 
+/* The image's section of contact.png. */
+static enum ab_status draw_section(struct job *j, int image, struct ab_error *err)
+{
+    const struct ab_dims d = j->source.dims, e = j->map;
+    const size_t pixels = (size_t)d.h * (size_t)d.w, others = (size_t)e.h * (size_t)e.w;
+    const float *in = j->images.data + (size_t)image * pixels * (size_t)d.c;
+    float *planes = malloc(3 * (pixels > others ? pixels : others) * sizeof *planes);
+    float *work = malloc(pixels * (size_t)d.c * sizeof *work);
+    bool good = planes && work;
+    if (good) {
+        ab_grid_section(&j->grid, j->images.names.items[image]);
+        plain_image(j, in, work);
+        ab_input_planes(work, d, planes);
+        ab_grid_cell(&j->grid, 0, "image", planes, d);
+    }
+    for (int k = 0; good && k < j->n_methods * j->targets.count; k++) {
+        char name[400];
+        snprintf(name, sizeof name, "%.300s", ab_method_spec(j->methods[k / j->targets.count]));
+        const size_t length = strlen(name);
+        if (j->targets.count > 1)
+            snprintf(name + length, sizeof name - length, ", class %d",
+                     class_of(j, k % j->targets.count));
+        good = ab_heat_planes(j->maps[k], e, planes);
+        if (good) ab_grid_cell(&j->grid, k + 1, name, planes, e);
+    }
+    free(planes);
+    free(work);
+    return good ? AB_OK : ab_fail(err, AB_ERR_MEMORY, "out of memory for contact.png");
+}
+
+static enum ab_status open_sheet(struct job *j, struct ab_error *err)
+{
+    const int maps = j->n_methods * j->targets.count;
+    const int sections = j->images.count < MAX_SECTIONS ? j->images.count : MAX_SECTIONS;
+    char text[400];
+    j->sheet = j->folder && maps > 1;
+    if (!j->sheet) return AB_OK;
+    snprintf(text, sizeof text, "attribution maps of %.100s%s%.100s, channels summed",
+             j->source.name, j->at ? " at " : "", j->at ? j->settings->at : "");
+    return ab_grid_open(&j->grid, maps + 1, sections, text, err);
+}
+
+static enum ab_status write_sheet(const struct job *j, struct ab_error *err)
+{
+    char path[2048];
+    if (!j->sheet) return AB_OK;
+    snprintf(path, sizeof path, "%s/contact.png", j->settings->out);
+    const enum ab_status status = ab_grid_write(&j->grid, path, err);
+    if (status == AB_OK) printf("%s\n", path);
+    return status;
+}
+
 static enum ab_status explain_images(struct job *j, struct ab_error *err)
 {
     struct ab_dims d = j->source.dims;
@@ -208,8 +274,10 @@ static enum ab_status explain_images(struct job *j, struct ab_error *err)
         status = ab_plan_execute(j->plan, j->images.data + (size_t)i * image, j->targets.items,
                                  j->maps, j->logits, err);
         if (status == AB_OK) status = write_image(j, i, err);
+        if (status == AB_OK && j->sheet && i < MAX_SECTIONS) status = draw_section(j, i, err);
         if (status == AB_OK) tell_classes(j, i);
     }
+    if (status == AB_OK) status = write_sheet(j, err);
     return status;
 }
 
@@ -248,12 +316,30 @@ static enum ab_status make_plan(struct job *j, struct ab_error *err)
 /* What a map is of. */
 static enum ab_status choose_layer(struct job *j, struct ab_error *err)
 {
-    int at;
     j->map = j->source.dims;
     if (!j->settings->at) return AB_OK;
-    const enum ab_status status = ab_graph_find(j->source.graph, j->settings->at, &at, err);
-    if (status == AB_OK) j->map = j->source.graph->nodes[at].dims;
+    const enum ab_status status = ab_graph_find(j->source.graph, j->settings->at, &j->at, err);
+    if (status == AB_OK) j->map = j->source.graph->nodes[j->at].dims;
     return status;
+}
+
+/* Of `all`, methods that the model or the layer does not admit are left out with a note. */
+static enum ab_status choose_methods(struct job *j, struct ab_error *err)
+{
+    const struct ab_words *given = &j->settings->methods;
+    int kept = 0;
+    if (given->count != 1 || strcmp(given->items[0], "all") != 0) return AB_OK;
+    for (int m = 0; m < j->n_methods; m++) {
+        struct ab_method *method = j->methods[m];
+        if (ab_method_fits(j->source.graph, method, j->at, err) == AB_OK) {
+            j->methods[kept++] = method;
+        } else {
+            fprintf(stderr, "%s: note: left out: %s\n", j->source.name, err->text);
+            ab_method_destroy(&method);
+        }
+    }
+    j->n_methods = kept;
+    return kept ? AB_OK : AB_ERR_UNSUPPORTED;
 }
 
 static enum ab_status explain(struct job *j, struct ab_error *err)
@@ -275,7 +361,9 @@ static enum ab_status explain(struct job *j, struct ab_error *err)
         status =
             ab_images_add(&j->images, s->inputs.items[i], j->source.dims, &j->preprocess, 0, err);
     if (status == AB_OK) status = choose_layer(j, err);
+    if (status == AB_OK) status = choose_methods(j, err);
     if (status == AB_OK) status = choose_output(j, err);
+    if (status == AB_OK) status = open_sheet(j, err);
     if (status == AB_OK) status = make_plan(j, err);
     if (status == AB_OK) status = explain_images(j, err);
     return status;
@@ -295,6 +383,7 @@ static int run_explain(void *user, int argc, char **argv)
     struct job j = {.settings = s};
     struct ab_error err;
     enum ab_status status = explain(&j, &err);
+    ab_grid_close(&j.grid);
     ab_plan_destroy(&j.plan);
     for (int m = 0; j.maps && m < j.n_methods * j.targets.count; m++) free(j.maps[m]);
     free(j.maps);
@@ -335,7 +424,7 @@ static const struct ab_option options[] = {
     {"memory", "fast|lean", "as in attrbench run", AB_OPTION_CHOICE, FIELD(memory)},
     {"out", "F.npy|F.png|DIR",
      "where to: the array (float32, NCHW, signed), a heat map over the image,\n"
-     "or a folder for both of every image and method",
+     "or a folder for both of every image and method, and contact.png of all of them",
      AB_OPTION_TEXT, FIELD(out)},
 };
 

@@ -36,16 +36,11 @@ static void skip_all(struct ab_joint *joint, int n_methods, const char *why)
 static void find_supported(const struct ab_run *run, struct ab_setting *s)
 {
     for (int m = 0; m < run->n_methods; m++) {
-        const struct ab_method *one = run->methods[m];
-        struct ab_program program = {0};
         struct ab_error err;
-        const struct ab_walk walk = {.at = s->model->at};
-        enum ab_status status = ab_lower(s->model->source.graph, &one, 1, &walk, &program, &err);
+        enum ab_status status =
+            ab_method_fits(s->model->source.graph, run->methods[m], s->model->at, &err);
         s->supported[m] = status == AB_OK;
-        if (status == AB_OK)
-            ab_program_free(&program);
-        else
-            snprintf(s->refused[m], sizeof s->refused[m], "%.250s", err.text);
+        if (status != AB_OK) snprintf(s->refused[m], sizeof s->refused[m], "%.250s", err.text);
     }
 }
 

@@ -63,8 +63,9 @@ code 0 run --model digits --method all --benchmark_list_tests
 
 # ---- several targets ----
 code 0 explain --model digits --input "$digit" --method gradient,lrp-zplus --target top3 --out t3
-[[ $(ls t3 | grep -c 'gradient.class[0-9].npy') == 3 && $(ls t3 | wc -l) == 12 ]] ||
+[[ $(ls t3 | grep -c 'gradient.class[0-9].npy') == 3 && $(ls t3 | wc -l) == 13 ]] ||
     fail "--target top3 wrote $(ls t3)"
+[[ -s t3/contact.png ]] || fail "no contact.png"
 [[ $(grep -c 'explains class' err) == 3 ]] || fail "--target top3 names no three classes"
 code 0 explain --model digits --input "$digit" --target 3,7,top --out one.npy
 ls one.class3.npy one.class7.npy >/dev/null || fail "--target 3,7,top wrote $(ls one.*)"
