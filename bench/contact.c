@@ -3,25 +3,22 @@
 #include "run.h"
 
 #include "base/image.h"
-#include "canvas.h"
+#include "cell.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum {
-    CELL = 168, /* six times 28, three quarters of 224 */
-    GAP = 10,
-    MARGIN = 24,
+    CELL = AB_CELL,
+    GAP = AB_CELL_GAP,
+    MARGIN = AB_CELL_MARGIN,
     MAX_COLUMNS = 11, /* more methods go into further bands */
     MAX_IMAGES = 4,   /* of a model */
     MAX_ROWS = 8,     /* images times targets */
-    HEADING = 48,     /* lines of text above a band */
-    FOOTING = 68      /* and below */
+    HEADING = AB_CELL_HEADING,
+    FOOTING = 68 /* lines of text below a band */
 };
-
-static const struct ab_colour ink = {33, 37, 41}, gray = {110, 117, 125}, rule = {222, 226, 230},
-                              accent = {12, 90, 60};
 
 /* What is shown of one setting: the first of each model. */
 struct sheet {
@@ -102,7 +99,8 @@ static enum ab_status compute(struct sheet *s, struct ab_error *err)
     struct ab_run_model *model = s->setting->model;
     struct ab_plan_options options = {.backend = run->backends[0],
                                       .threads = run->machine.cores,
-                                      .targets = model->targets.count};
+                                      .targets = model->targets.count,
+                                      .at = run->settings->at};
     struct ab_plan *plan = NULL;
     struct subset set = {0};
     enum ab_status status = AB_OK;
@@ -147,33 +145,6 @@ static int sheet_width(const struct sheet *s)
     return (band_width(s) + 1) * (CELL + GAP) - GAP;
 }
 
-/* Text in one or two lines that fit a cell, the second broken where a name may be broken. */
-static void label(struct ab_canvas *canvas, int x, int bottom, const char *text, struct ab_colour c)
-{
-    int scale = 2, fits = (CELL + scale) / (scale * 6);
-    char lines[3][64] = {"", "", ""};
-    int n = 0;
-    while (*text && n < 3) {
-        int length = (int)strlen(text), cut = length;
-        if (length > fits) {
-            for (cut = fits; cut > 2 && !strchr("-:,", text[cut - 1]);) cut--;
-            if (cut <= 2) cut = fits;
-        }
-        snprintf(lines[n++], sizeof lines[0], "%.*s", cut, text);
-        text += cut;
-    }
-    for (int i = 0; i < n; i++) {
-        int wide = ab_text_width(lines[i], scale);
-        ab_canvas_text(canvas, x + (CELL - wide) / 2, bottom - (n - i) * 20, scale, c, lines[i]);
-    }
-}
-
-static void centred(struct ab_canvas *canvas, int x, int y, int scale, struct ab_colour c,
-                    const char *text)
-{
-    ab_canvas_text(canvas, x + (CELL - ab_text_width(text, scale)) / 2, y, scale, c, text);
-}
-
 static const struct ab_record *record_of(const struct sheet *s, int m, const char *backend)
 {
     for (int g = 0; g < s->run->n_groups; g++) {
@@ -193,24 +164,18 @@ static void caption(struct ab_canvas *canvas, const struct sheet *s, int m, int 
     const struct ab_record *r = record_of(s, m, s->run->backends[0]);
     char text[64], time[32];
     if (!r || !r->stats.samples) {
-        centred(canvas, x, y, 2, gray, r && *r->error ? "not supported" : "not timed");
+        ab_cell_text(canvas, x, y, 2, ab_gray, r && *r->error ? "not supported" : "not timed");
         return;
     }
-    centred(canvas, x, y, 2, ink, ab_time_text(r->stats.median, time, sizeof time));
+    ab_cell_text(canvas, x, y, 2, ab_ink, ab_time_text(r->stats.median, time, sizeof time));
     if (isfinite(r->ratio) && r->agreement.verdict != AB_DISAGREE) {
         snprintf(text, sizeof text, "%.2fx oneDNN", r->ratio);
-        centred(canvas, x, y + 20, 2, r->ratio >= 1 ? accent : gray, text);
+        ab_cell_text(canvas, x, y + 20, 2, r->ratio >= 1 ? ab_accent : ab_gray, text);
     }
     if (r->agreement.verdict == AB_SKIPPED) return;
     snprintf(text, sizeof text, "%s, error %.0e", ab_verdict_name(r->agreement.verdict),
              r->agreement.rel_l2);
-    centred(canvas, x, y + 40, 1, gray, text);
-}
-
-static void frame(struct ab_canvas *canvas, int x, int y)
-{
-    ab_canvas_fill(canvas, x - 1, y - 1, CELL + 2, CELL + 2, rule);
-    ab_canvas_fill(canvas, x, y, CELL, CELL, (struct ab_colour){255, 255, 255});
+    ab_cell_text(canvas, x, y + 40, 1, ab_gray, text);
 }
 
 /* The image, and which target the row is about if there are several. */
@@ -226,14 +191,14 @@ static void draw_input(struct ab_canvas *canvas, const struct sheet *s, int i, i
         work[k] = in[k] * m->preprocess.std[c] + m->preprocess.mean[c];
     }
     ab_input_planes(work, d, planes);
-    frame(canvas, x, y);
+    ab_cell_frame(canvas, x, y);
     ab_canvas_picture(canvas, x, y, CELL, planes, d.w, d.h);
     if (m->targets.count == 1) return;
     char text[160];
     ab_target_text(m->targets.items[i % s->targets], &m->source, text, sizeof text);
     text[CELL / 6] = '\0';
     ab_canvas_fill(canvas, x, y + CELL - 14, CELL, 14, (struct ab_colour){255, 255, 255});
-    centred(canvas, x, y + CELL - 11, 1, ink, text);
+    ab_cell_text(canvas, x, y + CELL - 11, 1, ab_ink, text);
 }
 
 static bool draw_band(struct ab_canvas *canvas, const struct sheet *s, int first, int y)
@@ -247,8 +212,8 @@ static bool draw_band(struct ab_canvas *canvas, const struct sheet *s, int first
     int last = first + band_width(s) < s->methods ? first + band_width(s) : s->methods;
     for (int column = 0; good && column <= last - first; column++) {
         int m = first + column - 1, x = MARGIN + column * (CELL + GAP);
-        label(canvas, x, y + HEADING - 6, column ? ab_method_spec(s->run->methods[m]) : "input",
-              ink);
+        ab_cell_label(canvas, x, y + HEADING - 6,
+                      column ? ab_method_spec(s->run->methods[m]) : "input");
         for (int i = 0; good && i < row_count(s); i++) {
             int top = y + HEADING + i * (CELL + GAP);
             if (!column) {
@@ -256,7 +221,7 @@ static bool draw_band(struct ab_canvas *canvas, const struct sheet *s, int first
                 continue;
             }
             const float *map = s->maps[i * s->methods + m];
-            frame(canvas, x, top);
+            ab_cell_frame(canvas, x, top);
             if (!map) continue;
             good = ab_heat_planes(map, e, planes);
             if (good) ab_canvas_picture(canvas, x, top, CELL, planes, e.w, e.h);
@@ -276,8 +241,8 @@ static bool draw_sheet(struct ab_canvas *canvas, const struct sheet *s, int y)
              s->setting->model->source.name,
              *s->setting->model->source.path ? "" : " (random weights)", d.c, d.h, d.w,
              s->run->backends[0], s->setting->batch, s->threads, s->threads == 1 ? "" : "s");
-    ab_canvas_fill(canvas, MARGIN, y - 10, canvas->width - 2 * MARGIN, 1, rule);
-    ab_canvas_text(canvas, MARGIN, y, 2, gray, title);
+    ab_canvas_fill(canvas, MARGIN, y - 10, canvas->width - 2 * MARGIN, 1, ab_rule);
+    ab_canvas_text(canvas, MARGIN, y, 2, ab_gray, title);
     y += 30;
     for (int first = 1; first <= s->methods; first += band_width(s)) {
         if (!draw_band(canvas, s, first - 1, y)) return false;
@@ -291,18 +256,9 @@ static void draw_head(struct ab_canvas *canvas, const struct ab_run *run)
     const char *cpu =
         json_string_value(json_object_get(json_object_get(run->context, "cpu"), "model"));
     char text[256];
-    ab_canvas_text(canvas, MARGIN, 20, 3, ink, "attrbench");
     snprintf(text, sizeof text, "attribution maps, channels summed; latency of one execution on %s",
              cpu ? cpu : "this CPU");
-    ab_canvas_text(canvas, MARGIN, 54, 2, gray, text);
-    int wide = 256, x = canvas->width - MARGIN - wide;
-    for (int i = 0; i < wide; i++)
-        ab_canvas_fill(canvas, x + i, 24, 1, 16, ab_diverging(2.0 * i / (wide - 1) - 1));
-    ab_canvas_text(canvas, x, 44, 1, gray, "against");
-    ab_canvas_text(canvas, x + wide / 2 - 2, 44, 1, gray, "0");
-    ab_canvas_text(canvas, x + wide - ab_text_width("for the class", 1), 44, 1, gray,
-                   "for the class");
-    ab_canvas_text(canvas, x, 58, 1, gray, "full colour: each map's 99.5th percentile");
+    ab_sheet_head(canvas, text);
 }
 
 static enum ab_status draw(struct ab_run *run, struct sheet *sheets, int count, const char *path,

@@ -4,7 +4,9 @@
 
 #include "base/classes.h"
 #include "base/image.h"
+#include "model/graph.h"
 #include "canvas.h"
+#include "grid.h"
 #include "source.h"
 
 #include <errno.h>
@@ -16,13 +18,15 @@
 #include <unistd.h>
 
 struct explain_settings {
-    const char *model, *target, *preprocess, *labels, *backend, *out;
+    const char *model, *target, *at, *preprocess, *labels, *backend, *out;
     struct ab_words inputs, methods;
     long threads;
     int algo, memory; /* enum ab_algo, enum ab_memory */
 };
 
 enum kind { KIND_NPY, KIND_PNG };
+
+enum { MAX_SECTIONS = 8 }; /* images that contact.png shows */
 
 struct job {
     const struct explain_settings *settings;
@@ -32,10 +36,14 @@ struct job {
     struct ab_method **methods;
     int n_methods;
     struct ab_targets targets;
+    struct ab_dims map; /* shape of a map: the image's, or that of layer --at */
     struct ab_plan *plan;
     float **maps; /* [methods][targets], one image */
     float *logits;
+    int at;      /* the node of --at; 0: the image */
     bool folder; /* out is one */
+    bool sheet;  /* contact.png is wanted: several maps, and a folder to put it in */
+    struct ab_grid grid;
     enum kind kind;
 };
 
@@ -75,6 +83,33 @@ static enum ab_status choose_output(struct job *j, struct ab_error *err)
     return AB_OK;
 }
 
+/* An input as it was before its normalisation. */
+static void plain_image(const struct job *j, const float *in, float *out)
+{
+    const struct ab_dims d = j->source.dims;
+    const size_t pixels = (size_t)d.h * (size_t)d.w;
+    for (size_t k = 0; k < pixels * (size_t)d.c; k++) {
+        const size_t c = j->preprocess.count == 1 ? 0 : k / pixels;
+        out[k] = in[k] * j->preprocess.std[c] + j->preprocess.mean[c];
+    }
+}
+
+/* The heat of a map at every pixel of the image; maps of layers are as coarse as they are. */
+static bool heat_over_image(const struct job *j, const float *map, float *heat)
+{
+    const struct ab_dims d = j->source.dims, e = j->map;
+    const size_t pixels = (size_t)d.h * (size_t)d.w, few = (size_t)e.h * (size_t)e.w;
+    float *coarse = malloc(3 * few * sizeof *coarse);
+    const bool good = coarse && ab_heat_planes(map, e, coarse);
+    for (size_t i = 0; good && i < 3 * pixels; i++) {
+        const size_t y = i % pixels / (size_t)d.w * (size_t)e.h / (size_t)d.h;
+        const size_t x = i % (size_t)d.w * (size_t)e.w / (size_t)d.w;
+        heat[i] = coarse[i / pixels * few + y * (size_t)e.w + x];
+    }
+    free(coarse);
+    return good;
+}
+
 /* A heat map over the image: white of the map's scale lets the gray image through. */
 static enum ab_status write_picture(const struct job *j, const char *path, int image,
                                     const float *map, struct ab_error *err)
@@ -87,12 +122,9 @@ static enum ab_status write_picture(const struct job *j, const char *path, int i
     uint8_t *rgb = malloc(3 * pixels);
     float *ground = heat ? heat + 3 * pixels : NULL;
     enum ab_status status = AB_OK;
-    if (!heat || !work || !rgb || !ab_heat_planes(map, d, heat))
+    if (!heat || !work || !rgb || !heat_over_image(j, map, heat))
         status = ab_fail(err, AB_ERR_MEMORY, "out of memory for the picture");
-    for (size_t k = 0; status == AB_OK && k < pixels * (size_t)d.c; k++) {
-        size_t c = j->preprocess.count == 1 ? 0 : k / pixels;
-        work[k] = in[k] * j->preprocess.std[c] + j->preprocess.mean[c];
-    }
+    if (status == AB_OK) plain_image(j, in, work);
     if (status == AB_OK) ab_input_planes(work, d, ground);
     for (size_t i = 0; status == AB_OK && i < pixels; i++) {
         float light =
@@ -110,7 +142,7 @@ static enum ab_status write_picture(const struct job *j, const char *path, int i
 static enum ab_status write_one(const struct job *j, const char *path, enum kind kind, int image,
                                 const float *map, struct ab_error *err)
 {
-    enum ab_status status = kind == KIND_NPY ? ab_npy_write(path, map, 1, j->source.dims, err)
+    enum ab_status status = kind == KIND_NPY ? ab_npy_write(path, map, 1, j->map, err)
                                              : write_picture(j, path, image, map, err);
     if (status == AB_OK) printf("%s\n", path);
     return status;
@@ -181,6 +213,58 @@ static void tell_classes(const struct job *j, int image)
     }
 }
 
+/* The image's section of contact.png. */
+static enum ab_status draw_section(struct job *j, int image, struct ab_error *err)
+{
+    const struct ab_dims d = j->source.dims, e = j->map;
+    const size_t pixels = (size_t)d.h * (size_t)d.w, others = (size_t)e.h * (size_t)e.w;
+    const float *in = j->images.data + (size_t)image * pixels * (size_t)d.c;
+    float *planes = malloc(3 * (pixels > others ? pixels : others) * sizeof *planes);
+    float *work = malloc(pixels * (size_t)d.c * sizeof *work);
+    bool good = planes && work;
+    if (good) {
+        ab_grid_section(&j->grid, j->images.names.items[image]);
+        plain_image(j, in, work);
+        ab_input_planes(work, d, planes);
+        ab_grid_cell(&j->grid, 0, "image", planes, d);
+    }
+    for (int k = 0; good && k < j->n_methods * j->targets.count; k++) {
+        char name[400];
+        snprintf(name, sizeof name, "%.300s", ab_method_spec(j->methods[k / j->targets.count]));
+        const size_t length = strlen(name);
+        if (j->targets.count > 1)
+            snprintf(name + length, sizeof name - length, ", class %d",
+                     class_of(j, k % j->targets.count));
+        good = ab_heat_planes(j->maps[k], e, planes);
+        if (good) ab_grid_cell(&j->grid, k + 1, name, planes, e);
+    }
+    free(planes);
+    free(work);
+    return good ? AB_OK : ab_fail(err, AB_ERR_MEMORY, "out of memory for contact.png");
+}
+
+static enum ab_status open_sheet(struct job *j, struct ab_error *err)
+{
+    const int maps = j->n_methods * j->targets.count;
+    const int sections = j->images.count < MAX_SECTIONS ? j->images.count : MAX_SECTIONS;
+    char text[400];
+    j->sheet = j->folder && maps > 1;
+    if (!j->sheet) return AB_OK;
+    snprintf(text, sizeof text, "attribution maps of %.100s%s%.100s, channels summed",
+             j->source.name, j->at ? " at " : "", j->at ? j->settings->at : "");
+    return ab_grid_open(&j->grid, maps + 1, sections, text, err);
+}
+
+static enum ab_status write_sheet(const struct job *j, struct ab_error *err)
+{
+    char path[2048];
+    if (!j->sheet) return AB_OK;
+    snprintf(path, sizeof path, "%s/contact.png", j->settings->out);
+    const enum ab_status status = ab_grid_write(&j->grid, path, err);
+    if (status == AB_OK) printf("%s\n", path);
+    return status;
+}
+
 static enum ab_status explain_images(struct job *j, struct ab_error *err)
 {
     struct ab_dims d = j->source.dims;
@@ -190,8 +274,10 @@ static enum ab_status explain_images(struct job *j, struct ab_error *err)
         status = ab_plan_execute(j->plan, j->images.data + (size_t)i * image, j->targets.items,
                                  j->maps, j->logits, err);
         if (status == AB_OK) status = write_image(j, i, err);
+        if (status == AB_OK && j->sheet && i < MAX_SECTIONS) status = draw_section(j, i, err);
         if (status == AB_OK) tell_classes(j, i);
     }
+    if (status == AB_OK) status = write_sheet(j, err);
     return status;
 }
 
@@ -207,23 +293,53 @@ static void tell_notes(const struct job *j)
 
 static enum ab_status make_plan(struct job *j, struct ab_error *err)
 {
-    struct ab_dims d = j->source.dims;
-    size_t image = (size_t)d.c * (size_t)d.h * (size_t)d.w;
+    struct ab_dims d = j->map;
+    size_t map = (size_t)d.c * (size_t)d.h * (size_t)d.w;
     struct ab_plan_options options = {.backend = j->settings->backend,
                                       .threads = (int)j->settings->threads,
                                       .algo = (enum ab_algo)j->settings->algo,
                                       .memory = (enum ab_memory)j->settings->memory,
-                                      .targets = j->targets.count};
+                                      .targets = j->targets.count,
+                                      .at = j->settings->at};
     const int maps = j->n_methods * j->targets.count;
     j->maps = calloc((size_t)maps, sizeof *j->maps);
     j->logits = calloc((size_t)j->source.classes, sizeof *j->logits);
     for (int m = 0; j->maps && m < maps; m++) {
-        j->maps[m] = malloc(image * sizeof **j->maps);
+        j->maps[m] = malloc(map * sizeof **j->maps);
         if (!j->maps[m]) return ab_fail(err, AB_ERR_MEMORY, "out of memory for maps");
     }
     if (!j->maps || !j->logits) return ab_fail(err, AB_ERR_MEMORY, "out of memory for maps");
     return ab_plan_create(j->source.graph, (const struct ab_method *const *)j->methods,
                           j->n_methods, &options, &j->plan, err);
+}
+
+/* What a map is of. */
+static enum ab_status choose_layer(struct job *j, struct ab_error *err)
+{
+    j->map = j->source.dims;
+    if (!j->settings->at) return AB_OK;
+    const enum ab_status status = ab_graph_find(j->source.graph, j->settings->at, &j->at, err);
+    if (status == AB_OK) j->map = j->source.graph->nodes[j->at].dims;
+    return status;
+}
+
+/* Of `all`, methods that the model or the layer does not admit are left out with a note. */
+static enum ab_status choose_methods(struct job *j, struct ab_error *err)
+{
+    const struct ab_words *given = &j->settings->methods;
+    int kept = 0;
+    if (given->count != 1 || strcmp(given->items[0], "all") != 0) return AB_OK;
+    for (int m = 0; m < j->n_methods; m++) {
+        struct ab_method *method = j->methods[m];
+        if (ab_method_fits(j->source.graph, method, j->at, err) == AB_OK) {
+            j->methods[kept++] = method;
+        } else {
+            fprintf(stderr, "%s: note: left out: %s\n", j->source.name, err->text);
+            ab_method_destroy(&method);
+        }
+    }
+    j->n_methods = kept;
+    return kept ? AB_OK : AB_ERR_UNSUPPORTED;
 }
 
 static enum ab_status explain(struct job *j, struct ab_error *err)
@@ -244,7 +360,10 @@ static enum ab_status explain(struct job *j, struct ab_error *err)
     for (int i = 0; status == AB_OK && i < s->inputs.count; i++)
         status =
             ab_images_add(&j->images, s->inputs.items[i], j->source.dims, &j->preprocess, 0, err);
+    if (status == AB_OK) status = choose_layer(j, err);
+    if (status == AB_OK) status = choose_methods(j, err);
     if (status == AB_OK) status = choose_output(j, err);
+    if (status == AB_OK) status = open_sheet(j, err);
     if (status == AB_OK) status = make_plan(j, err);
     if (status == AB_OK) status = explain_images(j, err);
     return status;
@@ -264,6 +383,7 @@ static int run_explain(void *user, int argc, char **argv)
     struct job j = {.settings = s};
     struct ab_error err;
     enum ab_status status = explain(&j, &err);
+    ab_grid_close(&j.grid);
     ab_plan_destroy(&j.plan);
     for (int m = 0; j.maps && m < j.n_methods * j.targets.count; m++) free(j.maps[m]);
     free(j.maps);
@@ -287,6 +407,10 @@ static const struct ab_option options[] = {
      "classes to explain: top, topN (the N highest), numbers, labels; default top. Names of\n"
      "files tell the class where there are several",
      AB_OPTION_TEXT, FIELD(target)},
+    {"at", "LAYER",
+     "the signal at the output of a layer instead of the image: arrays of its shape, pictures\n"
+     "of its channels' sum",
+     AB_OPTION_TEXT, FIELD(at)},
     {"preprocess", "P",
      "imagenet, unit, none or mean=a/b/c,std=a/b/c; default: imagenet for three\n"
      "channels, unit for others",
@@ -300,7 +424,7 @@ static const struct ab_option options[] = {
     {"memory", "fast|lean", "as in attrbench run", AB_OPTION_CHOICE, FIELD(memory)},
     {"out", "F.npy|F.png|DIR",
      "where to: the array (float32, NCHW, signed), a heat map over the image,\n"
-     "or a folder for both of every image and method",
+     "or a folder for both of every image and method, and contact.png of all of them",
      AB_OPTION_TEXT, FIELD(out)},
 };
 

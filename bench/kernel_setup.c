@@ -98,10 +98,15 @@ static enum ab_status refuse_options(const struct ab_run_settings *s, struct ab_
         const char *name;
         bool given;
     } foreign[] = {
-        {"model", s->models.count > 0}, {"method", s->methods.count > 0},
-        {"input", s->inputs.count > 0}, {"target", s->target != NULL},
-        {"labels", s->labels != NULL},  {"preprocess", s->preprocess != NULL},
-        {"profile", s->profile},        {"algo", s->algo != 0},
+        {"model", s->models.count > 0},
+        {"method", s->methods.count > 0},
+        {"input", s->inputs.count > 0},
+        {"target", s->target != NULL},
+        {"at", s->at != NULL},
+        {"labels", s->labels != NULL},
+        {"preprocess", s->preprocess != NULL},
+        {"profile", s->profile},
+        {"algo", s->algo != 0},
         {"memory", s->memory != 0},
     };
     for (size_t i = 0; i < sizeof foreign / sizeof *foreign; i++)

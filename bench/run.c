@@ -2,6 +2,7 @@
 // attrbench run: options, the rows to measure, and the order of events.
 #include "command.h"
 #include "method/params.h"
+#include "model/graph.h"
 #include "run.h"
 
 #include <math.h>
@@ -62,6 +63,10 @@ static enum ab_status open_model(struct ab_run *run, const char *name, struct ab
     if (status == AB_OK) status = ab_targets_parse(s->target, &m->source, &m->targets, err);
     if (status == AB_OK) status = open_images(run, m, err);
     m->map = m->source.dims;
+    if (status == AB_OK && s->at) {
+        status = ab_graph_find(m->source.graph, s->at, &m->at, err);
+        if (status == AB_OK) m->map = m->source.graph->nodes[m->at].dims;
+    }
     return status;
 }
 
@@ -145,6 +150,7 @@ static void write_repro(const struct ab_run *run, struct ab_record *r)
     const struct {
         const char *flag, *value;
     } texts[] = {{"target", s->target},
+                 {"at", s->at},
                  {"preprocess", s->preprocess},
                  {"algo", s->algo ? r->algo : NULL},
                  {"memory", s->memory ? r->memory : NULL}};
@@ -214,7 +220,8 @@ struct ab_plan_options ab_run_plan_options(const struct ab_run *run,
                                     .threads = threads,
                                     .algo = (enum ab_algo)run->settings->algo,
                                     .memory = (enum ab_memory)run->settings->memory,
-                                    .targets = setting->model->targets.count};
+                                    .targets = setting->model->targets.count,
+                                    .at = run->settings->at};
 }
 
 /* The reference's own results are kept from run to run; a place that cannot be made means none. */
@@ -508,6 +515,7 @@ static const struct ab_option options[] = {
      "classes to explain, all in one execution: top, topN (the N highest), numbers, labels;\n"
      "default top",
      AB_OPTION_TEXT, FIELD(target)},
+    {"at", "LAYER", "maps of a layer's output instead of the image", AB_OPTION_TEXT, FIELD(at)},
     {"labels", "F", "names of the classes, one a line", AB_OPTION_TEXT, FIELD(labels)},
     {"preprocess", "P",
      "imagenet, unit, none or mean=a/b/c,std=a/b/c; default: imagenet for "

@@ -17,7 +17,7 @@
 struct ab_run_settings {
     struct ab_words models, methods, backends, inputs;
     struct ab_counts threads, batches;
-    const char *target, *preprocess, *labels, *out, *kernels, *shapes;
+    const char *target, *at, *preprocess, *labels, *out, *kernels, *shapes;
     double time;
     int algo, memory; /* enum ab_algo, enum ab_memory */
     bool json, profile, no_agree, no_joint;
@@ -29,6 +29,7 @@ struct ab_run_model {
     struct ab_preprocess preprocess;
     struct ab_images images;
     struct ab_targets targets;
+    int at;             /* the node that maps are of; 0: the image */
     struct ab_dims map; /* shape of one map of one image */
 };
 

@@ -38,17 +38,11 @@ static void skip_all(struct ab_joint *joint, int n_methods, const char *why)
 static void find_supported(const struct ab_run *run, struct ab_setting *s)
 {
     for (int m = 0; m < run->n_methods; m++) {
-        const struct ab_method *one = run->methods[m];
-        struct ab_program program = {0};
         struct ab_error err;
-        const struct ab_graph *graph = s->model->source.graph;
-        enum ab_status status = ab_sampled(one) ? ab_sampler_check(graph, one, &err)
-                                                : ab_lower(graph, &one, 1, NULL, &program, &err);
+        enum ab_status status =
+            ab_method_fits(s->model->source.graph, run->methods[m], s->model->at, &err);
         s->supported[m] = status == AB_OK;
-        if (status == AB_OK)
-            ab_program_free(&program);
-        else
-            snprintf(s->refused[m], sizeof s->refused[m], "%.250s", err.text);
+        if (status != AB_OK) snprintf(s->refused[m], sizeof s->refused[m], "%.250s", err.text);
     }
 }
 
@@ -167,12 +161,14 @@ static void keep_reference(struct ab_setting *s, const struct subset *set,
 static struct ab_case case_of(const struct ab_setting *s, const struct ab_method *const *methods,
                               int n_methods)
 {
+    const struct ab_graph *graph = s->model->source.graph;
     return (struct ab_case){.methods = methods,
                             .n_methods = n_methods,
                             .batch = s->batch,
                             .n_targets = s->model->targets.count,
                             .input = s->input,
-                            .targets = s->targets};
+                            .targets = s->targets,
+                            .at = s->model->at ? graph->nodes[s->model->at].name : NULL};
 }
 
 static void judge_all(struct ab_run *run, struct ab_setting *s, const struct subset *set,

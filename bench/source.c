@@ -4,6 +4,8 @@
 
 #include "ab_version.h"
 #include "base/infile.h"
+#include "plan/program.h"
+#include "sample/sampler.h"
 #include "simd/kernels.h"
 
 #include <stdio.h>
@@ -241,6 +243,17 @@ enum ab_status ab_methods_open(const struct ab_words *specs, struct ab_method **
         return status;
     }
     return AB_OK;
+}
+
+enum ab_status ab_method_fits(const struct ab_graph *graph, const struct ab_method *method, int at,
+                              struct ab_error *err)
+{
+    if (ab_sampled(method)) return ab_sampler_check(graph, method, err);
+    const struct ab_walk walk = {.at = at};
+    struct ab_program program = {0};
+    const enum ab_status status = ab_lower(graph, &method, 1, &walk, &program, err);
+    if (status == AB_OK) ab_program_free(&program);
+    return status;
 }
 
 static enum ab_status check_isa(const char *backend, const char *isa, struct ab_error *err)

@@ -68,6 +68,10 @@ struct ab_words ab_usual_methods(void);
 enum ab_status ab_methods_open(const struct ab_words *specs, struct ab_method ***methods,
                                int *count, struct ab_error *err);
 void ab_methods_free(struct ab_method **methods, int count);
+/* Whether a method gives maps of node `at` (0: the image) of `graph`; the error says why not.
+ * Cheap: nothing is packed. */
+enum ab_status ab_method_fits(const struct ab_graph *graph, const struct ab_method *method, int at,
+                              struct ab_error *err);
 
 /* Whether `backend` names one that exists here, with an instruction set of this CPU if any. */
 enum ab_status ab_backend_check(const char *backend, struct ab_error *err);

@@ -63,8 +63,9 @@ code 0 run --model digits --method all --benchmark_list_tests
 
 # ---- several targets ----
 code 0 explain --model digits --input "$digit" --method gradient,lrp-zplus --target top3 --out t3
-[[ $(ls t3 | grep -c 'gradient.class[0-9].npy') == 3 && $(ls t3 | wc -l) == 12 ]] ||
+[[ $(ls t3 | grep -c 'gradient.class[0-9].npy') == 3 && $(ls t3 | wc -l) == 13 ]] ||
     fail "--target top3 wrote $(ls t3)"
+[[ -s t3/contact.png ]] || fail "no contact.png"
 [[ $(grep -c 'explains class' err) == 3 ]] || fail "--target top3 names no three classes"
 code 0 explain --model digits --input "$digit" --target 3,7,top --out one.npy
 ls one.class3.npy one.class7.npy >/dev/null || fail "--target 3,7,top wrote $(ls one.*)"
@@ -78,6 +79,15 @@ code 2 run --model digits --method gradient --target 3,, --out o
 says "top5"
 code 2 explain --model digits --input "$digit" --method gradient:seed=contrast,against=10 --out x.npy
 says "classes 0 to 9"
+
+# ---- maps of layers, class activation maps ----
+code 0 explain --model digits --input "$digit" --method lrp-zplus --at features.4 --out layer
+[[ -s layer/sample-3.lrp-zplus.npy && -s layer/sample-3.lrp-zplus.png ]] || fail "no map of a layer"
+code 2 explain --model digits --input "$digit" --at featres.4 --out x.npy
+says "did you mean 'features.4'"
+code 0 run --model digits --method gradient,input-x-gradient --at features.4 --time 0.02 --out oat
+code 0 run --model digits --method grad-cam,guided-grad-cam,grad-cam++,layer-cam,edges,beta-smooth \
+    --target top2 --time 0.02 --out ocam
 
 # ---- run: wrong usage ----
 code 2 run --method gradiant

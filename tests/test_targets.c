@@ -61,7 +61,12 @@ TEST(targets_equal_single_runs)
             run_methods(&job, specs, SPECS, one, NULL);
             for (int m = 0; m < SPECS; m++) {
                 context("%s on %s, %s, target %d", specs[m], ab_graph_name(g), job.backend, t);
-                check_same_bits(all[m * TARGETS + t], one[m], input_count(g, BATCH));
+                const size_t count = input_count(g, BATCH);
+                /* oneDNN's formats, and with them its sums, depend on the plan. */
+                if (strcmp(job.backend, "onednn") != 0)
+                    check_same_bits(all[m * TARGETS + t], one[m], count);
+                CHECK(relative_l2(all[m * TARGETS + t], one[m], count) < 1e-4, "off by %g",
+                      relative_l2(all[m * TARGETS + t], one[m], count));
             }
             free_maps(one, SPECS);
         }

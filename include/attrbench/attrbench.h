@@ -124,6 +124,9 @@ struct ab_plan_options {
     enum ab_algo algo;
     enum ab_memory memory;
     int targets; /* classes explained for each image, all from one forward pass; 0: 1 */
+    /* A layer: maps are the signal at its output, of its shape, instead of the image's (times that
+     * output where the method multiplies by the image). NULL: the image. */
+    const char *at;
 };
 
 struct ab_plan;

@@ -17,9 +17,10 @@ enum ab_verdict { AB_AGREE, AB_DISAGREE, AB_MISTRUSTED, AB_SKIPPED };
 const char *ab_verdict_name(enum ab_verdict verdict);
 
 /* Limits on a map: class W for methods whose denominators, if any, are well conditioned on `graph`,
- * class I for others, class D for differences of maps of equal sum. */
+ * class I for others, class D for differences of maps of equal sum, class C for class activation
+ * maps. */
 struct ab_limits {
-    const char *name; /* "W", "I" or "D" */
+    const char *name; /* "W", "I", "D" or "C" */
     double rel_l2, max_err, one_minus_cosine, one_minus_pearson, one_minus_spearman, iou1, iou5,
         one_minus_ssim;
 };
@@ -54,6 +55,7 @@ struct ab_case {
     int n_methods, batch, n_targets;
     const float *input; /* as for ab_plan_execute */
     const int *targets;
+    const char *at; /* as in struct ab_plan_options */
 };
 
 /* The reference results of a case; copies what it needs of it. `cache_dir` keeps the reference's

@@ -43,6 +43,18 @@ static bool subtracts_all(const struct ab_composite *c)
     return last->kind == AB_RULE_ALPHA_BETA && last->alpha == last->beta;
 }
 
+/* Class activation maps have as many values as their layer has pixels, 49 most often, each spread
+ * over many: three pairs of neighbouring rank may change places among so few. Else as W. */
+static const struct ab_limits coarse = {.name = "C",
+                                        .rel_l2 = 1e-5,
+                                        .max_err = 1e-5,
+                                        .one_minus_cosine = 1e-9,
+                                        .one_minus_pearson = 1e-9,
+                                        .one_minus_spearman = 3.0 * 12 / (49 * 49 * 49 - 49),
+                                        .iou1 = 0.99,
+                                        .iou5 = 0.99,
+                                        .one_minus_ssim = 1e-8};
+
 /* Whether a denominator of the rule can be small where what was summed into it is not. */
 static bool rule_cancels(const struct ab_rule *r)
 {
@@ -96,6 +108,15 @@ static bool sharing_cancels(const struct ab_composite *c, const struct ab_graph 
     return false;
 }
 
+/* RectGrad's sharing at max-pools divides by means of what they read. */
+static bool sharing_cancels_in_maxpools(const struct ab_graph *graph)
+{
+    for (int n = 0; n < graph->n_nodes; n++)
+        if (graph->nodes[n].kind == AB_NODE_MAXPOOL && !graph->nodes[graph->nodes[n].in[0]].nonneg)
+            return true;
+    return false;
+}
+
 /* A softmax seed multiplies the absolute error of logits, whose scale nothing bounds. */
 const struct ab_limits *ab_agree_limits(const struct ab_composite *composite,
                                         const struct ab_graph *graph)
@@ -113,5 +134,7 @@ const struct ab_limits *ab_agree_limits(const struct ab_composite *composite,
     for (int i = 0; list && i < list->count; i++)
         if (rule_cancels(&list->items[i].rule)) return &ill;
     if (composite->seed == AB_SEED_SOFTMAX) return &ill;
+    if (composite->map == AB_MAP_CAM) return &coarse;
+    if (composite->prr && sharing_cancels_in_maxpools(graph)) return &ill;
     return composite->relevance && sharing_cancels(composite, graph) ? &ill : &well;
 }

@@ -44,6 +44,7 @@ uint64_t ab_referee_hash(const struct ab_referee *r)
     hash = ab_hash(hash, version, strlen(version));
     for (int m = 0; m < r->n_methods; m++)
         hash = ab_hash(hash, r->methods[m].spec, strlen(r->methods[m].spec) + 1);
+    hash = ab_hash(hash, &r->at, sizeof r->at);
     hash = ab_hash(hash, &r->batch, sizeof r->batch);
     hash = ab_hash(hash, &r->n_targets, sizeof r->n_targets);
     hash = ab_hash(hash, r->input, sizeof *r->input * input_count(r));
@@ -105,12 +106,14 @@ enum ab_status ab_referee_blank(const struct ab_graph *graph, const struct ab_ca
                                             .batch = judged->batch,
                                             .threads = threads,
                                             .retain = true,
-                                            .targets = judged->n_targets};
+                                            .targets = judged->n_targets,
+                                            .at = judged->at};
     struct ab_referee *r = *referee = calloc(1, sizeof *r);
     if (!r) return ab_fail(err, AB_ERR_MEMORY, "out of memory for the referee");
     enum ab_status status =
         ab_single_create(graph, judged->methods, judged->n_methods, &options, &r->plan, err);
     if (status) goto fail;
+    r->at = judged->at ? ab_hash(0, judged->at, strlen(judged->at)) : 0;
     r->n_methods = judged->n_methods;
     r->n_targets = r->plan->program.targets;
     r->batch = r->plan->exec.batch;

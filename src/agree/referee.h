@@ -19,6 +19,7 @@ struct ab_referee {
     int n_methods, n_targets, batch;
     float *input;
     int *targets; /* [batch][n_targets], as asked: a class, or the rank of one */
+    uint64_t at;  /* of the layer whose signal the maps are: a hash of its name; 0: the image */
     struct ab_plan *plan;
     struct ab_decisions own;
     double *maps;  /* [method][target][batch] of the plan's map dims, which are the same for all */

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The native backend: attrbench's own kernels on nChw16c maps with zero halos, threaded by OpenMP.
+#include "backend/host.h"
 #include "backend/native.h"
 
 #include <math.h>
@@ -160,6 +161,10 @@ static void open_step(struct ab_exec *exec, int i)
     case AB_OP_TAU:
         t->kernel = ab_pick(AB_KERNEL_select, NULL, exec->isas);
         ab_native_need_scratch(exec, AB_TAU_BINS * sizeof(uint32_t));
+        break;
+    case AB_OP_HOST:
+        ab_native_need_scratch(
+            exec, round64(ab_host_work(exec, &exec->program->steps[i]) * sizeof(double)));
         break;
     default: break;
     }
@@ -447,6 +452,7 @@ static enum ab_status native_run(struct ab_exec *exec, const struct ab_step *s,
     case AB_OP_TAU: ab_native_tau(exec, s, t->kernel); break;
     case AB_OP_SEED: ab_native_seed(exec, s); break;
     case AB_OP_SIGNAL: ab_native_signal(exec, s); break;
+    case AB_OP_HOST: ab_native_host(exec, s); break;
     case AB_OP_OUTPUT: ab_native_output(exec, s); return AB_OK;
     case AB_OP_COUNT: return AB_OK;
     }

@@ -89,6 +89,7 @@ void ab_native_fill(const struct ab_exec *exec, const struct ab_step *step);
 void ab_native_signal(const struct ab_exec *exec, const struct ab_step *step);
 void ab_native_winners(const struct ab_exec *exec, const struct ab_step *step);
 void ab_native_seed(const struct ab_exec *exec, const struct ab_step *step);
+void ab_native_host(const struct ab_exec *exec, const struct ab_step *step);
 void ab_native_zero_halo(const struct ab_exec *exec, int id);
 void ab_native_peek(const struct ab_exec *exec, int id, double *out);
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The native backend's data movement: NCHW at the border, vectors, concatenation, padding, seeds,
 // halos.
+#include "backend/host.h"
 #include "backend/native.h"
 #include "backend/seed.h"
 
@@ -261,6 +262,41 @@ void ab_native_seed(const struct ab_exec *exec, const struct ab_step *s)
         zero(to, v.image);
         for (int k = 0; k < classes; k++) to[k] = (float)ab_seed_at(&seed, &logits, k);
     }
+}
+
+/* ---- host steps ---- */
+
+static void get_channel(const struct ab_exec *exec, const void *user, int id, int n, int c,
+                        double *to)
+{
+    (void)user;
+    const struct ab_dims d = value(exec, id)->dims;
+    const struct ab_view v = ab_native_view(exec, id);
+    if (value(exec, id)->vector) *to = (double)v.data[n * v.image + c];
+    for (int y = 0; y < d.h && !value(exec, id)->vector; y++) {
+        const float *row = row_of(&v, n, c, y);
+        for (int x = 0; x < d.w; x++) *to++ = (double)row[x * AB_LANES];
+    }
+}
+
+static void put_channel(const struct ab_exec *exec, const void *user, int id, int n, int c,
+                        const double *from)
+{
+    (void)user;
+    const struct ab_dims d = value(exec, id)->dims;
+    const struct ab_view v = ab_native_view(exec, id);
+    if (value(exec, id)->vector) v.data[n * v.image + c] = (float)*from;
+    for (int y = 0; y < d.h && !value(exec, id)->vector; y++) {
+        float *row = row_of(&v, n, c, y);
+        for (int x = 0; x < d.w; x++) row[x * AB_LANES] = (float)*from++;
+    }
+}
+
+void ab_native_host(const struct ab_exec *exec, const struct ab_step *s)
+{
+    static const struct ab_host_io io = {get_channel, put_channel};
+    clear_tail(exec, s->dst);
+    ab_host_run(exec, s, &io, NULL, (double *)(void *)((char *)exec->arena + exec->scratch_offset));
 }
 
 void ab_native_peek(const struct ab_exec *exec, int id, double *out)

@@ -173,6 +173,7 @@ void ab_onednn_concat(struct ab_onednn *o, const struct ab_step *s);
 void ab_onednn_slice(struct ab_onednn *o, const struct ab_step *s);
 void ab_onednn_pad(struct ab_onednn *o, const struct ab_step *s);
 void ab_onednn_signal(struct ab_onednn *o, const struct ab_step *s);
+void ab_onednn_host(struct ab_onednn *o, const struct ab_step *s);
 void ab_onednn_seed(struct ab_onednn *o, const struct ab_step *s);
 
 /* ---- onednn_peek.c: ab_backend.peek. Plain values, logits among them, allocate nothing. ---- */

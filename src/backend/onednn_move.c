@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The oneDNN backend's steps that move data: the image, maps, vectors, channels, borders, seeds.
+#include "backend/host.h"
 #include "backend/onednn.h"
 #include "backend/seed.h"
 
@@ -87,6 +88,65 @@ static dnnl_status_t seed(const struct ab_exec *exec, const struct ab_onednn_act
 void ab_onednn_seed(struct ab_onednn *o, const struct ab_step *s)
 {
     own(o, s, seed);
+}
+
+/* ---- host steps, on plain formats ---- */
+
+static float *channel_of(const struct ab_exec *exec, const struct ab_onednn_action *a, int id,
+                         int n, int c, size_t *pixels)
+{
+    const struct ab_step *s = &exec->program->steps[a->step];
+    const struct ab_dims d = exec->program->values[id].dims;
+    const struct ab_onednn_slot *slot = id == s->dst ? a->dst : id == s->x ? a->x : a->a;
+    *pixels = (size_t)d.h * (size_t)d.w;
+    return (float *)slot->data + (size_t)(n * d.c + c) * *pixels;
+}
+
+static void get_channel(const struct ab_exec *exec, const void *user, int id, int n, int c,
+                        double *to)
+{
+    size_t pixels;
+    const float *from = channel_of(exec, user, id, n, c, &pixels);
+    for (size_t i = 0; i < pixels; i++) to[i] = (double)from[i];
+}
+
+static void put_channel(const struct ab_exec *exec, const void *user, int id, int n, int c,
+                        const double *from)
+{
+    size_t pixels;
+    float *to = channel_of(exec, user, id, n, c, &pixels);
+    for (size_t i = 0; i < pixels; i++) to[i] = (float)from[i];
+}
+
+static dnnl_status_t host(const struct ab_exec *exec, const struct ab_onednn_action *a)
+{
+    static const struct ab_host_io io = {get_channel, put_channel};
+    ab_host_run(exec, &exec->program->steps[a->step], &io, a,
+                (double *)(void *)((char *)exec->arena + exec->scratch_offset));
+    return dnnl_success;
+}
+
+/* Value `id` in plain format, or NULL. */
+static struct ab_onednn_slot *plain(struct ab_onednn *o, int id)
+{
+    ab_md *md = id >= 0 ? ab_onednn_plain_md(o, id) : NULL;
+    struct ab_onednn_slot *slot = md ? ab_onednn_want(o, id, md) : NULL;
+    ab_md_free(md);
+    return slot;
+}
+
+void ab_onednn_host(struct ab_onednn *o, const struct ab_step *s)
+{
+    struct ab_exec *e = o->exec;
+    const size_t bytes = ab_onednn_round((size_t)e->threads * ab_host_work(e, s) * sizeof(double));
+    struct ab_onednn_slot *x = plain(o, s->x), *with = plain(o, s->a);
+    own(o, s, host);
+    if (o->status) return;
+    struct ab_onednn_action *a = o->steps[o->step].first;
+    while (a->next) a = a->next;
+    a->x = x;
+    a->a = with;
+    if (e->scratch_bytes < bytes) e->scratch_bytes = bytes;
 }
 
 /* ---- maps to the caller ---- */

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The reference backend: every step in double precision, from the model's own float weights.
+#include "backend/host.h"
 #include "backend/reference.h"
 
 #include <stdlib.h>
@@ -73,16 +74,21 @@ static size_t panel_of(const struct ab_exec *exec, const struct ab_step *s)
            AB_LANES;
 }
 
-/* Scratch is a panel per thread, then a bias vector; or the products of one image for TAU. */
+/* Scratch is a panel per thread, then a bias vector; or the products of one image for TAU;
+ * or what HOST steps need. */
 static bool size_scratch(struct ab_exec *exec)
 {
     struct ab_reference *r = exec->state;
     bool over = false;
-    size_t bias = 0, tau = 0;
+    size_t bias = 0, tau = 0, host = 0;
     for (int i = 0; i < exec->program->n_steps; i++) {
         const struct ab_step *s = &exec->program->steps[i];
         const size_t panel = panel_of(exec, s);
         if (panel > r->panel) r->panel = panel;
+        if (s->op == AB_OP_HOST) {
+            const size_t work = (size_t)exec->threads * ab_host_work(exec, s);
+            if (work > host) host = work;
+        }
         if (s->op == AB_OP_TAU) {
             const struct ab_reference_map *x = &r->maps[s->x];
             const size_t pixels = (size_t)x->h * (size_t)x->w;
@@ -95,6 +101,7 @@ static bool size_scratch(struct ab_exec *exec)
     r->bias_at = ab_mul_size(r->panel, (size_t)exec->threads, &over);
     size_t doubles = ab_add_size(r->bias_at, bias, &over);
     if (tau > doubles) doubles = tau;
+    if (host > doubles) doubles = host;
     exec->scratch_bytes = round64(ab_mul_size(doubles, sizeof(double), &over));
     return !over;
 }
@@ -218,6 +225,7 @@ static enum ab_status reference_run(struct ab_exec *exec, const struct ab_step *
     case AB_OP_TAU: ab_reference_tau(exec, step); break;
     case AB_OP_SEED: ab_reference_seed(exec, step); break;
     case AB_OP_SIGNAL: ab_reference_signal(exec, step); break;
+    case AB_OP_HOST: ab_reference_host(exec, step); break;
     case AB_OP_OUTPUT: ab_reference_output(exec, step); break;
     case AB_OP_COUNT: break;
     }

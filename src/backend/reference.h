@@ -73,6 +73,7 @@ void ab_reference_flatten(const struct ab_exec *exec, const struct ab_step *s);
 void ab_reference_concat(const struct ab_exec *exec, const struct ab_step *s);
 void ab_reference_slice(const struct ab_exec *exec, const struct ab_step *s);
 void ab_reference_pad(const struct ab_exec *exec, const struct ab_step *s);
+void ab_reference_host(const struct ab_exec *exec, const struct ab_step *s);
 void ab_reference_seed(const struct ab_exec *exec, const struct ab_step *s);
 
 /* The element of rank k (0 = smallest) of v[0..n), which is reordered. */

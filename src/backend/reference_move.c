@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Steps of the reference backend that move or place values: input, output, fill, flatten, concat,
-// slice, pad, seed.
+// slice, pad, seed, and the maps of host steps.
+#include "backend/host.h"
 #include "backend/reference.h"
 #include "backend/seed.h"
 
@@ -153,4 +154,33 @@ void ab_reference_seed(const struct ab_exec *exec, const struct ab_step *s)
         double *to = dst->view.data + n * dst->view.image;
         for (int k = 0; k < x->c; k++) to[k] = ab_seed_at(&seed, &logits, k);
     }
+}
+
+static void get_channel(const struct ab_exec *exec, const void *user, int id, int n, int c,
+                        double *to)
+{
+    (void)user;
+    const struct ab_reference_map *m = ab_reference_map(exec, id);
+    for (int y = 0; y < m->h; y++) {
+        const double *row = row_of(m, n, c, y);
+        for (ptrdiff_t x = 0; x < m->w; x++) *to++ = row[x * AB_LANES];
+    }
+}
+
+static void put_channel(const struct ab_exec *exec, const void *user, int id, int n, int c,
+                        const double *from)
+{
+    (void)user;
+    const struct ab_reference_map *m = ab_reference_map(exec, id);
+    for (int y = 0; y < m->h; y++) {
+        double *row = row_of(m, n, c, y);
+        for (ptrdiff_t x = 0; x < m->w; x++) row[x * AB_LANES] = *from++;
+    }
+}
+
+void ab_reference_host(const struct ab_exec *exec, const struct ab_step *s)
+{
+    static const struct ab_host_io io = {get_channel, put_channel};
+    clear(exec, ab_reference_map(exec, s->dst));
+    ab_host_run(exec, s, &io, NULL, ab_reference_scratch(exec));
 }

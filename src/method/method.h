@@ -23,6 +23,7 @@ enum ab_relu_rule {
     AB_RELU_DECONV,   /* R+ */
     AB_RELU_GUIDED,   /* R+ [a' > 0] */
     AB_RELU_RECT,     /* R [a' R > tau], tau the q-th percentile of a' R in this layer and image */
+    AB_RELU_SMOOTH,   /* R / (1 + exp(-beta z)), z the ReLU's input */
     AB_RELU_PASS
 };
 
@@ -30,6 +31,10 @@ enum ab_relu_rule {
  * differences from the forward pass of a reference input (DeepLIFT), which ReLUs share out by the
  * rule named; GENOMICS is REVEAL_CANCEL behind dense layers and RESCALE elsewhere. */
 enum ab_lift { AB_LIFT_NONE, AB_LIFT_RESCALE, AB_LIFT_REVEAL_CANCEL, AB_LIFT_GENOMICS };
+
+/* What RectGrad's threshold is: the percentile of a' R, or of |a' R|, which then is also what
+ * passes it, but for a ReLU at the logits. */
+enum ab_rect { AB_RECT_PERCENTILE, AB_RECT_MODIFIED };
 
 /* How the signal R at the output of a linear layer becomes the signal at its input a. Formulas:
  * docs/methods.md. */
@@ -79,7 +84,30 @@ struct ab_rule_list {
     char *text; /* the canonical text, "SELECTOR=RULE(key=value,...);..." */
 };
 
+/* What the map is: the signal that arrives at the image (times the image with input_mul); a class
+ * activation map, or that times the signal; or a control: the image itself, random numbers, edges.
+ */
+enum ab_map_kind {
+    AB_MAP_SIGNAL,
+    AB_MAP_CAM,
+    AB_MAP_GUIDED_CAM,
+    AB_MAP_INPUT,
+    AB_MAP_RANDOM,
+    AB_MAP_EDGES
+};
+
+/* Channel weights of a class activation map: means of the gradient, Grad-CAM++'s, or one for each
+ * pixel. */
+enum ab_cam { AB_CAM_MEAN, AB_CAM_PLUS_PLUS, AB_CAM_LAYER };
+
+enum { AB_MAX_LAYER = 96 }; /* of a layer's name, with its end */
+
 struct ab_composite {
+    enum ab_map_kind map;
+    enum ab_cam cam;
+    char layer[AB_MAX_LAYER]; /* of the CAM; "": the last map before pooling and flattening */
+    bool cam_relu, nearest;   /* keep what is positive; how it is resized to the image */
+    uint64_t random_seed;
     enum ab_seed seed;
     int rival; /* CONTRAST: 1 + the class; 0: the highest one but the target */
     enum ab_lift lift;
@@ -95,8 +123,13 @@ struct ab_composite {
     int n_baseline;   /* the reference input: 1 value for all channels, or one per channel; 0: given
                          with each execution */
     float baseline[AB_MAX_CHANNEL_BOUNDS];
-    bool clamp;        /* then keep what is positive */
-    double q;          /* RECT: percentile in [0,100] */
+    bool clamp; /* then keep what is positive */
+    double q;   /* RECT: percentile in [0,100] */
+    enum ab_rect rect;
+    bool gate;         /* RECT: closed units stay closed even where tau is negative */
+    bool prr;          /* max-pools share in proportion to their inputs */
+    bool pad_trick;    /* signals at padded convolutions lose their outermost pixels */
+    float beta;        /* SMOOTH */
     float tau_floor;   /* RECT: tau = max(tau, tau_floor); -INFINITY: no floor */
     bool unknown_pass; /* a layer without a rule passes the signal on instead of being an error */
     struct ab_sampling sampling; /* of a sampled method; the rest is its base's */

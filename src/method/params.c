@@ -206,18 +206,48 @@ bool ab_set_tau_floor(struct ab_composite *c, const char *text)
     return set_number(text, -1e30, 1e30, &c->tau_floor);
 }
 
-bool ab_set_input_mul(struct ab_composite *c, const char *text)
+static bool set_flag(bool *flag, const char *text)
 {
     static const char *const words[] = {"0", "1"};
     const int i = ab_read_choice(text, words, AB_COUNT(words));
-    c->input_mul = i == 1;
+    *flag = i == 1;
     return i >= 0;
+}
+
+bool ab_set_input_mul(struct ab_composite *c, const char *text)
+{
+    return set_flag(&c->input_mul, text);
+}
+
+bool ab_set_prr(struct ab_composite *c, const char *text)
+{
+    return set_flag(&c->prr, text);
+}
+
+bool ab_set_pad_trick(struct ab_composite *c, const char *text)
+{
+    return set_flag(&c->pad_trick, text);
+}
+
+bool ab_set_gate(struct ab_composite *c, const char *text)
+{
+    return set_flag(&c->gate, text);
+}
+
+bool ab_set_positive(struct ab_composite *c, const char *text)
+{
+    return set_flag(&c->clamp, text);
+}
+
+bool ab_set_smooth_beta(struct ab_composite *c, const char *text)
+{
+    return set_number(text, 0, 1e6, &c->beta) && c->beta > 0;
 }
 
 bool ab_set_lift(struct ab_composite *c, const char *text)
 {
     static const char *const words[] = {"rescale", "reveal-cancel", "genomics"};
-    const int i = choice(text, words, AB_COUNT(words));
+    const int i = ab_read_choice(text, words, AB_COUNT(words));
     if (i >= 0) c->lift = (enum ab_lift)(AB_LIFT_RESCALE + i);
     return i >= 0;
 }
@@ -292,4 +322,32 @@ const char *ab_check_rules(struct ab_composite *c)
         if (wrong) return wrong;
     }
     return NULL;
+}
+
+bool ab_set_layer(struct ab_composite *c, const char *text)
+{
+    if (!*text || strlen(text) >= sizeof c->layer) return false;
+    memcpy(c->layer, text, strlen(text) + 1);
+    return true;
+}
+
+bool ab_set_upsample(struct ab_composite *c, const char *text)
+{
+    static const char *const words[] = {"bilinear", "nearest"};
+    const int i = choice(text, words, AB_COUNT(words));
+    c->nearest = i == 1;
+    return i >= 0;
+}
+
+bool ab_set_cam_relu(struct ab_composite *c, const char *text)
+{
+    return set_flag(&c->cam_relu, text);
+}
+
+bool ab_set_random_seed(struct ab_composite *c, const char *text)
+{
+    double seed;
+    if (!number(text, 0, 0x1p53, &seed) || seed != floor(seed)) return false;
+    c->random_seed = (uint64_t)seed;
+    return true;
 }

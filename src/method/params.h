@@ -39,6 +39,15 @@ bool ab_set_q(struct ab_composite *c, const char *text);
 bool ab_set_tau_floor(struct ab_composite *c, const char *text);
 bool ab_set_input_mul(struct ab_composite *c, const char *text);
 bool ab_set_seed(struct ab_composite *c, const char *text);
+bool ab_set_prr(struct ab_composite *c, const char *text);
+bool ab_set_pad_trick(struct ab_composite *c, const char *text);
+bool ab_set_gate(struct ab_composite *c, const char *text);
+bool ab_set_positive(struct ab_composite *c, const char *text);
+bool ab_set_smooth_beta(struct ab_composite *c, const char *text);
+bool ab_set_layer(struct ab_composite *c, const char *text);
+bool ab_set_upsample(struct ab_composite *c, const char *text);
+bool ab_set_cam_relu(struct ab_composite *c, const char *text);
+bool ab_set_random_seed(struct ab_composite *c, const char *text);
 bool ab_set_against(struct ab_composite *c, const char *text);
 /* The seed's name as the parameter spells it. */
 const char *ab_seed_name(enum ab_seed seed);
@@ -85,6 +94,16 @@ const char *ab_check_sampling(struct ab_composite *c);
     {                                                                                              \
         {"against", "next", "next, class", "seed=contrast: the other class; next: the highest"},   \
             ab_set_against                                                                         \
+    }
+/* Three rows: where a class activation map is taken and what becomes of it. */
+#define AB_PARAM_CAM                                                                               \
+    {{"layer", "", "name of a layer",                                                              \
+      "where the map is taken; default: the last map before pooling and flattening"},              \
+     ab_set_layer},                                                                                \
+        {{"relu", "1", "0, 1", "keep what is positive"}, ab_set_cam_relu},                         \
+    {                                                                                              \
+        {"upsample", "bilinear", "bilinear, nearest", "how it is resized to the image"},           \
+            ab_set_upsample                                                                        \
     }
 #define AB_PARAM_UNKNOWN                                                                           \
     {                                                                                              \

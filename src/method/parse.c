@@ -23,15 +23,16 @@ const struct ab_method_info *ab_methods(int *count)
     for (int m = 0; m < METHODS; m++) {
         const struct ab_method_desc *d = descs[m];
         for (int p = 0; p < d->n_params; p++) params[m][p] = d->params[p].info;
-        infos[m] = (struct ab_method_info){.name = d->name,
-                                           .summary = d->summary,
-                                           .source = d->source,
-                                           .seed = ab_seed_name(d->composite.seed),
-                                           .cost = d->cost,
-                                           .tools = d->tools,
-                                           .needs = d->needs,
-                                           .params = params[m],
-                                           .n_params = d->n_params};
+        infos[m] = (struct ab_method_info){
+            .name = d->name,
+            .summary = d->summary,
+            .source = d->source,
+            .seed = d->composite.map >= AB_MAP_INPUT ? "none" : ab_seed_name(d->composite.seed),
+            .cost = d->cost,
+            .tools = d->tools,
+            .needs = d->needs,
+            .params = params[m],
+            .n_params = d->n_params};
     }
     *count = METHODS;
     return infos;

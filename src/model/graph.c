@@ -144,9 +144,17 @@ enum ab_status ab_graph_find(const struct ab_graph *graph, const char *name, int
     if (!names) return ab_fail(err, AB_ERR_MEMORY, "%s: out of memory", graph->name);
     for (int i = 0; i < graph->n_nodes; i++) names[i] = graph->nodes[i].name;
     const char *near = ab_nearest(name, names, graph->n_nodes);
+    char list[200] = "";
+    for (int i = 0; i < graph->n_nodes; i++) {
+        const size_t used = strlen(list);
+        const bool fits = used + strlen(names[i]) + sizeof ", , ..." < sizeof list;
+        snprintf(list + used, sizeof list - used, "%s%s", i ? ", " : "", fits ? names[i] : "...");
+        if (!fits) break;
+    }
     free(names);
-    return ab_fail(err, AB_ERR_ARG, "model '%.80s' has no layer '%.80s'%s%.80s%s", graph->name,
-                   name, near ? ": did you mean '" : "", near ? near : "", near ? "'?" : "");
+    return ab_fail(err, AB_ERR_ARG, "model '%.80s' has no layer '%.80s'%s%.80s%s; it has: %s",
+                   graph->name, name, near ? ": did you mean '" : "", near ? near : "",
+                   near ? "'?" : "", list);
 }
 
 static uint64_t hash_node(uint64_t hash, const struct ab_node *n)

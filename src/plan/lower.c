@@ -7,7 +7,7 @@
 // such a signal comes out of a ReLU's backward pass, the layer before may divide by the ReLU's
 // output instead of z: they are equal wherever R is not 0. So z of conv + ReLU pairs is never
 // needed again and the pair stays one fused step.
-#include "plan/rules.h"
+#include "plan/maps.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -116,29 +116,94 @@ int ab_denominator(const struct ab_lowering *l, int n)
     return through_relu && l->vanishes[n] ? l->fwd[relu] : l->fwd[n];
 }
 
+/* tau of a signal and the units that pass it. */
+static int rect(struct ab_lowering *l, int of, int r, int a)
+{
+    struct ab_step tau = ab_step_new(AB_OP_TAU);
+    tau.x = of;
+    tau.a = a;
+    tau.q = l->method->composite.q;
+    tau.tau_floor = l->method->composite.tau_floor;
+    const int threshold = ab_emit(&l->w, tau, (struct ab_dims){1, 1, 1}, true);
+    if (threshold >= 0) l->w.program->values[threshold].dtype = AB_TAU;
+    return ab_rect(l, r, a, threshold);
+}
+
+/* R where |a' R| > tau: tau is not negative, so the units whose product is above it and those whose
+ * product is below -tau exclude each other. */
+static int rect_modified(struct ab_lowering *l, int r, int a)
+{
+    const int magnitude = ab_pointwise(l, AB_PW_ABS, r, -1, -1);
+    if (l->w.failed) return -1;
+    struct ab_step minus = ab_step_new(AB_OP_POINTWISE);
+    minus.kind = AB_PW_SCALE;
+    minus.x = r;
+    minus.scale = -1;
+    const struct ab_value *v = &l->w.program->values[r];
+    const int below = ab_emit(&l->w, minus, v->dims, v->vector);
+    const int kept = rect(l, magnitude, r, a);
+    return ab_pointwise(l, AB_PW_SUB, kept, rect(l, magnitude, below, a), -1);
+}
+
+static int smooth(struct ab_lowering *l, int r, int z)
+{
+    if (l->w.failed) return -1;
+    struct ab_step s = ab_step_new(AB_OP_HOST);
+    s.host = AB_HOST_SIGMOID;
+    s.x = r;
+    s.a = z;
+    s.scale = l->method->composite.beta;
+    const struct ab_value *v = &l->w.program->values[r];
+    return ab_emit(&l->w, s, v->dims, v->vector);
+}
+
 static void back_relu(struct ab_lowering *l, int n, int r)
 {
     const int in = l->w.graph->nodes[n].in[0], a = l->fwd[n];
     const struct ab_composite *c = &l->method->composite;
-    struct ab_step tau;
-    int threshold;
-    switch (c->relu) {
+    switch (l->relu) {
     case AB_RELU_GRADIENT: r = ab_pointwise(l, AB_PW_GATE, r, a, -1); break;
     case AB_RELU_DECONV: r = ab_pointwise(l, AB_PW_RELU, r, -1, -1); break;
     case AB_RELU_GUIDED: r = ab_pointwise(l, AB_PW_GUIDED, r, a, -1); break;
     case AB_RELU_RECT:
-        tau = ab_step_new(AB_OP_TAU);
-        tau.x = r;
-        tau.a = a;
-        tau.q = c->q;
-        tau.tau_floor = c->tau_floor;
-        threshold = ab_emit(&l->w, tau, (struct ab_dims){1, 1, 1}, true);
-        if (threshold >= 0) l->w.program->values[threshold].dtype = AB_TAU;
-        r = ab_rect(l, r, a, threshold);
+        r = c->rect == AB_RECT_MODIFIED && n != l->w.graph->output ? rect_modified(l, r, a)
+                                                                   : rect(l, r, r, a);
+        if (c->gate) r = ab_pointwise(l, AB_PW_GATE, r, a, -1);
         break;
+    case AB_RELU_SMOOTH: r = smooth(l, r, l->fwd[in]); break;
     case AB_RELU_PASS: break;
     }
-    ab_send(l, in, r, c->relu == AB_RELU_PASS && l->vanishes[n]);
+    ab_send(l, in, r, l->relu == AB_RELU_PASS && l->vanishes[n]);
+}
+
+/* RectGrad's proportional redistribution: a avgpool^T(R / (avgpool(a) + 1e-10)) over the windows of
+ * the max-pool. */
+static void back_maxpool_shared(struct ab_lowering *l, int n, int r)
+{
+    const struct ab_node *node = &l->w.graph->nodes[n];
+    const int in = node->in[0];
+    const int mean = ab_emit(&l->w, node_step(AB_OP_AVGPOOL, n, l->fwd[in]), node->dims, false);
+    struct ab_step s = node_step(AB_OP_AVGPOOL, n, ab_divide(l, r, mean, 1e-10f, 1));
+    s.pass = AB_BWD;
+    const int spread = ab_emit(&l->w, s, l->w.graph->nodes[in].dims, false);
+    ab_send(l, in, ab_pointwise(l, AB_PW_MUL, spread, l->fwd[in], -1), true);
+}
+
+/* A padded convolution whose output is as large as its input, but for the stride ("SAME"). */
+static bool keeps_size(const struct ab_node *node)
+{
+    const struct ab_conv2d_shape *c = &node->conv;
+    return node->kind == AB_NODE_CONV && (c->pt | c->pb | c->pl | c->pr) &&
+           c->oh == (c->ih + c->sh - 1) / c->sh && c->ow == (c->iw + c->sw - 1) / c->sw;
+}
+
+/* R without its outermost pixels. */
+static int clear_frame(struct ab_lowering *l, int n, int r)
+{
+    struct ab_step s = ab_step_new(AB_OP_HOST);
+    s.host = AB_HOST_FRAME;
+    s.x = r;
+    return ab_emit(&l->w, s, l->w.graph->nodes[n].dims, false);
 }
 
 static void back_maxpool(struct ab_lowering *l, int n, int r)
@@ -225,11 +290,20 @@ static enum ab_status back_batchnorm(struct ab_lowering *l, int n, int r, struct
 
 enum ab_status ab_back_node(struct ab_lowering *l, int n, int r, struct ab_error *err)
 {
+    const struct ab_composite *c = &l->method->composite;
     switch (l->w.graph->nodes[n].kind) {
     case AB_NODE_CONV:
-    case AB_NODE_DENSE: ab_back_linear(l, n, r); break;
+    case AB_NODE_DENSE:
+        if (c->pad_trick && keeps_size(&l->w.graph->nodes[n])) r = clear_frame(l, n, r);
+        ab_back_linear(l, n, r);
+        break;
     case AB_NODE_RELU: back_relu(l, n, r); break;
-    case AB_NODE_MAXPOOL: back_maxpool(l, n, r); break;
+    case AB_NODE_MAXPOOL:
+        if (c->prr)
+            back_maxpool_shared(l, n, r);
+        else
+            back_maxpool(l, n, r);
+        break;
     case AB_NODE_AVGPOOL: back_avgpool(l, n, r); break;
     case AB_NODE_BATCHNORM: return back_batchnorm(l, n, r, err);
     case AB_NODE_ADD: back_add(l, n, r); break;
@@ -268,35 +342,55 @@ static bool seed_vanishes(const struct ab_lowering *l)
     return !l->walk.signals && (seed == AB_SEED_LOGIT || seed == AB_SEED_LOGIT_POS);
 }
 
+/* Marks the nodes through which a signal can reach `stop`. */
+static void find_ways(struct ab_lowering *l, int stop)
+{
+    const struct ab_graph *g = l->w.graph;
+    for (int n = 0; n < g->n_nodes; n++) {
+        l->signal[n] = -1;
+        l->leads[n] = n == stop;
+        for (int i = 0; i < g->nodes[n].n_in; i++)
+            if (l->leads[g->nodes[n].in[i]]) l->leads[n] = true;
+    }
+}
+
+enum ab_status ab_walk_back(struct ab_lowering *l, enum ab_relu_rule relu, int stop, int *signal,
+                            struct ab_error *err)
+{
+    const struct ab_graph *g = l->w.graph;
+    const bool two_points = l->method->composite.lift != AB_LIFT_NONE;
+    l->relu = relu;
+    find_ways(l, stop);
+    if (!l->leads[l->walk.from])
+        return ab_fail(err, AB_ERR_ARG, "method %s: no signal from '%.80s' reaches layer '%.80s'",
+                       l->method->desc->name, g->nodes[l->walk.from].name, g->nodes[stop].name);
+    enum ab_status status = two_points ? ab_two_point_begin(l, err) : AB_OK;
+    if (status || l->w.failed) return status;
+    ab_send(l, l->walk.from, l->walk.signals ? given(l) : seed(l), seed_vanishes(l));
+    for (int n = g->n_nodes - 1; n > stop && !l->w.failed; n--) {
+        if (l->signal[n] < 0 || !l->leads[n]) continue;
+        status = (two_points ? ab_two_point_back : ab_back_node)(l, n, l->signal[n], err);
+        if (status) return status;
+    }
+    *signal = l->signal[stop];
+    return AB_OK;
+}
+
 /* The current method's walk number `target`, whose map is number m. */
 static enum ab_status backward(struct ab_lowering *l, int m, struct ab_error *err)
 {
     const struct ab_graph *g = l->w.graph;
-    for (int n = 0; n < g->n_nodes; n++) l->signal[n] = -1;
-    const bool two_points = l->method->composite.lift != AB_LIFT_NONE;
-    enum ab_status status = two_points ? ab_two_point_begin(l, err) : AB_OK;
+    int map = -1;
+    find_ways(l, 0); /* methods that do not walk leave no signals */
+    const enum ab_status status = ab_make_map(l, &map, err);
     if (status || l->w.failed) return status;
-    ab_send(l, l->walk.from, l->walk.signals ? given(l) : seed(l), seed_vanishes(l));
-    int input = 0;
-    for (int n = g->n_nodes - 1; n >= 0 && !l->w.failed; n--) {
-        if (g->nodes[n].kind == AB_NODE_INPUT) input = n;
-        if (l->signal[n] < 0) continue;
-        status = (two_points ? ab_two_point_back : ab_back_node)(l, n, l->signal[n], err);
-        if (status) return status;
-    }
     if (l->walk.keep)
         memcpy(l->w.program->signals + (size_t)m * (size_t)g->n_nodes, l->signal,
                sizeof *l->signal * (size_t)g->n_nodes);
-    int map = l->signal[input];
-    if (two_points)
-        map = ab_two_point_end(l, input);
-    else if (l->method->composite.input_mul)
-        map = ab_pointwise(l, AB_PW_MUL, map, l->fwd[input], -1);
-    if (l->method->composite.clamp) map = ab_pointwise(l, AB_PW_RELU, map, -1, -1);
     struct ab_step out = ab_step_new(AB_OP_OUTPUT);
     out.x = map;
     out.map = m;
-    ab_emit(&l->w, out, g->nodes[input].dims, g->nodes[input].vector);
+    ab_emit(&l->w, out, l->w.program->values[map].dims, l->w.program->values[map].vector);
     l->w.program->outputs[m] = map;
     return AB_OK;
 }
@@ -389,6 +483,7 @@ static bool open_lowering(struct ab_lowering *l, const struct ab_graph *graph)
     l->vanishes = calloc(n, sizeof *l->vanishes);
     l->below_linear = calloc(n, sizeof *l->below_linear);
     l->needed = calloc(n, sizeof *l->needed);
+    l->leads = calloc(n, sizeof *l->leads);
     const size_t maps = (size_t)l->w.program->n_outputs;
     l->w.program->outputs = calloc(maps + 1, sizeof *l->w.program->outputs);
     if (l->walk.keep && !open_kept(l->w.program, graph->n_nodes)) return false;
@@ -408,6 +503,7 @@ static void close_lowering(struct ab_lowering *l)
     free(l->vanishes);
     free(l->below_linear);
     free(l->needed);
+    free(l->leads);
     free(l->above_linear);
 }
 

@@ -244,6 +244,7 @@ static enum ab_status prepare(struct ab_plan *plan, const struct ab_method *cons
     if (inside && inside->from) {
         status = ab_graph_find(e->graph, inside->from, &walk.from, err);
     }
+    if (!status && options->at) status = ab_graph_find(e->graph, options->at, &walk.at, err);
     if (!status) status = ab_lower(e->graph, methods, n_methods, &walk, &plan->program, err);
     if (status) return status;
     if (plan->backend->own) ab_bits(&plan->program, !e->direct);

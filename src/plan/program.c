@@ -90,9 +90,10 @@ static bool same_step(const struct ab_step *s, const struct ab_step *t)
     return s->op == t->op && s->pass == t->pass && s->node == t->node && s->wmod == t->wmod &&
            s->bias == t->bias && s->kind == t->kind && s->eps == t->eps && s->scale == t->scale &&
            s->gain == t->gain && s->seed == t->seed && s->target == t->target &&
-           s->rival == t->rival && s->q == t->q && s->tau_floor == t->tau_floor &&
-           s->n_fill == t->n_fill && s->direct == t->direct && s->guard == t->guard &&
-           s->rest == t->rest && memcmp(s->fill, t->fill, sizeof(float) * (size_t)s->n_fill) == 0 &&
+           s->rival == t->rival && s->host == t->host && s->number == t->number && s->q == t->q &&
+           s->tau_floor == t->tau_floor && s->n_fill == t->n_fill && s->direct == t->direct &&
+           s->guard == t->guard && s->rest == t->rest &&
+           memcmp(s->fill, t->fill, sizeof(float) * (size_t)s->n_fill) == 0 &&
            s->channel == t->channel && s->map == t->map && same_operands(s, t);
 }
 

@@ -32,7 +32,23 @@
     X(TAU)     /* dst[n] = max(floor, q-th percentile of x*a in image n) */                        \
     X(SEED)    /* dst = the seed of target number `target`; x = logits */                          \
     X(SIGNAL)  /* dst = signal number `channel` of the caller's, see struct ab_walk */             \
+    X(HOST)    /* dst = host(x, a): see enum ab_host */                                            \
     X(OUTPUT)  /* map number `map` = x, to the caller in NCHW */
+
+/* Small work of few methods, done by one function for all backends (src/backend/host.h). From CAM
+ * to RANDOM it looks at whole images, after that at each channel by itself. */
+enum ab_host {
+    AB_HOST_NONE,
+    AB_HOST_CAM,           /* one channel of signal x and activation a: sum mean(x) a */
+    AB_HOST_CAM_PLUS_PLUS, /* Grad-CAM++'s weights instead of means */
+    AB_HOST_LAYER_CAM,     /* sum x+ a */
+    AB_HOST_NEAREST,       /* one channel resized to dst, the same in each of its channels */
+    AB_HOST_BILINEAR,
+    AB_HOST_RANDOM,  /* normal numbers drawn from `number` and the content of image x */
+    AB_HOST_EDGES,   /* Sobel's magnitude */
+    AB_HOST_FRAME,   /* x, 0 in the outermost rows and columns */
+    AB_HOST_SIGMOID, /* x / (1 + exp(-scale a)) */
+};
 
 enum ab_op {
 #define X(name) AB_OP_##name,
@@ -73,6 +89,8 @@ struct ab_step {
     float eps, scale;
     float gain; /* of AB_W_GAMMA and AB_B_GAMMA; 0 without them, so that equal steps are equal */
     enum ab_seed seed;
+    enum ab_host host;
+    uint64_t number;
     int target, rival; /* SEED: 0..targets - 1; as in struct ab_composite */
     double q;
     float tau_floor;
@@ -136,6 +154,7 @@ struct ab_program {
  * execution. */
 struct ab_walk {
     int from, signals, targets;
+    int at; /* the node whose output's signal becomes the map; 0: the image */
     bool keep;
 };
 

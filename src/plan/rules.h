@@ -8,12 +8,14 @@
 struct ab_lowering {
     struct ab_writer w;
     const struct ab_method *method;
-    int target;         /* of the seed that is walked back */
-    int *fwd;           /* forward value of each node */
-    int *signal;        /* R at each node's output, -1: none has arrived */
-    bool *vanishes;     /* see lower.c */
-    int *sole_consumer; /* the one node that reads this one; -1: none, -2: several */
-    bool direct;        /* of the linear steps being written: see struct ab_step */
+    enum ab_relu_rule relu; /* of the walk being written */
+    bool *leads;            /* the walk's end lies below this node, or is it */
+    int target;             /* of the seed that is walked back */
+    int *fwd;               /* forward value of each node */
+    int *signal;            /* R at each node's output, -1: none has arrived */
+    bool *vanishes;         /* see lower.c */
+    int *sole_consumer;     /* the one node that reads this one; -1: none, -2: several */
+    bool direct;            /* of the linear steps being written: see struct ab_step */
     int guard, rest;
     bool *needed; /* the forward value is: what the walk's beginning reads */
     struct ab_walk walk;
