@@ -358,5 +358,5 @@ static enum ab_status run(const struct ab_subject *s, struct ab_result *r, struc
 const struct ab_experiment ab_experiment_csc = {
     .name = "csc",
     .question = "Do random signals given at a high layer arrive below as one direction?",
-    .seconds = 15,
+    .seconds = 6,
     .run = run};

@@ -536,5 +536,5 @@ static enum ab_status run(const struct ab_subject *s, struct ab_result *r, struc
 const struct ab_experiment ab_experiment_sufficiency = {
     .name = "sufficiency",
     .question = "Does what a map marks suffice for the decision?",
-    .seconds = 15,
+    .seconds = 9,
     .run = run};
