@@ -14,6 +14,8 @@ enum {
     LOCATIONS = 1024 /* of a layer and image that are looked at: bounds time and memory */
 };
 
+static const size_t MEMORY = (size_t)1 << 30; /* of the signals that a plan keeps */
+
 /* A row of the tables: a method and how its signals are given. */
 struct row {
     const struct ab_method *method;
@@ -98,13 +100,44 @@ static enum ab_status give(struct csc *c, struct ab_plan *plan, int from, int i,
     return ab_single_execute(plan, x, NULL, NULL, NULL, c->err);
 }
 
-/* All rows that take their signals in one way share a plan. */
+/* How many methods one plan takes, so that all their kept signals stay below MEMORY. */
+static int group_size(const struct csc *c)
+{
+    size_t elements = 0;
+    for (int n = 0; n < c->s->graph->n_nodes; n++) elements += ab_node_size(c->s->graph, n);
+    const size_t one = AB_CSC_SIGNALS * elements * sizeof(float);
+    return one < MEMORY ? (int)(MEMORY / one) : 1;
+}
+
+/* The rows of `methods`, in one plan: they share the forward pass and what depends on it alone. */
+static enum ab_status replace_group(struct csc *c, int from, bool times,
+                                    const struct ab_method *const *methods, struct pool **pools,
+                                    int count)
+{
+    struct ab_plan *plan = NULL;
+    const struct ab_inside_spec spec = {.methods = methods,
+                                        .n_methods = count,
+                                        .from = c->s->graph->nodes[from].name,
+                                        .signals = AB_CSC_SIGNALS,
+                                        .batch = 1,
+                                        .keep = true};
+    enum ab_status status = ab_inside_open(c->s, &spec, &plan, c->err);
+    for (int i = 0; !status && i < c->images; i++) {
+        if (!ab_result_progress(c->r, 0, "signals from %s", spec.from)) break;
+        status = give(c, plan, from, i, times);
+        for (int m = 0; m < count && !status; m++) compare(c, plan, m, pools[m], from);
+    }
+    ab_single_destroy(&plan);
+    return status;
+}
+
+/* All rows that take their signals in one way. */
 static enum ab_status replace(struct csc *c, int from, bool times, double share)
 {
     const struct ab_method **methods = calloc((size_t)c->n_rows, sizeof *methods);
     struct pool **pools = calloc((size_t)c->n_rows, sizeof *pools);
-    struct ab_plan *plan = NULL;
     enum ab_status status = AB_OK;
+    const int group = group_size(c);
     int count = 0;
     if (!methods || !pools) status = ab_fail(c->err, AB_ERR_MEMORY, "out of memory for methods");
     for (int m = 0; !status && m < c->n_rows; m++) {
@@ -112,19 +145,13 @@ static enum ab_status replace(struct csc *c, int from, bool times, double share)
         pools[count] = c->pools + m * c->n_looked;
         methods[count++] = c->rows[m].method;
     }
-    const struct ab_inside_spec spec = {.methods = methods,
-                                        .n_methods = count,
-                                        .from = c->s->graph->nodes[from].name,
-                                        .signals = AB_CSC_SIGNALS,
-                                        .batch = 1,
-                                        .keep = true};
-    if (!status && count) status = ab_inside_open(c->s, &spec, &plan, c->err);
-    for (int i = 0; plan && !status && i < c->images; i++) {
-        if (!ab_result_progress(c->r, share / c->images, "signals from %s", spec.from)) break;
-        status = give(c, plan, from, i, times);
-        for (int m = 0; m < count && !status; m++) compare(c, plan, m, pools[m], from);
+    for (int m = 0; m < count && !status; m += group) {
+        const int size = count - m < group ? count - m : group;
+        status = replace_group(c, from, times, methods + m, pools + m, size);
+        if (!ab_result_progress(c->r, share * size / count, "signals from %s",
+                                c->s->graph->nodes[from].name))
+            break;
     }
-    ab_single_destroy(&plan);
     free(methods);
     free(pools);
     return status;
@@ -358,5 +385,5 @@ static enum ab_status run(const struct ab_subject *s, struct ab_result *r, struc
 const struct ab_experiment ab_experiment_csc = {
     .name = "csc",
     .question = "Do random signals given at a high layer arrive below as one direction?",
-    .seconds = 15,
+    .seconds = 6,
     .run = run};

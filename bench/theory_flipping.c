@@ -249,5 +249,5 @@ static enum ab_status run(const struct ab_subject *s, struct ab_result *r, struc
 const struct ab_experiment ab_experiment_flipping = {
     .name = "flipping",
     .question = "Does the class fall when what a map marks is taken away?",
-    .seconds = 25,
+    .seconds = 8,
     .run = run};

@@ -392,5 +392,5 @@ static enum ab_status run(const struct ab_subject *s, struct ab_result *r, struc
 const struct ab_experiment ab_experiment_information = {
     .name = "information",
     .question = "How much of the image, and of a layer, is left when an activation is walked back?",
-    .seconds = 10,
+    .seconds = 6,
     .run = run};

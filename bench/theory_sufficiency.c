@@ -337,7 +337,7 @@ static void show_decisions(const struct sufficiency *f)
     }
     struct ab_table *t =
         ab_result_table(f->r, "decisions", "Right and wrong decisions: kis_proxy_*", "map",
-                        "keep_curve, right|wrong|as_input decision, right|wrong");
+                        "keep_curve right|keep_curve wrong|as_input right|as_input wrong");
     for (int k = 0; k < f->entrants.count; k++) {
         const double values[] = {mean_of(f, k, RIGHT, area_of, 0), mean_of(f, k, WRONG, area_of, 0),
                                  mean_of(f, k, RIGHT, input_of, 0),
@@ -536,5 +536,5 @@ static enum ab_status run(const struct ab_subject *s, struct ab_result *r, struc
 const struct ab_experiment ab_experiment_sufficiency = {
     .name = "sufficiency",
     .question = "Does what a map marks suffice for the decision?",
-    .seconds = 15,
+    .seconds = 9,
     .run = run};

@@ -97,11 +97,17 @@ def train(model, x, y, generator):
 
 
 def write_samples(out, pixels, labels, predicted, held):
-    """The first correctly classified held-out digit of each class, as 8-bit gray PNG."""
+    """As 8-bit gray PNG: the first held-out digit of each class that is classified correctly, and
+    all those that are not."""
     for digit in range(10):
         index = held[(labels[held] == digit) & (predicted == digit)][0]
         image = pixels[index].astype(np.uint8).reshape(28, 28)
         Image.fromarray(image).save(out / f"sample-{digit}.png")
+    wrong = out / "wrong"
+    wrong.mkdir(exist_ok=True)
+    for index in held[predicted != labels[held]]:
+        image = pixels[index].astype(np.uint8).reshape(28, 28)
+        Image.fromarray(image).save(wrong / f"wrong-{labels[index]}-{index:04d}.png")
     (out / "labels.txt").write_text("".join(f"{digit}\n" for digit in range(10)))
 
 
