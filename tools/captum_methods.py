@@ -102,8 +102,8 @@ def guided_grad_cam(model, x, target, params):
 
 
 def occlusion(model, x, target, params):
-    """Windows reach over all channels."""
-    window, stride = int(params.get("window", 8)), int(params.get("stride", 8))
+    """Windows reach over all channels. captum has no default for them."""
+    window, stride = int(params["window"]), int(params["stride"])
     return captum.attr.Occlusion(model).attribute(
         x,
         (x.shape[1], window, window),
