@@ -43,7 +43,7 @@ static const struct {
     {"grad-cam++", NOT_HOMOGENEOUS, NOT_HOMOGENEOUS},
     {"layer-cam", 1, 1},
     {"input", 0, 1},
-    {"random", 0, 0},
+    {"random", 0, NOT_HOMOGENEOUS},
     {"edges", 0, 1},
 };
 
@@ -129,7 +129,7 @@ static inline struct spec plain_spec(const struct ab_method_info *info, const ch
     if (has_param(info, "stabilizer", NULL)) add_param(&s, "stabilizer=0");
     if (has_param(info, "norm_eps", NULL)) add_param(&s, "norm_eps=0");
     if (has_param(info, "n", NULL)) add_param(&s, "n=3");
-    if (has_param(info, "steps", NULL)) add_param(&s, "steps=3");
+    if (has_param(info, "window", NULL)) add_param(&s, "window=4,stride=4");
     for (size_t i = 0; !parse(&s, &err); i++) {
         CHECK(i < sizeof required / sizeof *required, "%s", err.text);
         char *end = s.text + strlen(s.text);
