@@ -153,6 +153,50 @@ def lrp_gamma(model, x, target, params):
     return relevance(composite(rule), model, x, target)
 
 
+def lrp_wsquare(model, x, target, params):
+    zero = None if params.get("compat") == "zennit" else "bias"
+    return relevance(composite(rules.WSquare(STABILISER, zero)), model, x, target)
+
+
+def lrp_flat(model, x, target, params):
+    return relevance(composite(rules.Flat(STABILISER)), model, x, target)
+
+
+def lrp_zbox(model, x, target, params):
+    first = rules.ZBox(_bound(params["low"], x), _bound(params["high"], x), STABILISER)
+    return relevance(composite(rules.ZPlus(STABILISER), first), model, x, target)
+
+
+def _rule(text, x):
+    """'name(key=value,...)' of a user's composite."""
+    name, _, rest = text.rstrip(")").partition("(")
+    p = parse(f"{name}:{rest}" if rest else name)[1]
+    eps = p.get("eps", STABILISER)
+    if name == "zbox":
+        return rules.ZBox(_bound(p["low"], x), _bound(p["high"], x), eps)
+    if name == "gamma":
+        return rules.Gamma(p.get("gamma", 0.25), eps)
+    return {"epsilon": rules.Epsilon, "zplus": rules.ZPlus, "flat": rules.Flat}[name](eps)
+
+
+def user_composite(model, x, target, params):
+    """A user's rules by the selectors first, conv and dense."""
+    chosen = dict(item.split("=", 1) for item in params["rules"].split(";"))
+    chosen = {key: _rule(text, x) for key, text in chosen.items()}
+    seen = []
+
+    def rule_for(_, name, module):
+        if isinstance(module, (nn.Conv2d, nn.Linear)):
+            seen.append(name)
+            kind = "conv" if isinstance(module, nn.Conv2d) else "dense"
+            return chosen["first"] if "first" in chosen and len(seen) == 1 else chosen[kind]
+        if isinstance(module, (nn.AvgPool2d, nn.AdaptiveAvgPool2d, Sum)):
+            return rules.Norm(stabilizer=STABILISER)
+        return rules.Pass() if isinstance(module, nn.ReLU) else None
+
+    return relevance(Composite(module_map=rule_for), model, x, target)
+
+
 def _bound(value, x):
     return torch.as_tensor(value, dtype=x.dtype).reshape(1, -1, 1, 1)
 
@@ -224,6 +268,10 @@ METHODS = {
     "lrp-alpha-beta": (lrp_alpha_beta, ZENNIT),
     "lrp-gamma": (lrp_gamma, ZENNIT),
     "lrp-gamma captum": (captum_.lrp_gamma, CAPTUM),
+    "lrp-wsquare": (lrp_wsquare, ZENNIT),
+    "lrp-wsquare zennit": (lrp_wsquare, ZENNIT),
+    "lrp-flat": (lrp_flat, ZENNIT),
+    "lrp-zbox": (lrp_zbox, ZENNIT),
     "dtd": (dtd, ZENNIT),
     "excitation-backprop": (excitation_backprop, ZENNIT),
     "excitation-backprop zennit": (excitation_backprop_biased, ZENNIT),
@@ -231,6 +279,11 @@ METHODS = {
     "epsilon-plus-flat": (_builtin("EpsilonPlusFlat"), ZENNIT),
     "epsilon-alpha2-beta1": (_builtin("EpsilonAlpha2Beta1"), ZENNIT),
     "epsilon-alpha2-beta1-flat": (_builtin("EpsilonAlpha2Beta1Flat"), ZENNIT),
+    "preset-a": (_builtin("EpsilonPlus", epsilon=0.1), ZENNIT),
+    "preset-a-flat": (_builtin("EpsilonPlusFlat", epsilon=0.1), ZENNIT),
+    "preset-b": (_builtin("EpsilonAlpha2Beta1", epsilon=0.1), ZENNIT),
+    "preset-b-flat": (_builtin("EpsilonAlpha2Beta1Flat", epsilon=0.1), ZENNIT),
+    "composite": (user_composite, ZENNIT),
     "epsilon-gamma-box": (_builtin("EpsilonGammaBox"), ZENNIT),
 }
 # What tools get wrong (docs/methods.md): the invariant that their map breaks and ours must keep.

@@ -2,6 +2,7 @@
 """What the methods of every tool share: specs, targets, the walk back, folded batch norms."""
 
 import copy
+import re
 
 import torch
 from netspec import Net, TorchNet
@@ -10,7 +11,8 @@ from netspec import Net, TorchNet
 def parse(spec):
     """'name:key=value,...' to (name, {key: value}): floats, lists of floats (a/b/c) or text."""
     name, _, rest = spec.partition(":")
-    params = dict(item.split("=") for item in rest.split(",")) if rest else {}
+    items = re.split(r",(?![^(]*\))", rest) if rest else []
+    params = dict(item.split("=", 1) for item in items)
     return name, {key: _value(text) for key, text in params.items()}
 
 

@@ -6,6 +6,7 @@ Where two tools offer a method they must agree before anything is written.
 """
 
 import argparse
+import re
 import shutil
 import warnings
 from importlib.metadata import version
@@ -222,7 +223,7 @@ def bounds_text(case):
 
 
 def file_name(spec, target):
-    words = spec.replace(":", "_").replace(",", "_").replace("=", "").replace("/", "_")
+    words = re.sub("[:,;()/]+", "_", spec).replace("=", "")
     return f"{words}.{target}.npy"
 
 

@@ -27,12 +27,21 @@ MAIN = [
     ("lrp-gamma", "top low", ""),
     ("lrp-gamma:gamma=1", "top", ""),
     ("lrp-gamma:compat=captum", "top", "captum-lrp"),
+    ("lrp-wsquare", "top", "chain"),
+    ("lrp-wsquare:compat=zennit", "top", "chain"),
+    ("lrp-flat", "top", "chain"),
+    ("lrp-zbox:{bounds}", "top low", ""),
     ("excitation-backprop", "top low", ""),
     ("excitation-backprop:compat=zennit", "top", ""),
     ("epsilon-plus-flat", "top", ""),
     ("epsilon-alpha2-beta1", "top", ""),
     ("epsilon-alpha2-beta1-flat", "top", ""),
     ("epsilon-gamma-box:{bounds}", "top", ""),
+    ("preset-a", "top", ""),
+    ("preset-a-flat", "top", ""),
+    ("preset-b", "top", ""),
+    ("preset-b-flat", "top", ""),
+    ("composite:rules=first=zbox({bounds});conv=gamma(gamma=0.5);dense=epsilon(eps=0.1)", "top", ""),
 ]
 EXTRA = [
     ("beta-smooth", "top low", ""),
@@ -65,6 +74,8 @@ CONDITIONS = {
     "": lambda net: True,
     # captum's LRP knows no sums, and stabilises averages like everything else.
     "captum-lrp": lambda net: not _kinds(net) & {"add", "concat", "avgpool", "gap"},
+    # Relevance that w^2 and flat rules give to zeros is lost where inputs are averaged or summed.
+    "chain": lambda net: not _kinds(net) & {"add"},
     # captum's DeepLIFT is wrong where max-pools overlap.
     "deeplift": lambda net: not any(op.kind == "maxpool" and _overlaps(op) for op in net.ops),
 }
