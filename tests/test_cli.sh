@@ -146,13 +146,14 @@ json out
 run_digits 0 --backend native --batch 2 --threads 1,2 --no-agree --profile
 grep -q 'steps of one execution' out || fail "no profile"
 grep -q 'passes over the linear layers: [0-9.]* forward' out || fail "no count of passes"
-run_digits 0 --backend native --threads 1,2 --no-agree --method gradient,lrp-zplus,dtd --profile
+together() { code 0 run --model digits --backend native --no-agree --time 0.02 --out o "$@"; }
+together --threads 1,2 --method gradient,lrp-zplus,dtd --profile
 (($(grep -c '3 methods in one plan' out) == 2)) || fail "no joint time for each number of threads"
 grep -q '3 methods, native, 1 thread: steps of one execution' out || fail "no profile of all methods"
 grep -qE 'dense_[a-z0-9]+ x[0-9]+' out || fail "no gang in the profile"
 grep -q 'with step' out || fail "no step of a gang in the profile"
 grep -q '"kind":"joint".*"sum_single_ns":[0-9.e+]*,"joint_ratio":[0-9.]*' o/results.json || fail "no joint record"
-run_digits 0 --backend native --no-agree --no-joint --method gradient,lrp-zplus
+together --no-joint --method gradient,lrp-zplus
 ! grep -q 'in one plan' out || fail "--no-joint times all methods in one plan"
 ! grep -q '"kind":"joint"' o/results.json || fail "--no-joint stores a joint record"
 run_digits 0 --backend native --algo direct --memory lean
