@@ -347,7 +347,7 @@ bool ab_set_cam_relu(struct ab_composite *c, const char *text)
 bool ab_set_random_seed(struct ab_composite *c, const char *text)
 {
     double seed;
-    if (!number(text, 0, 0x1p53, &seed) || seed != floor(seed)) return false;
+    if (!ab_read_number(text, 0, 0x1p53, &seed) || seed != floor(seed)) return false;
     c->random_seed = (uint64_t)seed;
     return true;
 }
