@@ -107,7 +107,6 @@ struct ab_composite {
     enum ab_cam cam;
     char layer[AB_MAX_LAYER]; /* of the CAM; "": the last map before pooling and flattening */
     bool cam_relu, nearest;   /* keep what is positive; how it is resized to the image */
-    uint64_t random_seed;
     enum ab_seed seed;
     int rival; /* CONTRAST: 1 + the class; 0: the highest one but the target */
     enum ab_lift lift;

@@ -255,7 +255,7 @@ bool ab_set_lift(struct ab_composite *c, const char *text)
 bool ab_set_baseline(struct ab_composite *c, const char *text)
 {
     c->n_baseline = 0;
-    return strcmp(text, "given") == 0 || set_bounds(text, c->baseline, &c->n_baseline);
+    return strcmp(text, "given") == 0 || ab_read_channels(text, c->baseline, &c->n_baseline);
 }
 
 static const char *const seeds[] = {"one", "logit", "logit+", "softmax", "contrast"};
@@ -334,7 +334,7 @@ bool ab_set_layer(struct ab_composite *c, const char *text)
 bool ab_set_upsample(struct ab_composite *c, const char *text)
 {
     static const char *const words[] = {"bilinear", "nearest"};
-    const int i = choice(text, words, AB_COUNT(words));
+    const int i = ab_read_choice(text, words, AB_COUNT(words));
     c->nearest = i == 1;
     return i >= 0;
 }
@@ -342,12 +342,4 @@ bool ab_set_upsample(struct ab_composite *c, const char *text)
 bool ab_set_cam_relu(struct ab_composite *c, const char *text)
 {
     return set_flag(&c->cam_relu, text);
-}
-
-bool ab_set_random_seed(struct ab_composite *c, const char *text)
-{
-    double seed;
-    if (!ab_read_number(text, 0, 0x1p53, &seed) || seed != floor(seed)) return false;
-    c->random_seed = (uint64_t)seed;
-    return true;
 }

@@ -65,7 +65,6 @@ bool ab_set_samples(struct ab_composite *c, const char *text);
 bool ab_set_path_rule(struct ab_composite *c, const char *text);
 bool ab_set_noise(struct ab_composite *c, const char *text);
 bool ab_set_noise_abs(struct ab_composite *c, const char *text);
-bool ab_set_random_seed(struct ab_composite *c, const char *text);
 bool ab_set_fill(struct ab_composite *c, const char *text);
 bool ab_set_baselines(struct ab_composite *c, const char *text);
 bool ab_set_spread(struct ab_composite *c, const char *text);

@@ -3,7 +3,7 @@
 #include "method/params.h"
 
 static const struct ab_param params[] = {
-    {{"seed", "1", "whole number", "other numbers"}, ab_set_random_seed},
+    AB_PARAM_RANDOM_SEED,
 };
 
 const struct ab_method_desc ab_method_random = {
@@ -12,7 +12,7 @@ const struct ab_method_desc ab_method_random = {
     .source = "Adebayo et al. 2018, arXiv 1810.03292",
     .cost = "1F",
     .tools = "iNNvestigate, Quantus",
-    .composite = {.map = AB_MAP_RANDOM, .random_seed = 1},
+    .composite = {.map = AB_MAP_RANDOM, .sampling = {.seed = 1}},
     .params = params,
     .n_params = AB_COUNT(params),
 };

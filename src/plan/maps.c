@@ -10,7 +10,7 @@ static int host(struct ab_lowering *l, enum ab_host kind, int x, int a, struct a
     s.host = kind;
     s.x = x;
     s.a = a;
-    if (kind == AB_HOST_RANDOM) s.number = l->method->composite.random_seed;
+    if (kind == AB_HOST_RANDOM) s.number = l->method->composite.sampling.seed;
     return ab_emit(&l->w, s, dims, l->w.program->values[x].vector && kind >= AB_HOST_RANDOM);
 }
 
