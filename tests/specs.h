@@ -79,7 +79,8 @@ static inline void classify(struct spec *s)
         s->by_image = degrees[i].by_image;
     }
     const bool mixed = has_rule(c, AB_RULE_GRADIENT) || has_rule(c, AB_RULE_ALPHA_BETA);
-    s->conserves = c->relevance && !s->sampled && !mixed && !s->listed;
+    s->conserves =
+        c->relevance && !s->sampled && !mixed && !s->listed && !c->copy_add && !c->spread_pool;
     s->sums = has_rule(c, AB_RULE_ZPLUS);
     s->weighs = rule_at(c, AB_RULE_WSQUARE) || rule_at(c, AB_RULE_FLAT);
     s->signed_free = s->conserves && !has_rule(c, AB_RULE_EPSILON) && !has_rule(c, AB_RULE_GAMMA);
@@ -155,10 +156,12 @@ static inline struct spec given_spec(const char *text)
     return s;
 }
 
+#define RECT_AT_0 "rectgrad:variant=constant,input_mul=0"
+
 /* Every method of the library, and what identities compare them with. */
 static inline int all_specs(struct spec *specs)
 {
-    static const char *const more[] = {"rectgrad:q=80",
+    static const char *const more[] = {RECT_AT_0, "rectgrad:q=80",
                                        "lrp-alpha-beta:alpha=1,beta=0,eps=0,norm_eps=0,seed=one",
                                        "lrp-0", "lrp-zplus:eps=0.5,norm_eps=0,seed=one"};
     int count, n = 0;

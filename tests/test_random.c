@@ -235,10 +235,13 @@ static void image_homogeneity(const struct trial *t)
     free(bright);
 }
 
-/* I15: alpha 1, beta 0 is z+. */
+/* I5: RectGrad with threshold 0 is Guided Backprop. I15: alpha 1, beta 0 is z+. */
 static void identities(const struct trial *t)
 {
     const size_t count = input_count(t->net.graph, t->batch);
+    const struct spec rect = given_spec(RECT_AT_0);
+    check_equal(t, &rect, "is guided-backprop", map_of(t, rect.text),
+                map_of(t, "guided-backprop:seed=one"), 1, count);
     const struct spec ab = given_spec("lrp-alpha-beta:alpha=1,beta=0,eps=0,norm_eps=0,seed=one");
     if (applies(&t->net, &ab))
         check_equal(t, &ab, "is z+", map_of(t, ab.text),

@@ -42,8 +42,6 @@ MAIN = [
     ("preset-b", "top", ""),
     ("preset-b-flat", "top", ""),
     ("composite:rules=first=zbox({bounds});conv=gamma(gamma=0.5);dense=epsilon(eps=0.1)", "top", ""),
-]
-EXTRA = [
     ("beta-smooth", "top low", ""),
     ("beta-smooth:beta=2", "top", ""),
     ("deeplift", "top low", "deeplift"),
@@ -59,7 +57,7 @@ EXTRA = [
     ("occlusion:window=8,stride=8", "top", ""),
     ("occlusion:window=5,stride=3,baseline=0.3", "top low", ""),
 ]
-TABLES = {"golden.txt": MAIN, "extra.txt": EXTRA}
+TABLES = {"golden.txt": MAIN}
 
 
 def _kinds(net):
@@ -83,6 +81,14 @@ CONDITIONS = {
 # (fault, what attrbench calls it, invariant, networks). Invariants: "complete": the map sums to
 # f(x) - f(baseline); "equals FILE"; "nonnegative".
 FAULTS = [
+    ("deeplift as is", "deeplift", "complete", ("plain", "nonneg")),
+    ("deeplift overlapping pools", "deeplift", "complete", ("plain", "residual", "nonneg")),
+    (
+        "integrated-gradients trapezoid",
+        "integrated-gradients:n=16,rule=trapezoid",
+        "complete",
+        ("bias-free",),
+    ),
     ("lrp-zplus naive", "lrp-zplus", "nonnegative", ("plain",)),
     (
         "lrp-epsilon plain sums",
