@@ -40,9 +40,7 @@ static float element(const struct ab_conv2d_args *a, int n, int c, int y, int x)
 {
     const struct ab_conv2d_shape *s = &a->shape;
     const int src_h = a->pass == AB_FWD ? s->ih : s->oh, src_w = a->pass == AB_FWD ? s->iw : s->ow;
-    double sum = a->bias && a->pass == AB_FWD ? (double)a->bias[c] : 0.0;
-    if (a->add.data)
-        sum += (double)a->add.data[ab_view_at(&a->add, n, c / AB_LANES, y, x) + c % AB_LANES];
+    double sum = 0;
     for (int ky = 0; ky < s->kh; ky++) {
         const int sy = source(a->pass, y, ky, s->sh, s->dh, s->pt, src_h);
         for (int kx = 0; kx < s->kw && sy >= 0; kx++) {
@@ -50,7 +48,11 @@ static float element(const struct ab_conv2d_args *a, int n, int c, int y, int x)
             if (sx >= 0) sum += sum_channels(a, n, c, sy, sx, ky * s->kw + kx);
         }
     }
-    return (float)sum;
+    float total = (float)sum;
+    if (a->bias && a->pass == AB_FWD) total += a->bias[c];
+    if (a->add.data)
+        total += a->add.data[ab_view_at(&a->add, n, c / AB_LANES, y, x) + c % AB_LANES];
+    return total;
 }
 
 static void pixel(const struct ab_conv2d_args *a, int n, int b, int y, int x)

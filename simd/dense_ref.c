@@ -27,12 +27,18 @@ static double term(const struct ab_dense_args *p, int n, int o, int i)
 static double sum_of(const struct ab_dense_args *p, int n, int r)
 {
     const bool fwd = p->pass == AB_FWD;
-    double sum = fwd && p->bias ? (double)p->bias[r] : 0.0;
-    if (p->add) sum += (double)p->add[n * p->dst_stride + r];
-    if (p->sums) return sum + (double)p->sums[n * p->sums_stride + r];
+    double sum = 0;
     for (int k = 0; k < (fwd ? p->in : p->out); k++)
         sum += fwd ? term(p, n, r, k) : term(p, n, k, r);
     return sum;
+}
+
+static float element(const struct ab_dense_args *p, int n, int r)
+{
+    float total = p->sums ? p->sums[n * p->sums_stride + r] : (float)sum_of(p, n, r);
+    if (p->pass == AB_FWD && p->bias) total += p->bias[r];
+    if (p->add) total += p->add[n * p->dst_stride + r];
+    return total;
 }
 
 void ab_dense_ref(const void *args);
@@ -41,7 +47,7 @@ void ab_dense_ref(const void *args)
     for (const struct ab_dense_args *p = args; p; p = p->next)
         for (int n = 0; n < p->n; n++) {
             float *dst = p->dst + n * p->dst_stride;
-            for (int r = p->r0; r < p->r1; r++) dst[r] = (float)sum_of(p, n, r);
+            for (int r = p->r0; r < p->r1; r++) dst[r] = element(p, n, r);
             pw_features(&p->f, n, dst + p->r0, p->r0, p->r1);
         }
 }

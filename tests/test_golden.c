@@ -223,17 +223,19 @@ static double violation(const struct explained *e, const char *invariant, const 
     return -lowest / largest;
 }
 
-/* Beyond KEPT an invariant is broken; the tool's maps break theirs by five times that and more
- * (golden.py insists on 1e-4). */
+/* Beyond `kept` an invariant is broken; the tool's maps break theirs by four times that and more
+ * (golden.py insists on 1e-4). Sixteen points of the trapezoidal rule are complete to its own error
+ * alone, of which captum's weights make three times as much. */
 static void check_fault(const struct explained *e, const char *backend, const char *line)
 {
-    static const double KEPT = 2e-5;
     const struct golden *g = e->golden;
     char spec[128], invariant[96], file[128], tool[64], path[420];
     CHECK(sscanf(line, "%127[^\t]\t%95[^\t]\t%127[^\t]\t%63[^\t]", spec, invariant, file, tool) ==
               4,
           "unreadable line: %s", line);
     context("%s %s: %s on %s", g->dir, file, spec, backend);
+    const bool quadrature = strstr(spec, "rule=trapezoid") != NULL;
+    const double kept = quadrature ? 5e-3 : 2e-5, broken = quadrature ? 1e-2 : 8e-5;
     struct ab_error err = {""};
     float *theirs = NULL, *want = NULL;
     int batch = 0;
@@ -247,9 +249,9 @@ static void check_fault(const struct explained *e, const char *backend, const ch
         run_method(&(struct job){g->graph, backend, g->input, NULL, g->batch, 1}, spec, NULL);
     for (int n = 0; n < g->batch; n++) {
         const double off = violation(e, invariant, theirs, n, want);
-        CHECK(off > 4 * KEPT, "sample %d: %s keeps '%s' (%.2g)", n, tool, invariant, off);
+        CHECK(off > broken, "sample %d: %s keeps '%s' (%.2g)", n, tool, invariant, off);
         const double mine = violation(e, invariant, ours, n, want);
-        CHECK(mine <= KEPT, "sample %d: attrbench breaks '%s' (%.2g)", n, invariant, mine);
+        CHECK(mine <= kept, "sample %d: attrbench breaks '%s' (%.2g)", n, invariant, mine);
     }
     free(theirs), free(want), free(ours);
 }

@@ -492,7 +492,7 @@ TEST(refusals)
     refuse(g, "grad-cam:layer=relu7", NULL, "has no layer 'relu7'");
     refuse(g, "grad-cam:layer=fc", NULL, "gives a vector");
     refuse(g, "grad-cam:upsample=cubic", NULL, "bilinear, nearest");
-    refuse(g, "random:seed=1.5", NULL, "whole number");
+    refuse(g, "random:seed=1.5", NULL, "0..2^64-1");
     refuse(g, "beta-smooth:beta=0", NULL, "> 0");
     refuse(g, "rectgrad:variant=none", NULL, "percentile, modified, constant");
     ab_graph_destroy(&g);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The limits on a map and which of the three classes a method is of. Where the numbers come from:
+// The limits on a map and which class a method is of. Where the numbers come from:
 // docs/numerics.md.
 #include "agree/agree.h"
 
