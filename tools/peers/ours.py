@@ -70,7 +70,7 @@ class _Error(ctypes.Structure):
 
 class _Options(ctypes.Structure):
     _fields_ = [("backend", c_char_p), ("batch", c_int), ("threads", c_int), ("retain", c_bool)]
-    _fields_ += [("algo", c_int), ("memory", c_int)]
+    _fields_ += [("algo", c_int), ("memory", c_int), ("targets", c_int), ("at", c_char_p)]
 
 
 class _Backend(ctypes.Structure):
