@@ -248,7 +248,7 @@ enum ab_status ab_methods_open(const struct ab_words *specs, struct ab_method **
 enum ab_status ab_method_fits(const struct ab_graph *graph, const struct ab_method *method, int at,
                               struct ab_error *err)
 {
-    if (ab_sampled(method)) return ab_sampler_check(graph, method, err);
+    if (ab_sampled(method)) return ab_sampler_check(graph, method, at, err);
     const struct ab_walk walk = {.at = at};
     struct ab_program program = {0};
     const enum ab_status status = ab_lower(graph, &method, 1, &walk, &program, err);

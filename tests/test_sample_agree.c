@@ -7,10 +7,15 @@
 #include "sample/sampler.h"
 
 static const char *const specs[] = {
-    "smoothgrad:n=7",           "gradient",
-    "integrated-gradients:n=6", "vargrad:n=5,base=guided-backprop",
-    "gradient-shap:n=4",        "lrp-epsilon",
-    "occlusion:window=4",       "smoothgrad-squared:n=3,base=rectgrad(q=80)",
+    "smoothgrad:n=7",
+    "gradient",
+    "integrated-gradients:n=6",
+    "vargrad:n=5,base=guided-backprop",
+    "gradient-shap:n=4",
+    "lrp-epsilon",
+    "occlusion:window=4",
+    "deeplift-shap:n=6",
+    "smoothgrad-squared:n=3,base=rectgrad(q=80)",
 };
 enum { SPECS = sizeof specs / sizeof *specs };
 

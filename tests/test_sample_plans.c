@@ -6,9 +6,13 @@
 
 /* ---- what results do not depend on ---- */
 
-static const char *const sampled[] = {
-    "smoothgrad:n=9",    "integrated-gradients:steps=7", "vargrad:n=5",
-    "gradient-shap:n=5", "occlusion:window=5",           "smoothgrad-squared:n=3,base=deconvnet"};
+static const char *const sampled[] = {"deeplift-shap:n=4",
+                                      "smoothgrad:n=9",
+                                      "integrated-gradients:steps=7",
+                                      "vargrad:n=5",
+                                      "gradient-shap:n=5",
+                                      "occlusion:window=5",
+                                      "smoothgrad-squared:n=3,base=deconvnet"};
 enum { SAMPLED = sizeof sampled / sizeof *sampled };
 
 TEST(position_threads_and_company_do_not_matter)
@@ -16,18 +20,18 @@ TEST(position_threads_and_company_do_not_matter)
     struct ab_graph *g = net_branches(7);
     const size_t count = input_count(g, 1);
     float *x = random_images(g, 3, 8);
-    static const char *const company[] = {"gradient",
-                                          "smoothgrad:n=9",
-                                          "integrated-gradients:steps=7",
-                                          "vargrad:n=5",
-                                          "gradient-shap:n=5",
-                                          "occlusion:window=5",
-                                          "lrp-zplus",
-                                          "smoothgrad-squared:n=3,base=deconvnet"};
-    static const int places[] = {1, 2, 3, 4, 5, 7};
-    float *all[8];
+    /* A single-pass method before, one amid, one after. */
+    const char *company[SAMPLED + 3] = {"gradient"};
+    float *all[SAMPLED + 3];
+    int places[SAMPLED], count_all = 1;
+    for (int m = 0; m < SAMPLED; m++) {
+        if (m == 2) company[count_all++] = "lrp-zplus";
+        places[m] = count_all;
+        company[count_all++] = sampled[m];
+    }
+    company[count_all++] = "deconvnet";
     const struct job many = {g, "native", x, NULL, 3, 3};
-    run_methods(&many, company, 8, all, NULL);
+    run_methods(&many, company, count_all, all, NULL);
     for (int m = 0; m < SAMPLED; m++) {
         for (int n = 0; n < 3; n++) {
             context("%s, image %d", sampled[m], n);
@@ -37,7 +41,7 @@ TEST(position_threads_and_company_do_not_matter)
             free(alone);
         }
     }
-    for (int m = 0; m < 8; m++) free(all[m]);
+    for (int m = 0; m < count_all; m++) free(all[m]);
     free(x);
     ab_graph_destroy(&g);
 }
@@ -213,6 +217,9 @@ TEST(refusals)
         {"smoothgrad:seed=-1", "seed=-1"},
         {"smoothgrad:compat=captum,noise=0.1", "one of them"},
         {"vargrad:n=1", "n=2"},
+        {"smoothgrad:base=deeplift(baseline=given)", "use deeplift-shap"},
+        {"deeplift-shap:base=deeplift", "baseline=given"},
+        {"deeplift-shap:base=gradient", "baseline=given"},
         {"integrated-gradients:rule=simpson", "trapezoid"},
         {"integrated-gradients:rule=trapezoid,steps=1", "n=2"},
         {"gradient-shap:baselines=x.png", "F.npy"},
@@ -247,7 +254,7 @@ TEST(refusals_of_plans)
         const enum ab_status status = ab_plan_create(g, &one, 1, NULL, &plan, &err);
         CHECK((status != AB_OK) == (bad[i][1][0] != 0), "%s: %s", bad[i][0], err.text);
         CHECK(strstr(err.text, bad[i][1]), "%s: %s", bad[i][0], err.text);
-        CHECK((ab_sampler_check(g, m, &err) != AB_OK) == (status != AB_OK), "%s", err.text);
+        CHECK((ab_sampler_check(g, m, 0, &err) != AB_OK) == (status != AB_OK), "%s", err.text);
         ab_plan_destroy(&plan);
         ab_method_destroy(&m);
     }

@@ -176,6 +176,7 @@ static enum ab_status follow(void *context, const struct ab_sampler *s, int coun
     struct ab_referee *r = f->chunk;
     memcpy(r->input, s->inputs, (size_t)s->chunk * s->draw.count * sizeof *r->input);
     memcpy(r->targets, s->targets, (size_t)s->chunk * (size_t)s->each * sizeof *r->targets);
+    ab_plan_baseline(r->plan, ab_sampler_baselines(s));
     const enum ab_status status = ab_referee_follow(r, s->plan, f->results, err);
     for (int t = 0; t < s->each && !status; t++) {
         ab_plan_peek(r->plan, r->plan->program.outputs[t], f->maps);

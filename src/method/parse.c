@@ -168,6 +168,12 @@ static bool unwrap(char *text)
     return true;
 }
 
+/* Whether the caller is to give the reference inputs. */
+static bool takes_baselines(const struct ab_composite *c)
+{
+    return c->lift != AB_LIFT_NONE && c->n_baseline == 0;
+}
+
 /* The base method's composite takes the place of the sampled method's own, which keeps `sampling`.
  * *canonical: the base as the spec writes it. */
 static enum ab_status adopt_base(struct ab_method *m, char canonical[AB_MAX_BASE + 1],
@@ -187,6 +193,14 @@ static enum ab_status adopt_base(struct ab_method *m, char canonical[AB_MAX_BASE
         status = ab_fail(err, AB_ERR_ARG,
                          "method %s: base=%s samples itself; give a method of a single pass", name,
                          base->desc->name);
+    } else if (takes_baselines(&base->composite) != (sampling.kind == AB_SAMPLE_DEEPLIFT_SHAP)) {
+        status = ab_fail(err, AB_ERR_ARG,
+                         sampling.kind == AB_SAMPLE_DEEPLIFT_SHAP
+                             ? "method %s: base=%.60s takes no reference inputs; give "
+                               "base=deeplift(baseline=given)"
+                             : "method %s: base=%.60s would get no reference input; give its "
+                               "baseline=V, or use deeplift-shap",
+                         name, base->spec);
     } else if (strlen(base->spec) >= sizeof sampling.base) {
         status = ab_fail(err, AB_ERR_ARG, "method %s: the spec of its base is too long", name);
     } else {

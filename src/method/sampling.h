@@ -17,6 +17,7 @@ enum ab_sampling_kind {
     AB_SAMPLE_NOISE_VARIANCE,
     AB_SAMPLE_GRADIENT_SHAP, /* the mean of (x + noise - b) times the map at a random point between
                               */
+    AB_SAMPLE_DEEPLIFT_SHAP, /* the mean of maps of x from many reference inputs */
     AB_SAMPLE_OCCLUSION      /* what the target's logit loses when a window is covered */
 };
 

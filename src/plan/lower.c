@@ -410,6 +410,17 @@ static enum ab_status check_relus(const struct ab_graph *g, const struct ab_meth
                    method->desc->name, g->name);
 }
 
+/* Methods that sample or look at no class walk back from no given signal and leave none behind. */
+static enum ab_status check_inside(const struct ab_lowering *l, struct ab_error *err)
+{
+    const struct ab_composite *c = &l->method->composite;
+    if (!l->walk.signals && !l->walk.keep) return AB_OK;
+    if (c->map == AB_MAP_SIGNAL && c->sampling.kind == AB_SAMPLE_NOT) return AB_OK;
+    return ab_fail(err, AB_ERR_ARG,
+                   "method %s has no signal inside the network to look at; leave it out",
+                   l->method->desc->name);
+}
+
 static enum ab_status check_rival(const struct ab_graph *g, const struct ab_method *method,
                                   struct ab_error *err)
 {
@@ -431,6 +442,7 @@ static enum ab_status lower_method(struct ab_lowering *l, int m, struct ab_error
 {
     const int walks = l->w.program->targets;
     enum ab_status status = check_relus(l->w.graph, l->method, err);
+    if (!status) status = check_inside(l, err);
     if (!status) status = ab_check_choice(l, err);
     if (!status && !l->walk.signals) status = check_rival(l->w.graph, l->method, err);
     for (l->target = 0; l->target < walks && !status && !l->w.failed; l->target++)

@@ -84,6 +84,7 @@ enum ab_status ab_draw_open(const struct ab_method *method, const struct ab_grap
     if (d->how.kind == AB_SAMPLE_OCCLUSION) status = lay_windows(d, err);
     if (!status && d->how.baselines[0])
         status = ab_npy_read(d->how.baselines, d->dims, &d->baseline, &d->n_baselines, err);
+    if (d->baseline && d->how.kind == AB_SAMPLE_DEEPLIFT_SHAP) d->n = d->n_baselines;
     for (size_t i = 0; !status && i < d->count * (size_t)d->n_baselines; i++)
         if (!isfinite(d->baseline[i]))
             status =
@@ -103,7 +104,7 @@ void ab_draw_close(struct ab_draw *draw)
 
 bool ab_draw_has_way(const struct ab_draw *draw)
 {
-    return draw->how.kind == AB_SAMPLE_GRADIENT_SHAP;
+    return draw->how.kind == AB_SAMPLE_GRADIENT_SHAP || draw->how.kind == AB_SAMPLE_DEEPLIFT_SHAP;
 }
 
 bool ab_draw_has_maps(const struct ab_draw *draw)
@@ -155,28 +156,39 @@ static void draw_noise(const struct span *s)
     for (size_t i = 0; i < s->count; i++) s->input[i] = s->image[i] + sigma * s->input[i];
 }
 
+/* Baseline number `chosen` of the file, or the k-th random one. */
+static void draw_baseline(const struct span *s, size_t chosen, float *to)
+{
+    const struct ab_draw *d = s->draw;
+    if (d->baseline) {
+        memcpy(to, d->baseline + chosen * d->count + s->first, s->count * sizeof *to);
+        return;
+    }
+    const float spread = (float)d->how.spread;
+    ab_sample_normals(d->how.seed, STREAM_BASELINE, (uint32_t)s->k, s->first, s->count, to);
+    for (size_t i = 0; i < s->count; i++) to[i] *= spread;
+}
+
 /* The noisy image goes to `way` first, the baseline to `input`. */
 static void draw_gradient_shap(const struct span *s)
 {
     const struct ab_draw *d = s->draw;
-    const uint64_t seed = d->how.seed;
     const uint32_t k = (uint32_t)s->k;
     const struct span noisy = {d, s->k, s->sigma, s->first, s->count, s->image, s->way, NULL};
     draw_noise(&noisy);
-    if (d->baseline) {
-        const double chosen = ab_sample_uniform(seed, STREAM_CHOICE, k, 0) * d->n_baselines;
-        const float *baseline = d->baseline + (size_t)chosen * d->count + s->first;
-        memcpy(s->input, baseline, s->count * sizeof *s->input);
-    } else {
-        const float spread = (float)d->how.spread;
-        ab_sample_normals(seed, STREAM_BASELINE, k, s->first, s->count, s->input);
-        for (size_t i = 0; i < s->count; i++) s->input[i] *= spread;
-    }
-    const float t = (float)ab_sample_uniform(seed, STREAM_POINT, k, 0);
+    draw_baseline(s, (size_t)(ab_sample_uniform(d->how.seed, STREAM_CHOICE, k, 0) * d->n_baselines),
+                  s->input);
+    const float t = (float)ab_sample_uniform(d->how.seed, STREAM_POINT, k, 0);
     for (size_t i = 0; i < s->count; i++) {
         s->way[i] -= s->input[i];
         s->input[i] += t * s->way[i];
     }
+}
+
+static void draw_deeplift_shap(const struct span *s)
+{
+    memcpy(s->input, s->image, s->count * sizeof *s->input);
+    draw_baseline(s, (size_t)s->k, s->way);
 }
 
 /* Whether window w has the pixel. Zennit's windows go on at the opposite border. */
@@ -210,6 +222,7 @@ static void draw_span(const struct span *s)
     case AB_SAMPLE_NOISE_SQUARE:
     case AB_SAMPLE_NOISE_VARIANCE: draw_noise(s); break;
     case AB_SAMPLE_GRADIENT_SHAP: draw_gradient_shap(s); break;
+    case AB_SAMPLE_DEEPLIFT_SHAP: draw_deeplift_shap(s); break;
     case AB_SAMPLE_OCCLUSION: draw_occlusion(s); break;
     case AB_SAMPLE_NOT: break;
     }
@@ -288,6 +301,7 @@ static void add_span(const struct ab_draw *d, int k, const double *map, const fl
         for (size_t i = 0; i < count; i++) sum[i] += d->weight[k] * map[i];
         break;
     case AB_SAMPLE_NOISE:
+    case AB_SAMPLE_DEEPLIFT_SHAP:
         for (size_t i = 0; i < count; i++) sum[i] += map[i];
         break;
     case AB_SAMPLE_NOISE_SQUARE:
@@ -353,6 +367,7 @@ void ab_draw_end(const struct ab_draw *draw, const float *image, double *sums)
     case AB_SAMPLE_NOISE:
     case AB_SAMPLE_NOISE_SQUARE:
     case AB_SAMPLE_GRADIENT_SHAP:
+    case AB_SAMPLE_DEEPLIFT_SHAP:
         for (size_t i = 0; i < draw->count; i++) sums[i] /= n;
         break;
     case AB_SAMPLE_OCCLUSION: end_occlusion(draw, sums); break;

@@ -32,7 +32,8 @@ void ab_draw_close(struct ab_draw *draw);
  * two. n >= 2 for the trapezoid rule. */
 void ab_path_points(enum ab_path_rule rule, int n, double *point, double *weight);
 
-/* Whether each sample comes with a second array of the image's size (the way from the baseline). */
+/* Whether each sample comes with a second array of the image's size (the way from a
+ * baseline, or for DEEPLIFT_SHAP the baseline itself). */
 bool ab_draw_has_way(const struct ab_draw *draw);
 /* Whether maps of the base method are needed; else its logits. */
 bool ab_draw_has_maps(const struct ab_draw *draw);

@@ -37,9 +37,17 @@ static enum ab_status parse_base(const struct ab_method *method, struct ab_metho
     return *spec ? ab_method_parse(spec, base, err) : AB_OK;
 }
 
-enum ab_status ab_sampler_check(const struct ab_graph *graph, const struct ab_method *method,
-                                struct ab_error *err)
+static enum ab_status refuse_layer(const struct ab_method *method, const char *layer,
+                                   struct ab_error *err)
 {
+    return ab_fail(err, AB_ERR_ARG, "method %s gives maps of the image alone, not of layer '%.80s'",
+                   method->desc->name, layer);
+}
+
+enum ab_status ab_sampler_check(const struct ab_graph *graph, const struct ab_method *method,
+                                int at, struct ab_error *err)
+{
+    if (at) return refuse_layer(method, graph->nodes[at].name, err);
     struct ab_draw draw;
     struct ab_method *base = NULL;
     struct ab_program program = {0};
@@ -90,6 +98,10 @@ enum ab_status ab_sampler_create(const struct ab_graph *graph, const struct ab_m
 {
     struct ab_sampler *s = *sampler = calloc(1, sizeof *s);
     if (!s) return ab_fail(err, AB_ERR_MEMORY, "out of memory for a sampler");
+    if (options->at) {
+        ab_sampler_destroy(sampler);
+        return refuse_layer(method, options->at, err);
+    }
     s->options = *options;
     s->options.backend = s->backend;
     snprintf(s->backend, sizeof s->backend, "%s", options->backend ? options->backend : "native");
@@ -106,6 +118,7 @@ enum ab_status ab_sampler_create(const struct ab_graph *graph, const struct ab_m
     }
     if (!status) status = check_shape(s, method, err);
     if (!status) status = allocate(s, err);
+    if (!status) ab_plan_baseline(s->plan, ab_sampler_baselines(s));
     if (status) ab_sampler_destroy(sampler);
     return status;
 }
@@ -126,6 +139,11 @@ void ab_sampler_destroy(struct ab_sampler **sampler)
     free(s->targets);
     free(s);
     *sampler = NULL;
+}
+
+const float *ab_sampler_baselines(const struct ab_sampler *sampler)
+{
+    return sampler->draw.how.kind == AB_SAMPLE_DEEPLIFT_SHAP ? sampler->ways : NULL;
 }
 
 /* ---- executing ---- */

@@ -37,9 +37,10 @@ struct ab_sampler {
 /* Whether a method is one of these. */
 bool ab_sampled(const struct ab_method *method);
 
-/* Whether the method fits the network; err says why not. */
+/* Whether the method fits the network and gives maps at node `at` (0: the image); err says why not.
+ */
 enum ab_status ab_sampler_check(const struct ab_graph *graph, const struct ab_method *method,
-                                struct ab_error *err);
+                                int at, struct ab_error *err);
 
 enum ab_status ab_sampler_create(const struct ab_graph *graph, const struct ab_method *method,
                                  const struct ab_plan_options *options, struct ab_sampler **sampler,
@@ -60,6 +61,8 @@ enum ab_status ab_sampler_watch(struct ab_sampler *sampler, const float *input, 
                                 double *maps, ab_sampler_see *see, void *context,
                                 struct ab_error *err);
 
+/* What the inner plan has for baselines (ab_plan_baseline), [chunk][c][h][w], or NULL. */
+const float *ab_sampler_baselines(const struct ab_sampler *sampler);
 /* Executions of the inner plan in one execution of the sampler. */
 int ab_sampler_executions(const struct ab_sampler *sampler);
 void ab_sampler_memory(const struct ab_sampler *sampler, size_t *weights, size_t *arena);

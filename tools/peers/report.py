@@ -125,7 +125,7 @@ def joint_record(joint, found):
 
 def joint_lines(joints, found):
     yield "\n## Several methods in one plan\n"
-    yield "| model | threads | methods | one plan | a plan each | share | best peers | peers / ours |"
+    yield "| model | threads | methods | one plan | a plan each | share | best peers | ratio |"
     yield "|---|---|---|---|---|---|---|---|"
     for joint in joints:
         r = joint_record(joint, found)
@@ -133,9 +133,9 @@ def joint_lines(joints, found):
         cells += [f"{r['singles_ms']:.0f}", f"{r['share_of_singles']:.2f}"]
         cells += [number(r["best_peers_ms"], "{:.0f}"), number(r["ratio_to_best_peers"], "{:.1f}")]
         yield "| " + " | ".join(cells) + " |"
-    yield f"\nThe methods: {', '.join(joints[0].methods)}. Every map of the one plan is, bit for bit,"
-    yield "that of the method's own plan. Best peers: the sum over the methods of the fastest tool's"
-    yield "minimum, from the tables above."
+    yield f"\nThe methods: {', '.join(joints[0].methods)}. Each map of the one plan equals,"
+    yield "bit for bit, that of its own plan. Best peers: the sum over the methods of the fastest"
+    yield "tool's minimum, from the tables above."
 
 
 def number(value, form="{:.2f}"):
