@@ -229,7 +229,11 @@ enum ab_status ab_methods_open(const struct ab_words *specs, struct ab_method **
     *methods = calloc((size_t)wanted, sizeof **methods);
     if (!*methods) return ab_fail(err, AB_ERR_MEMORY, "methods: out of memory; close something");
     for (int i = 0; i < wanted; i++) {
-        if (all && infos[i].needs) continue;
+        if (all && infos[i].needs) {
+            fprintf(stderr, "note: %s is left out of all: it needs %s\n", infos[i].name,
+                    infos[i].needs);
+            continue;
+        }
         struct ab_method *m;
         enum ab_status status = ab_method_parse(all ? infos[i].name : specs->items[i], &m, err);
         bool twice = false;
