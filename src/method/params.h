@@ -207,6 +207,24 @@ const char *ab_check_sampling(struct ab_composite *c);
             ab_set_base                                                                            \
     }
 
+/* Of the methods that average over noise, and how other tools draw it. */
+#define AB_PARAMS_NOISE(samples)                                                                   \
+    {{"n", "50", samples, "samples"}, ab_set_samples},                                             \
+        {{"noise", "0.15", ">= 0",                                                                 \
+          "standard deviation of the noise, in parts of the image's max - min"},                   \
+         ab_set_noise},                                                                            \
+        {{"noise_abs", "", ">= 0", "instead of noise: the standard deviation itself"},             \
+         ab_set_noise_abs},                                                                        \
+        AB_PARAM_RANDOM_SEED, AB_PARAM_BASE,                                                       \
+        {{"clean_last", "0", "0, 1", "the last sample is the image without noise"},                \
+         ab_set_clean_last},                                                                       \
+        AB_PARAM_COMPAT("captum, zennit, innvestigate")
+#define AB_COMPATS_NOISE                                                                           \
+    {"captum", "n=5,noise_abs=1"}, {"zennit", "n=20,noise=0.1,clean_last=1"},                      \
+    {                                                                                              \
+        "innvestigate", "n=64,noise_abs=1"                                                         \
+    }
+
 #define AB_COUNT(array) ((int)(sizeof(array) / sizeof((array)[0])))
 
 #endif

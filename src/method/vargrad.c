@@ -2,21 +2,8 @@
 // VarGrad: the variance of the maps of noisy images.
 #include "method/params.h"
 
-static const struct ab_param params[] = {
-    {{"n", "50", "2..1000000", "samples"}, ab_set_samples},
-    {{"noise", "0.15", ">= 0",
-      "standard deviation of the noise, in parts of the image's max - min"},
-     ab_set_noise},
-    {{"noise_abs", "", ">= 0", "instead of noise: the standard deviation itself"},
-     ab_set_noise_abs},
-    AB_PARAM_RANDOM_SEED,
-    AB_PARAM_BASE,
-    {{"clean_last", "0", "0, 1", "the last sample is the image without noise"}, ab_set_clean_last},
-    AB_PARAM_COMPAT("captum, zennit, innvestigate"),
-};
-static const struct ab_compat compats[] = {{"captum", "n=5,noise_abs=1"},
-                                           {"zennit", "n=20,noise=0.1,clean_last=1"},
-                                           {"innvestigate", "n=64,noise_abs=1"}};
+static const struct ab_param params[] = {AB_PARAMS_NOISE("2..1000000")};
+static const struct ab_compat compats[] = {AB_COMPATS_NOISE};
 
 const struct ab_method_desc ab_method_vargrad = {
     .name = "vargrad",
