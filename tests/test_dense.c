@@ -259,7 +259,7 @@ static void check_chain(const struct ab_kernel *kernel, const struct problem *p,
     enum { MOST = 6 };
     const size_t floats = p->dst.bytes / sizeof(float);
     struct guarded together[MOST], alone, sums;
-    struct ab_dense_args chain[MOST];
+    struct ab_dense_args chain[MOST] = {{0}};
     for (int i = 0; i < calls; i++) {
         chain[i] = p->args;
         chain[i].dst = guard_floats(&together[i], floats, 64, GUARD_LEFT);
