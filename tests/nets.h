@@ -117,8 +117,8 @@ static inline double relative_l2(const float *got, const float *want, size_t cou
 }
 
 /* The same bits; of oneDNN, whose plans each take what they timed best, nearly the same. */
-static inline void check_same_maps(const char *backend, const float *got, const float *want,
-                                   size_t count)
+static inline void check_same_on(const char *backend, const float *got, const float *want,
+                                 size_t count)
 {
     if (strcmp(backend, "onednn") != 0)
         check_same_bits(got, want, count);
