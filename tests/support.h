@@ -25,6 +25,18 @@
 
 #include "../simd/kernels.h"
 
+/* 1 under sanitizers and emulators: tests of many random networks then take fewer. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || defined(AB_NO_CMOCKA)
+#define AB_TEST_SLOW 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define AB_TEST_SLOW 1
+#endif
+#endif
+#ifndef AB_TEST_SLOW
+#define AB_TEST_SLOW 0
+#endif
+
 #ifdef __cplusplus
 extern "C" {
 #endif

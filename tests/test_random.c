@@ -7,19 +7,7 @@
 #include "random_net.h"
 #include "specs.h"
 
-enum { MAX_BATCH = 3, MAX_CLASSES = 8 };
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || defined(AB_NO_CMOCKA)
-enum { GRAPHS = 40 };
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(memory_sanitizer)
-enum { GRAPHS = 40 };
-#else
-enum { GRAPHS = 520 };
-#endif
-#else
-enum { GRAPHS = 520 };
-#endif
+enum { MAX_BATCH = 3, MAX_CLASSES = 8, GRAPHS = AB_TEST_SLOW ? 40 : 520 };
 
 /* ---- one network on one backend ---- */
 
