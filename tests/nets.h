@@ -144,4 +144,14 @@ static inline int backend_names(char names[][32], int max)
     return count;
 }
 
+/* Whether this build and machine have the backend. */
+static inline bool has_backend(const char *name)
+{
+    char names[16][32];
+    const int count = backend_names(names, 16);
+    for (int i = 0; i < count; i++)
+        if (strcmp(names[i], name) == 0) return true;
+    return false;
+}
+
 #endif

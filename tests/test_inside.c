@@ -87,8 +87,10 @@ TEST(one_hot_at_the_logits_is_the_method)
             from_logits(nets[k], "reference", specs[i]);
         }
     }
-    from_logits(nets[0], "onednn", "lrp-zplus:seed=one"); /* times what it makes: slow */
-    from_logits(nets[1], "onednn", "gradient");
+    if (has_backend("onednn")) { /* times what it makes: slow */
+        from_logits(nets[0], "onednn", "lrp-zplus:seed=one");
+        from_logits(nets[1], "onednn", "gradient");
+    }
     ab_graph_destroy(&nets[0]);
     ab_graph_destroy(&nets[1]);
 }
@@ -130,7 +132,7 @@ TEST(signals_do_not_meddle)
         several(branches, quick[b], "lrp-alpha-beta", "concat");
         several(branches, quick[b], "epsilon-plus", "gap");
     }
-    several(chain, "onednn", "lrp-alpha-beta", "conv3");
+    if (has_backend("onednn")) several(chain, "onednn", "lrp-alpha-beta", "conv3");
     ab_graph_destroy(&chain);
     ab_graph_destroy(&branches);
 }
@@ -314,8 +316,10 @@ TEST(kept_values_are_readable)
         check_kept(chain, "native", specs[i]);
         check_kept(branches, "native", specs[i]);
     }
-    check_kept(chain, "onednn", "lrp-zplus");
-    check_kept(branches, "onednn", "guided-backprop");
+    if (has_backend("onednn")) {
+        check_kept(chain, "onednn", "lrp-zplus");
+        check_kept(branches, "onednn", "guided-backprop");
+    }
     ab_graph_destroy(&chain);
     ab_graph_destroy(&branches);
 }
@@ -361,8 +365,10 @@ TEST(tails_give_the_logits)
         check_tail(chain, "native", chain_cuts[i]);
     for (size_t i = 0; i < sizeof branch_cuts / sizeof *branch_cuts; i++)
         check_tail(branches, "native", branch_cuts[i]);
-    check_tail(chain, "onednn", "fc1");
-    check_tail(branches, "onednn", "concat");
+    if (has_backend("onednn")) {
+        check_tail(chain, "onednn", "fc1");
+        check_tail(branches, "onednn", "concat");
+    }
     ab_graph_destroy(&chain);
     ab_graph_destroy(&branches);
 }

@@ -139,6 +139,7 @@ static void open_bias(struct ab_exec *exec, int i)
     if (s->pass == AB_BWD || s->bias == AB_B_NONE) return;
     const struct ab_native_step *before = ab_native_packed_before(exec, i, true);
     const int out = exec->graph->nodes[s->node].dims.c;
+    t->packs_bias = !before;
     t->bias = before ? before->bias : ab_native_take(exec, sizeof(float) * (size_t)ab_padded(out));
 }
 
@@ -307,7 +308,7 @@ static enum ab_status native_pack(struct ab_exec *exec, struct ab_error *err)
     for (int i = 0; i < exec->program->n_steps; i++) {
         const struct ab_step *s = &exec->program->steps[i];
         struct ab_native_step *t = &ab_native_of(exec)->steps[i];
-        if (t->bias != SIZE_MAX) {
+        if (t->packs_bias) {
             pack_bias(&exec->graph->nodes[s->node], s, ab_native_weights(exec, t->bias));
         }
         switch (s->op) {

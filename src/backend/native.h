@@ -10,7 +10,7 @@
 struct ab_native_step {
     const struct ab_kernel *kernel;
     const struct ab_kernel *exact; /* CONV: of plain sums, for images that a guard finds unsafe */
-    bool packs;                    /* first to use its packed weights */
+    bool packs, packs_bias;        /* first to use its packed weights, its bias */
     bool panels;                   /* CONV: packs piece by piece while it runs */
     bool guarded;                  /* CONV: see struct ab_step */
     size_t pack, bias, mul, add;   /* offsets in exec->weights; SIZE_MAX: none */
