@@ -12,7 +12,7 @@ if(AB_HAVE_BENCH AND bench_sources)
         PUBLIC "${PROJECT_SOURCE_DIR}" "${PROJECT_SOURCE_DIR}/src" "${PROJECT_SOURCE_DIR}/bench"
                "${AB_VERSION_DIR}")
     target_link_libraries(ab_bench
-        PUBLIC attrbench benchmark::benchmark Hwloc::hwloc Jansson::jansson
+        PUBLIC ab_verify attrbench benchmark::benchmark Hwloc::hwloc Jansson::jansson
                OpenMP::OpenMP_C Threads::Threads m
         PRIVATE ab_flags)
     add_dependencies(ab_bench ab_version)

@@ -36,8 +36,9 @@ allow backend "$own|simd/.*|(base|model|method|backend)/.*|plan/program\.h" $(te
 allow plan "$own|$kernels|simd/isa\.def|(base|model|method|backend|plan)/.*" $(text src/plan)
 allow sample "$own|$kernels|(base|model|method|plan|sample)/.*" $(text src/sample)
 allow agree "$own|$kernels|(base|model|method|plan|sample|agree)/.*" $(text src/agree)
-allow bench "$own|simd/.*|(base|model|method|backend|plan|sample|agree|bench)/.*" $(text bench)
-allow examples 'attrbench/attrbench\.h' $(text examples)
+allow verify 'attrbench/(attrbench|verify)\.h|simd/.*|base/.*|verify/.*' $(text verify)
+allow bench "$own|attrbench/verify\.h|simd/.*|(base|model|method|backend|plan|sample|agree|verify|bench)/.*" $(text bench)
+allow examples 'attrbench/(attrbench|verify)\.h' $(text examples)
 
 # libc alone in simd/, besides its own headers.
 libc='assert|fenv|float|immintrin|arm_neon|cpuid|limits|math|stdalign|stdbool|stddef|stdint|string'
@@ -54,7 +55,7 @@ done
 # only HEADER FILES-REGEX: who may include a foreign header.
 only() {
     local file
-    for file in $(grep -rlE "include[[:space:]]*[<\"]$1[>\"]" simd src bench include tests examples \
+    for file in $(grep -rlE "include[[:space:]]*[<\"]$1[>\"]" simd src verify bench include tests examples \
         --include='*.[ch]' --include='*.cc' || true); do
         [[ $file =~ ^($2)$ ]] || complain "$file includes $1: only $2 may"
     done
