@@ -10,8 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #ifndef AB_NO_CMOCKA
 #include <cmocka.h>
@@ -20,7 +18,7 @@
 static sigjmp_buf test_exit;
 #endif
 
-enum { SLACK_BYTE = 0xa5, MAX_CASES = 256 };
+enum { MAX_CASES = 256 };
 
 static char current[512];
 
@@ -135,16 +133,9 @@ int test_main(const char *suite, const struct test_case *cases, int count, int a
 
 struct guarded guard_new(size_t bytes, size_t align, enum guard_side side)
 {
-    size_t page = (size_t)sysconf(_SC_PAGESIZE), inner = (bytes + page - 1) / page * page;
-    if (inner == 0) inner = page;
-    struct guarded g = {.bytes = bytes, .map_bytes = inner + 2 * page};
-    g.map = mmap(NULL, g.map_bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    CHECK(g.map != MAP_FAILED, "no memory for %zu bytes", g.map_bytes);
-    CHECK(mprotect(g.map + page, inner, PROT_READ | PROT_WRITE) == 0, "mprotect failed");
-    memset(g.map + page, SLACK_BYTE, inner);
-    size_t shift = side == GUARD_LEFT ? 0 : (inner - bytes) / align * align;
-    g.data = g.map + page + shift;
-    fill_sentinel(g.data, bytes / sizeof(float));
+    struct guarded g;
+    CHECK(ab_guarded_new(&g, bytes, align, 0, (enum ab_side)side), "no memory for %zu bytes",
+          bytes);
     return g;
 }
 
@@ -156,249 +147,140 @@ float *guard_floats(struct guarded *g, size_t count, size_t align, enum guard_si
 
 void guard_check(const struct guarded *g)
 {
-    size_t page = (size_t)sysconf(_SC_PAGESIZE);
-    const unsigned char *p = g->map + page, *end = g->map + g->map_bytes - page;
-    for (; p < (const unsigned char *)g->data; p++)
-        CHECK(*p == SLACK_BYTE, "a byte before the buffer was written");
-    for (p = (const unsigned char *)g->data + g->bytes; p < end; p++)
-        CHECK(*p == SLACK_BYTE, "a byte after the buffer was written");
+    char why[256];
+    CHECK(ab_guarded_check(g, why, sizeof why), "%s", why);
 }
 
 void guard_free(struct guarded *g)
 {
-    if (g->map) munmap(g->map, g->map_bytes);
-    *g = (struct guarded){0};
+    ab_guarded_free(g);
 }
 
 void fill_sentinel(float *p, size_t count)
 {
-    const uint32_t bits = SENTINEL_BITS;
-    for (size_t i = 0; i < count; i++) memcpy(p + i, &bits, sizeof bits);
+    ab_sentinel_fill(p, count);
 }
 
 bool is_sentinel(float v)
 {
-    return float_bits(v) == SENTINEL_BITS;
+    return ab_is_sentinel(v);
 }
 
 /* ---- random numbers ---- */
 
 struct rng rng_new(uint64_t salt)
 {
-    struct rng r = {strtoull(seed_text(), NULL, 10) * 0x9e3779b97f4a7c15u ^ salt};
-    rng_next(&r);
-    return r;
+    return ab_rng_new(strtoull(seed_text(), NULL, 10), salt);
 }
 
-/* splitmix64 */
 uint64_t rng_next(struct rng *r)
 {
-    uint64_t z = r->state += 0x9e3779b97f4a7c15u;
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-    return z ^ (z >> 31);
+    return ab_rng_next(r);
 }
 
 double rng_uniform(struct rng *r)
 {
-    return ((double)(rng_next(r) >> 12) + 0.5) * 0x1p-52;
+    return ab_rng_uniform(r);
 }
 
 int rng_between(struct rng *r, int lo, int hi)
 {
-    return lo + (int)(rng_next(r) % (uint64_t)((int64_t)hi - lo + 1));
+    return ab_rng_between(r, lo, hi);
 }
 
 double rng_normal(struct rng *r)
 {
-    double radius = sqrt(-2.0 * log(rng_uniform(r)));
-    return radius * cos(6.283185307179586 * rng_uniform(r));
-}
-
-static float draw(enum fill fill, struct rng *r)
-{
-    switch (fill) {
-    case FILL_INT: return rng_between(r, 0, 3) ? (float)rng_between(r, -3, 3) : 0.0f;
-    case FILL_UINT: return (float)rng_between(r, 0, 3);
-    case FILL_NORMAL: return (float)rng_normal(r);
-    case FILL_RELU: return fmaxf((float)rng_normal(r), 0.0f);
-    case FILL_NONNEG: return fabsf((float)rng_normal(r));
-    case FILL_COUNT: break;
-    }
-    return 0.0f;
+    return ab_rng_normal(r);
 }
 
 void fill_floats(float *p, size_t count, enum fill fill, struct rng *r)
 {
-    for (size_t i = 0; i < count; i++) p[i] = draw(fill, r);
+    ab_fill_floats(p, count, (enum ab_fill)fill, r, NULL, 0);
 }
 
 bool fill_is_exact(enum fill fill)
 {
-    return fill == FILL_INT || fill == FILL_UINT;
+    return ab_fill_is_exact((enum ab_fill)fill);
 }
 
 const char *fill_name(enum fill fill)
 {
-    static const char *const names[] = {"int", "uint", "normal", "relu", "nonneg"};
-    return names[fill];
+    return ab_fill_name((enum ab_fill)fill);
 }
 
 /* ---- blocked tensors ---- */
 
 struct blocked blocked_new(int n, int c, int h, int w, struct ab_halo halo, enum guard_side side)
 {
-    struct blocked b = {.halo = halo, .n = n, .c = c, .h = h, .w = w};
-    b.view.row = (ptrdiff_t)(halo.left + w + halo.right) * AB_LANES;
-    b.view.block = (halo.top + h + halo.bottom) * b.view.row;
-    b.view.image = ab_blocks(c) * b.view.block;
-    float *base = guard_floats(&b.mem, (size_t)(n * b.view.image), 64, side);
-    memset(base, 0, b.mem.bytes);
-    b.view.data = base + halo.top * b.view.row + halo.left * AB_LANES;
+    struct blocked b;
+    CHECK(ab_blocked_new(&b, n, c, h, w, halo, (enum ab_side)side), "no memory for a tensor");
     return b;
 }
 
 void blocked_free(struct blocked *b)
 {
     if (b->mem.map) guard_check(&b->mem);
-    guard_free(&b->mem);
-    b->view.data = NULL;
+    ab_blocked_free(b);
 }
 
 float *blocked_at(const struct blocked *b, int n, int c, int y, int x)
 {
-    const struct ab_view *v = &b->view;
-    return v->data + n * v->image + c / AB_LANES * v->block + y * v->row + (ptrdiff_t)x * AB_LANES +
-           c % AB_LANES;
-}
-
-static float *pixel(const struct blocked *b, int n, int block, int y, int x)
-{
-    return blocked_at(b, n, block * AB_LANES, y, x);
-}
-
-/* Walks all pixels, halo included; *inside tells which. Returns NULL at the end. */
-struct walk {
-    int n, b, y, x;
-    bool inside, started;
-};
-static float *walk_next(const struct blocked *b, struct walk *k)
-{
-    int left = -b->halo.left, top = -b->halo.top;
-    if (!k->started) {
-        *k = (struct walk){0, 0, top, left, false, true};
-    } else if (++k->x == b->w + b->halo.right) {
-        k->x = left;
-        if (++k->y == b->h + b->halo.bottom) {
-            k->y = top;
-            if (++k->b == ab_blocks(b->c)) {
-                k->b = 0;
-                k->n++;
-            }
-        }
-    }
-    if (k->n >= b->n || b->w + b->halo.left + b->halo.right == 0) return NULL;
-    k->inside = k->y >= 0 && k->y < b->h && k->x >= 0 && k->x < b->w;
-    return pixel(b, k->n, k->b, k->y, k->x);
+    return ab_blocked_at(b, n, c, y, x);
 }
 
 void blocked_poison(struct blocked *b)
 {
-    float *p;
-    for (struct walk k = {0}; (p = walk_next(b, &k)) != NULL;) {
-        if (k.inside)
-            fill_sentinel(p, AB_LANES);
-        else
-            memset(p, 0, AB_LANES * sizeof *p);
-    }
+    ab_blocked_poison(b);
 }
 
 void blocked_zero(struct blocked *b)
 {
-    memset(b->mem.data, 0, b->mem.bytes);
+    ab_blocked_zero(b);
 }
 
 void blocked_fill(struct blocked *b, enum fill fill, struct rng *r)
 {
-    blocked_zero(b);
-    for (int n = 0; n < b->n; n++)
-        for (int c = 0; c < b->c; c++)
-            for (int y = 0; y < b->h; y++)
-                for (int x = 0; x < b->w; x++) *blocked_at(b, n, c, y, x) = draw(fill, r);
+    size_t count = (size_t)b->n * (size_t)b->c * (size_t)b->h * (size_t)b->w;
+    float *nchw = malloc((count ? count : 1) * sizeof *nchw);
+    CHECK(nchw != NULL, "no memory for %zu floats", count);
+    fill_floats(nchw, count, fill, r);
+    blocked_from_nchw(b, nchw);
+    free(nchw);
 }
 
 void blocked_from_nchw(struct blocked *b, const float *nchw)
 {
-    blocked_zero(b);
-    for (int n = 0; n < b->n; n++)
-        for (int c = 0; c < b->c; c++)
-            for (int y = 0; y < b->h; y++)
-                for (int x = 0; x < b->w; x++) *blocked_at(b, n, c, y, x) = *nchw++;
+    ab_blocked_from_nchw(b, nchw);
 }
 
 void blocked_to_nchw(const struct blocked *b, float *nchw)
 {
-    for (int n = 0; n < b->n; n++)
-        for (int c = 0; c < b->c; c++)
-            for (int y = 0; y < b->h; y++)
-                for (int x = 0; x < b->w; x++) *nchw++ = *blocked_at(b, n, c, y, x);
-}
-
-static bool in_range(const struct ab_range *r, const struct walk *k)
-{
-    return k->n >= r->n0 && k->n < r->n1 && k->b >= r->b0 && k->b < r->b1 && k->y >= r->y0 &&
-           k->y < r->y1;
+    ab_blocked_to_nchw(b, nchw);
 }
 
 void blocked_check_frame(const struct blocked *b, const struct ab_range *range)
 {
-    const float *p;
-    for (struct walk k = {0}; (p = walk_next(b, &k)) != NULL;) {
-        for (int l = 0; l < AB_LANES; l++) {
-            int c = k.b * AB_LANES + l;
-            if (!k.inside) {
-                CHECK(float_bits(p[l]) == 0, "halo written at n %d c %d y %d x %d", k.n, c, k.y,
-                      k.x);
-            } else if (!in_range(range, &k)) {
-                CHECK(is_sentinel(p[l]), "written outside the range at n %d c %d y %d x %d", k.n, c,
-                      k.y, k.x);
-            } else {
-                CHECK(c < b->c || float_bits(p[l]) == 0, "padding lane %d is %g at n %d y %d x %d",
-                      c, (double)p[l], k.n, k.y, k.x);
-            }
-        }
-    }
-    guard_check(&b->mem);
+    char why[256];
+    CHECK(ab_blocked_check_frame(b, range, why, sizeof why), "%s", why);
 }
 
 void blocked_check_same(const struct blocked *got, const struct blocked *want,
                         const struct ab_range *range)
 {
-    const float *p;
-    for (struct walk k = {0}; (p = walk_next(got, &k)) != NULL;) {
-        if (!k.inside || !in_range(range, &k)) continue;
-        const float *q = pixel(want, k.n, k.b, k.y, k.x);
-        for (int l = 0; l < AB_LANES; l++)
-            CHECK(float_bits(p[l]) == float_bits(q[l]),
-                  "n %d c %d y %d x %d: %.9g (%08x), want %.9g"
-                  " (%08x)",
-                  k.n, k.b * AB_LANES + l, k.y, k.x, (double)p[l], (unsigned)float_bits(p[l]),
-                  (double)q[l], (unsigned)float_bits(q[l]));
-    }
+    char why[256];
+    CHECK(ab_blocked_check_same(got, want, range, why, sizeof why), "%s", why);
 }
 
 struct ab_range blocked_range(const struct blocked *b)
 {
-    return (struct ab_range){0, b->n, 0, ab_blocks(b->c), 0, b->h};
+    return ab_blocked_range(b);
 }
 
 /* ---- comparisons ---- */
 
 uint32_t float_bits(float v)
 {
-    uint32_t u;
-    memcpy(&u, &v, sizeof u);
-    return u;
+    return ab_float_bits(v);
 }
 
 void check_same_bits(const float *got, const float *want, size_t count)

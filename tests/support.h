@@ -24,6 +24,7 @@
 #include <stdint.h>
 
 #include "../simd/kernels.h"
+#include "../verify/memory.h"
 
 /* 1 under sanitizers and emulators: tests of many random networks then take fewer. */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || defined(AB_NO_CMOCKA)
@@ -69,21 +70,15 @@ __attribute__((format(printf, 3, 4), noreturn)) void test_fail(const char *file,
 /* Says what is about to be done; part of every failure message until the next call. */
 __attribute__((format(printf, 1, 2))) void context(const char *format, ...);
 
-/* ---- memory ---- */
+/* ---- memory, random numbers, blocked tensors: those of verify/memory.h, whose findings fail the
+ * test ---- */
 
-/* `bytes` at `data` between two pages that cannot be touched: GUARD_LEFT starts at the first page
- * boundary, GUARD_RIGHT ends at the last as closely as `align` (a power of two) permits. The slack
- * that alignment leaves is filled with a pattern. Fresh memory holds SENTINEL floats, a NaN, so
- * that what a kernel should not read spreads into its result and what it should not write is seen
- * to have changed. */
-enum guard_side { GUARD_LEFT, GUARD_RIGHT };
-struct guarded {
-    void *data;
-    size_t bytes;
-    unsigned char *map;
-    size_t map_bytes;
-};
-#define SENTINEL_BITS 0x7fc0a55au
+#define guarded ab_guarded
+#define blocked ab_blocked
+#define rng     ab_rng
+
+enum guard_side { GUARD_LEFT = AB_SIDE_LEFT, GUARD_RIGHT = AB_SIDE_RIGHT };
+#define SENTINEL_BITS AB_SENTINEL_BITS
 
 struct guarded guard_new(size_t bytes, size_t align, enum guard_side side);
 float *guard_floats(struct guarded *g, size_t count, size_t align, enum guard_side side);
@@ -93,36 +88,27 @@ void guard_free(struct guarded *g);
 void fill_sentinel(float *p, size_t count);
 bool is_sentinel(float v);
 
-/* ---- random numbers ---- */
-
-struct rng {
-    uint64_t state;
-};
 struct rng rng_new(uint64_t salt); /* from AB_TEST_SEED and salt */
 uint64_t rng_next(struct rng *r);
-double rng_uniform(struct rng *r);              /* (0, 1) */
-int rng_between(struct rng *r, int lo, int hi); /* both ends included */
+double rng_uniform(struct rng *r);
+int rng_between(struct rng *r, int lo, int hi);
 double rng_normal(struct rng *r);
 
-/* INT: integers -3..3, one in four 0, so that sums stay exact in float up to 2^24 / 9 products.
- * UINT: 0..3. NORMAL: standard. RELU: max(normal, 0), half of them 0. NONNEG: |normal|. */
-enum fill { FILL_INT, FILL_UINT, FILL_NORMAL, FILL_RELU, FILL_NONNEG, FILL_COUNT };
+/* The first of enum ab_fill. */
+enum fill {
+    FILL_INT = AB_FILL_INT,
+    FILL_UINT = AB_FILL_UINT,
+    FILL_NORMAL = AB_FILL_NORMAL,
+    FILL_RELU = AB_FILL_RELU,
+    FILL_NONNEG = AB_FILL_NONNEG,
+    FILL_COUNT
+};
 void fill_floats(float *p, size_t count, enum fill fill, struct rng *r);
 bool fill_is_exact(enum fill fill);
 const char *fill_name(enum fill fill);
 
-/* ---- blocked tensors ---- */
-
-/* A tensor in the kernels' layout between guard pages, exactly as large as its halo requires. */
-struct blocked {
-    struct guarded mem;
-    struct ab_view view;
-    struct ab_halo halo;
-    int n, c, h, w;
-};
 struct blocked blocked_new(int n, int c, int h, int w, struct ab_halo halo, enum guard_side side);
-void blocked_free(struct blocked *b);
-/* The interior with its padding lanes becomes SENTINEL; the halo is +0. */
+void blocked_free(struct blocked *b); /* fails if the slack was written */
 void blocked_poison(struct blocked *b);
 /* Random interior, padding lanes +0. */
 void blocked_fill(struct blocked *b, enum fill fill, struct rng *r);
@@ -130,13 +116,10 @@ void blocked_zero(struct blocked *b);
 float *blocked_at(const struct blocked *b, int n, int c, int y, int x);
 void blocked_from_nchw(struct blocked *b, const float *nchw);
 void blocked_to_nchw(const struct blocked *b, float *nchw);
-/* Fails unless padding lanes of the range hold +0, everything in the interior outside the range is
- * SENTINEL, and the halo holds +0. */
 void blocked_check_frame(const struct blocked *b, const struct ab_range *range);
-/* Fails unless the range, padding lanes included, is equal bit for bit. */
 void blocked_check_same(const struct blocked *got, const struct blocked *want,
                         const struct ab_range *range);
-struct ab_range blocked_range(const struct blocked *b); /* all of it */
+struct ab_range blocked_range(const struct blocked *b);
 
 /* ---- comparisons ---- */
 

@@ -25,10 +25,10 @@ double ab_rng_normal(struct ab_rng *r);
 
 /* INT: integers -3..3, one in four 0, sums exact in float up to 2^24 / 9 products. UINT: 0..3.
  * NORMAL. RELU: max(normal, 0). NONNEG: |normal|. CANCEL: pairs that nearly cancel, so that sums
- * are far smaller than their terms. LOGNORMAL: exp(3 normal) with a random sign. ONEHOT: one 1,
- * zeros. RAMP: the index, modulo 251, plus 1. DENORMAL: subnormal floats. HUGE: near 2^60, products
- * near 2^120. NEGZERO: half of them -0, the others normal. NAN and INF: normal with a single such
- * value. FILE: values of a file. */
+ * are far smaller than their terms (with weights near one another). LOGNORMAL: exp(3 normal) with a
+ * random sign. ONEHOT: one 1, zeros. RAMP: the index, modulo 251, plus 1. DENORMAL: subnormal
+ * floats. HUGE: 2^59..2^60, a sum of 128 products is finite. NEGZERO: half of them -0, the others
+ * normal. NAN and INF: normal with a single such value. FILE: values of a file. */
 enum ab_fill {
     AB_FILL_INT,
     AB_FILL_UINT,
@@ -48,7 +48,8 @@ enum ab_fill {
     AB_FILLS
 };
 const char *ab_fill_name(enum ab_fill fill);
-/* Whether sums of products of such values are exact in float, whatever their order. */
+/* Whether sums of products of such values with the integers of INT are exact in float, whatever
+ * their order: INT, UINT, ONEHOT, and RAMP up to 2^24 / 753 products. */
 bool ab_fill_is_exact(enum ab_fill fill);
 /* Fills p[count]; FILE takes values[n_values] round and round (NULL otherwise). */
 void ab_fill_floats(float *p, size_t count, enum ab_fill fill, struct ab_rng *r,
