@@ -315,7 +315,7 @@ enum ab_status ab_contact_write(struct ab_run *run, const char *path, struct ab_
                             .threads = threads,
                             .images = images < MAX_IMAGES ? images : MAX_IMAGES,
                             .targets = targets,
-                            .methods = run->n_methods};
+                            .methods = setting->n_methods};
         s->maps = calloc((size_t)(row_count(s) * s->methods), sizeof *s->maps);
         status = s->maps ? compute(s, err) : ab_fail(err, AB_ERR_MEMORY, "out of memory for maps");
     }

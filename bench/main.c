@@ -20,7 +20,7 @@ static void print_help(void)
     for (int i = 0; i < count; i++) printf("  %-10s %s\n", commands[i]->name, commands[i]->summary);
     printf("\n  attrbench COMMAND --help   the options of a command\n"
            "  attrbench --version        revision, compiler, instruction sets, libraries\n\n"
-           "Start with 'attrbench run': two to three minutes, a table, a picture.\n\n"
+           "Start with 'attrbench run': about a minute, a table, a picture.\n\n"
            "exit codes: 0 fine, 1 error, 2 wrong usage, 6 disagreement with the reference,\n"
            "130 interrupted (finished results are kept)\n");
 }

@@ -70,17 +70,36 @@ static enum ab_status open_model(struct ab_run *run, const char *name, struct ab
     return status;
 }
 
+/* Networks where none are named; on the large one a brief run takes the first of main_methods. */
+enum { BRIEF_METHODS = 5 };
+static const struct {
+    const char *name;
+    int brief;
+} main_job[] = {{"digits", 0}, {"vgg16", BRIEF_METHODS}};
+enum { MAIN_MODELS = sizeof main_job / sizeof *main_job };
+
+/* One method of each kind, and behind them the other usual ones. */
+static struct ab_words main_methods(void)
+{
+    static char *names[] = {
+        (char *)"gradient",    (char *)"guided-backprop", (char *)"rectgrad",
+        (char *)"lrp-epsilon", (char *)"lrp-zplus",       (char *)"input-x-gradient",
+        (char *)"deconvnet",   (char *)"lrp-0",           (char *)"lrp-alpha-beta",
+        (char *)"dtd",         (char *)"epsilon-plus"};
+    return (struct ab_words){names, sizeof names / sizeof *names};
+}
+
 static enum ab_status open_models(struct ab_run *run, struct ab_error *err)
 {
-    static char *main_job[] = {(char *)"digits", (char *)"vgg16"};
     const struct ab_words *given = &run->settings->models;
-    char **names = given->count ? given->items : main_job;
-    int count = given->count ? given->count : 2;
+    const int count = given->count ? given->count : MAIN_MODELS;
     run->models = calloc((size_t)count, sizeof *run->models);
     if (!run->models) return ab_fail(err, AB_ERR_MEMORY, "out of memory for models");
     for (int i = 0; i < count; i++) {
         run->n_models++;
-        enum ab_status status = open_model(run, names[i], &run->models[i], err);
+        const char *name = given->count ? given->items[i] : main_job[i].name;
+        enum ab_status status = open_model(run, name, &run->models[i], err);
+        if (!given->count) run->models[i].brief = main_job[i].brief;
         if (status != AB_OK) return status;
     }
     return AB_OK;
@@ -131,6 +150,8 @@ static enum ab_status make_settings(struct ab_run *run, struct ab_error *err)
             struct ab_setting *s = &run->all_settings[run->n_settings++];
             s->model = &run->models[m];
             s->batch = batches->items[b];
+            s->n_methods = run->n_methods;
+            if (run->brief && s->model->brief) s->n_methods = s->model->brief;
             enum ab_status status = fill_setting(s, err);
             if (status != AB_OK) return status;
         }
@@ -198,7 +219,7 @@ static enum ab_status make_groups(struct ab_run *run, struct ab_error *err)
     if (!run->groups) return ab_fail(err, AB_ERR_MEMORY, "out of memory for rows");
     for (int s = 0; s < run->n_settings; s++)
         for (int t = 0; t < threads->count; t++)
-            for (int m = 0; m < run->n_methods; m++) {
+            for (int m = 0; m < run->all_settings[s].n_methods; m++) {
                 struct ab_group *g = &run->groups[run->n_groups++];
                 *g = (struct ab_group){.run = run,
                                        .setting = &run->all_settings[s],
@@ -243,7 +264,8 @@ static void find_cache(struct ab_run *run)
 
 static enum ab_status set_up(struct ab_run *run, struct ab_error *err)
 {
-    const struct ab_words usual = ab_usual_methods(), *given = &run->settings->methods;
+    const struct ab_words usual = run->brief ? main_methods() : ab_usual_methods();
+    const struct ab_words *given = &run->settings->methods;
     enum ab_status status = choose_backends(run, err);
     if (status == AB_OK)
         status =
@@ -265,8 +287,7 @@ static void tear_down(struct ab_run *run)
         free(run->groups[g].rows);
     }
     free(run->groups);
-    for (int i = 0; i < run->n_settings; i++)
-        ab_setting_free(&run->all_settings[i], run->n_methods);
+    for (int i = 0; i < run->n_settings; i++) ab_setting_free(&run->all_settings[i]);
     free(run->all_settings);
     for (int i = 0; i < run->n_models; i++) {
         ab_images_free(&run->models[i].images);
@@ -302,7 +323,7 @@ static double weigh(struct ab_run *run)
     for (int i = 0; i < run->n_settings; i++) {
         struct ab_setting *s = &run->all_settings[i];
         double each = s->batch * macs(s->model->source.graph) / 5e9;
-        s->weight = run->settings->no_agree ? 0 : run->n_methods * each;
+        s->weight = run->settings->no_agree ? 0 : s->n_methods * each;
         s->group_weight = run->seconds + 2 * each;
         s->reference_untimed = !run->settings->backends.count && each > REFERENCE_SECONDS;
         total += s->weight;
@@ -483,8 +504,10 @@ static int run_command(void *user, int argc, char **argv)
         return ab_complain(AB_EXIT_USAGE,
                            "--kernels and --shapes go together: which kernels on "
                            "which shapes, e.g. --kernels 'conv2d*' --shapes data/shapes/vgg16.txt");
+    run.brief = !settings->models.count && !settings->methods.count && !settings->kernels;
     run.seconds = settings->time > 0         ? settings->time
                   : ab_gbench_min_time() > 0 ? ab_gbench_min_time()
+                  : run.brief                ? 0.25
                                              : 0.5;
     enum ab_status status = set_up(&run, &err);
     int code = status == AB_OK ? AB_EXIT_OK : ab_complain_status(status, &err);
@@ -521,7 +544,9 @@ static const struct ab_option options[] = {
      "imagenet, unit, none or mean=a/b/c,std=a/b/c; default: imagenet for "
      "three\nchannels, unit for others",
      AB_OPTION_TEXT, FIELD(preprocess)},
-    {"time", "T", "seconds of sampling for each method (its backends share it); default 0.5",
+    {"time", "T",
+     "seconds of sampling for each method (its backends share it); default 0.5,\nwithout --model "
+     "and --method 0.25",
      AB_OPTION_SECONDS, FIELD(time)},
     {"algo", "auto|direct",
      "convolutions of the native backend: the fastest algorithm for each, or plain sums\nalone "
@@ -554,11 +579,11 @@ const struct ab_command ab_command_run = {
     .name = "run",
     .summary = "measures methods on models: latency, agreement with the reference, heat maps",
     .usage = "[OPTION]... [--benchmark_*]...",
-    .more =
-        "Without options: the digits network and VGG-16, eleven methods, all backends, in two to "
-        "three\n"
-        "minutes. Google Benchmark's flags (--benchmark_filter=REGEX, --benchmark_out=F,\n"
-        "--benchmark_repetitions=N, --benchmark_list_tests) do what they do everywhere.",
+    .more = "Without --model and --method: the digits network by eleven methods and VGG-16 by "
+            "five, all\n"
+            "backends, in about a minute; --model vgg16 takes all eleven there. Google Benchmark's "
+            "flags (--benchmark_filter=REGEX, --benchmark_out=F,\n"
+            "--benchmark_repetitions=N, --benchmark_list_tests) do what they do everywhere.",
     .options = options,
     .n_options = sizeof options / sizeof *options,
     .settings_size = sizeof(struct ab_run_settings),

@@ -29,6 +29,7 @@ struct ab_run_model {
     struct ab_preprocess preprocess;
     struct ab_images images;
     struct ab_targets targets;
+    int brief;          /* methods of a brief run, the first; 0: all */
     int at;             /* the node that maps are of; 0: the image */
     struct ab_dims map; /* shape of one map of one image */
 };
@@ -40,11 +41,14 @@ struct ab_joint {
     float **maps;                /* [methods] of [targets][batch][c][h][w], or NULL */
     struct ab_agreement *agreed; /* [methods]: the worst of the targets */
     bool ran;                    /* maps are filled, for the supported methods */
+    double seconds;              /* of the execution that filled them */
+    bool untimed;                /* left out of a brief run */
     char error[512];
 };
 
 struct ab_setting {
     struct ab_run_model *model;
+    int n_methods; /* the first of the run's */
     int batch;
     double weight, group_weight; /* rough seconds of judging, and of timing a group */
     float *input;                /* [batch][c][h][w]: the images in turn */
@@ -103,6 +107,7 @@ struct ab_run {
     struct ab_joint_row *joint;   /* what they took, setting by setting */
     int n_joint;
     bool disagreed, failed;
+    bool brief;     /* neither models nor methods were asked for: about a minute */
     double seconds; /* of sampling per group */
     char cache[1024];
     struct ab_error error; /* of the files of the run */
@@ -114,7 +119,7 @@ void ab_interrupt_catch(void);
 
 /* Reference, joint maps and agreement; once per setting. Failures land in the setting. */
 void ab_setting_prepare(struct ab_run *run, struct ab_setting *setting);
-void ab_setting_free(struct ab_setting *setting, int n_methods);
+void ab_setting_free(struct ab_setting *setting);
 /* What a method alone made of the setting's images with backend `b`, judged: from the joint maps if
  * they are equal bit by bit, on its own otherwise. */
 void ab_setting_judge(struct ab_run *run, struct ab_setting *setting, int b, int method,

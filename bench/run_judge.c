@@ -37,7 +37,7 @@ static void skip_all(struct ab_joint *joint, int n_methods, const char *why)
  */
 static void find_supported(const struct ab_run *run, struct ab_setting *s)
 {
-    for (int m = 0; m < run->n_methods; m++) {
+    for (int m = 0; m < s->n_methods; m++) {
         struct ab_error err;
         enum ab_status status =
             ab_method_fits(s->model->source.graph, run->methods[m], s->model->at, &err);
@@ -48,7 +48,7 @@ static void find_supported(const struct ab_run *run, struct ab_setting *s)
 
 static bool allocate(const struct ab_run *run, struct ab_setting *s)
 {
-    size_t n = (size_t)run->n_methods, count = ab_setting_maps_count(s);
+    size_t n = (size_t)s->n_methods, count = ab_setting_maps_count(s);
     s->supported = calloc(n, 1);
     s->refused = calloc(n, sizeof *s->refused);
     s->reference = calloc(n, sizeof *s->reference);
@@ -58,11 +58,11 @@ static bool allocate(const struct ab_run *run, struct ab_setting *s)
         j->maps = calloc(n, sizeof *j->maps);
         j->agreed = calloc(n, sizeof *j->agreed);
         if (!j->maps || !j->agreed) return false;
-        for (int m = 0; m < run->n_methods; m++) {
+        for (int m = 0; m < s->n_methods; m++) {
             j->maps[m] = calloc(count, sizeof **j->maps);
             if (!j->maps[m]) return false;
         }
-        skip_all(j, run->n_methods, "not judged");
+        skip_all(j, s->n_methods, "not judged");
     }
     return true;
 }
@@ -76,10 +76,10 @@ struct subset {
 static bool choose(const struct ab_run *run, const struct ab_setting *s, struct subset *set)
 {
     set->count = 0;
-    set->methods = calloc((size_t)run->n_methods, sizeof *set->methods);
-    set->index = calloc((size_t)run->n_methods, sizeof *set->index);
+    set->methods = calloc((size_t)s->n_methods, sizeof *set->methods);
+    set->index = calloc((size_t)s->n_methods, sizeof *set->index);
     if (!set->methods || !set->index) return false;
-    for (int m = 0; m < run->n_methods; m++) {
+    for (int m = 0; m < s->n_methods; m++) {
         if (!s->supported[m]) continue;
         set->index[set->count] = m;
         set->methods[set->count++] = run->methods[m];
@@ -106,7 +106,9 @@ static enum ab_status execute_joint(const struct ab_run *run, struct ab_setting 
         ab_setting_split(s, s->joint[b].maps[set->index[i]], maps + i * targets);
     enum ab_status status =
         ab_plan_create(s->model->source.graph, set->methods, set->count, &options, plan, err);
+    const double start = ab_now_ns();
     if (status == AB_OK) status = ab_plan_execute(*plan, s->input, s->targets, maps, NULL, err);
+    s->joint[b].seconds = (ab_now_ns() - start) / 1e9;
     s->joint[b].ran = status == AB_OK;
     free(maps);
     return status;
@@ -135,7 +137,7 @@ static void judge_joint(const struct ab_run *run, struct ab_setting *s, const st
         j->agreed[set->index[i]] = worst_of(results + i * targets, targets);
     if (status != AB_OK) {
         snprintf(j->error, sizeof j->error, "%s", err.text);
-        skip_all(j, run->n_methods, err.text);
+        skip_all(j, s->n_methods, err.text);
     }
     ab_plan_destroy(&plan);
     free(results);
@@ -214,14 +216,14 @@ void ab_setting_prepare(struct ab_run *run, struct ab_setting *s)
     free(set.index);
 }
 
-void ab_setting_free(struct ab_setting *s, int n_methods)
+void ab_setting_free(struct ab_setting *s)
 {
     for (int b = 0; b < AB_MAX_BACKENDS; b++) {
-        for (int m = 0; s->joint[b].maps && m < n_methods; m++) free(s->joint[b].maps[m]);
+        for (int m = 0; s->joint[b].maps && m < s->n_methods; m++) free(s->joint[b].maps[m]);
         free(s->joint[b].maps);
         free(s->joint[b].agreed);
     }
-    for (int m = 0; s->reference && m < n_methods; m++) free(s->reference[m]);
+    for (int m = 0; s->reference && m < s->n_methods; m++) free(s->reference[m]);
     free(s->reference);
     free(s->supported);
     free(s->refused);

@@ -7,6 +7,8 @@
 #include <string.h>
 
 enum { MAX_SAMPLES = 256 };
+/* What a brief run does not spend its minute on. */
+static const double SLOW_SECONDS = 1;
 
 /* One backend's plan of all methods of a setting that its model supports. */
 struct plan_of_all {
@@ -27,9 +29,9 @@ struct ab_together {
 const struct ab_method **ab_supported_methods(const struct ab_run *run, const struct ab_setting *s,
                                               int *count)
 {
-    const struct ab_method **methods = calloc((size_t)run->n_methods, sizeof *methods);
+    const struct ab_method **methods = calloc((size_t)s->n_methods, sizeof *methods);
     *count = 0;
-    for (int m = 0; methods && m < run->n_methods; m++)
+    for (int m = 0; methods && m < s->n_methods; m++)
         if (s->supported && s->supported[m]) methods[(*count)++] = run->methods[m];
     return methods;
 }
@@ -68,6 +70,9 @@ static void open_plans(struct ab_run *run, struct ab_together *t)
     for (int b = 0; methods && b < run->n_backends && count > 1; b++) {
         struct plan_of_all *p = &t->of[b];
         if (!strcmp(run->backends[b], "reference") || ab_interrupted) continue;
+        struct ab_joint *joint = &t->setting->joint[b];
+        joint->untimed = run->brief && joint->seconds > SLOW_SECONDS;
+        if (joint->untimed) continue;
         const struct ab_plan_options options = ab_run_plan_options(run, t->setting, b, t->threads);
         if (ab_plan_create(t->setting->model->source.graph, methods, count, &options, &p->plan,
                            &err) != AB_OK)
@@ -182,6 +187,19 @@ void ab_together_finish(struct ab_run *run)
     run->together = NULL;
 }
 
+static void print_untimed(FILE *f, const struct ab_run *run)
+{
+    for (int i = 0; i < run->n_settings; i++)
+        for (int b = 0; b < run->n_backends; b++) {
+            const struct ab_setting *s = &run->all_settings[i];
+            if (s->joint[b].untimed)
+                fprintf(f,
+                        "%s, %s, batch %d: methods in one plan not timed for brevity; --model %s "
+                        "times them\n",
+                        s->model->source.name, run->backends[b], s->batch, s->model->source.name);
+        }
+}
+
 void ab_together_print(FILE *f, const struct ab_run *run)
 {
     for (int i = 0; i < run->n_joint; i++) {
@@ -194,4 +212,5 @@ void ab_together_print(FILE *f, const struct ab_run *run)
             r->n_methods, ab_time_text(r->stats.median, joint, sizeof joint),
             ab_time_text(r->sum_single_ns, sum, sizeof sum), r->joint_ratio);
     }
+    print_untimed(f, run);
 }

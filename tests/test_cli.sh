@@ -57,6 +57,13 @@ says "did you mean --json"
 code 0 methods && grep -q 'cost: 2F+2B; other tools: zennit' out || fail "methods tells no costs"
 code 0 run --model digits --benchmark_list_tests && [[ $(grep -c '/native/' out) == 11 ]] ||
     fail "run without --method is not the eleven usual methods"
+code 0 run --benchmark_list_tests && [[ $(grep -c '^digits/.*/native/' out) == 11 ]] ||
+    fail "run alone is not eleven methods on digits"
+[[ $(sed -n 's,^vgg16/\(.*\)/native/.*,\1,p' out | xargs) == \
+    "gradient guided-backprop rectgrad lrp-epsilon lrp-zplus" ]] ||
+    fail "run alone is not its five methods on vgg16: $(grep vgg16 out)"
+code 0 run --method lrp-0,gradient --benchmark_list_tests
+[[ $(grep -c '^vgg16/.*/native/' out) == 2 ]] || fail "--method alone is not on both networks"
 code 0 methods --json && all=$(grep -c '"needs": null' out)
 code 0 run --model digits --method all --benchmark_list_tests
 [[ $(grep -c '/native/' out) == "$all" ]] || fail "--method all is not all $all methods that need no parameters"

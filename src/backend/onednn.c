@@ -4,7 +4,7 @@
 //
 // Threads: oneDNN takes OpenMP's current maximum, both when a primitive is made and when it runs;
 // it is set to the plan's around every call and restored.
-#include "backend/onednn.h"
+#include "backend/onednn_linear.h"
 
 #include <omp.h>
 #include <pthread.h>
@@ -13,24 +13,15 @@
 
 /* Everything a step does is prepared by one of these, while the plan is opened. */
 static void (*const prepare[AB_OP_COUNT])(struct ab_onednn *, const struct ab_step *) = {
-    [AB_OP_INPUT] = ab_onednn_input,
-    [AB_OP_BASELINE] = ab_onednn_input,
-    [AB_OP_FILL] = ab_onednn_fill,
-    [AB_OP_CONV] = ab_onednn_linear,
-    [AB_OP_DENSE] = ab_onednn_linear,
-    [AB_OP_POINTWISE] = ab_onednn_pointwise,
-    [AB_OP_MAXPOOL] = ab_onednn_maxpool,
-    [AB_OP_WINNERS] = ab_onednn_winners,
-    [AB_OP_AVGPOOL] = ab_onednn_avgpool,
-    [AB_OP_FLATTEN] = ab_onednn_flatten,
-    [AB_OP_CONCAT] = ab_onednn_concat,
-    [AB_OP_SLICE] = ab_onednn_slice,
-    [AB_OP_PAD] = ab_onednn_pad,
-    [AB_OP_TAU] = ab_onednn_tau,
-    [AB_OP_SEED] = ab_onednn_seed,
-    [AB_OP_SIGNAL] = ab_onednn_signal,
-    [AB_OP_HOST] = ab_onednn_host,
-    [AB_OP_OUTPUT] = ab_onednn_output,
+    [AB_OP_INPUT] = ab_onednn_input,     [AB_OP_BASELINE] = ab_onednn_input,
+    [AB_OP_FILL] = ab_onednn_fill,       [AB_OP_CONV] = ab_onednn_linear,
+    [AB_OP_DENSE] = ab_onednn_linear,    [AB_OP_POINTWISE] = ab_onednn_pointwise,
+    [AB_OP_MAXPOOL] = ab_onednn_maxpool, [AB_OP_WINNERS] = ab_onednn_winners,
+    [AB_OP_AVGPOOL] = ab_onednn_avgpool, [AB_OP_FLATTEN] = ab_onednn_flatten,
+    [AB_OP_CONCAT] = ab_onednn_concat,   [AB_OP_SLICE] = ab_onednn_slice,
+    [AB_OP_PAD] = ab_onednn_pad,         [AB_OP_TAU] = ab_onednn_tau,
+    [AB_OP_SEED] = ab_onednn_seed,       [AB_OP_SIGNAL] = ab_onednn_signal,
+    [AB_OP_HOST] = ab_onednn_host,       [AB_OP_OUTPUT] = ab_onednn_output,
 };
 
 static char version_text[32];
@@ -187,6 +178,7 @@ static enum ab_status onednn_open(struct ab_exec *exec, struct ab_error *err)
         const int before = omp_get_max_threads();
         omp_set_num_threads(exec->threads);
         open_steps(o);
+        ab_onednn_time_end(o);
         omp_set_num_threads(before);
         status = o->status;
         o->err = NULL;

@@ -82,6 +82,7 @@ struct ab_onednn {
     enum ab_status status;
     struct ab_error *err;
     int step;
+    struct ab_onednn_spare *spare; /* onednn_time.c: memory of candidates timed before */
 };
 
 static inline struct ab_onednn *ab_onednn_of(const struct ab_exec *exec)

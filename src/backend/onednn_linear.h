@@ -41,6 +41,8 @@ int ab_onednn_roles(const struct ab_step *s, const struct ab_onednn_candidate *c
  * INFINITY if it fails. Gives up early once it is clearly slower than `best`. */
 double ab_onednn_time(struct ab_onednn *o, const struct ab_step *s,
                       const struct ab_onednn_candidate *c, double best);
+/* Gives back the memory that candidates were timed on. */
+void ab_onednn_time_end(struct ab_onednn *o);
 
 /* onednn_memo.c: the winners of measurements, by what decides them, for the life of the process and
  * for all threads. x: the format of the operand, borrowed. */

@@ -58,8 +58,8 @@ static float transformed(float w, enum ab_wmod wmod, float gain)
 {
     switch (wmod) {
     case AB_W_ALL: return w;
-    case AB_W_POS: return fmaxf(w, 0);
-    case AB_W_NEG: return fminf(w, 0);
+    case AB_W_POS: return w > 0 ? w : 0;
+    case AB_W_NEG: return w < 0 ? w : 0;
     case AB_W_ABS: return fabsf(w);
     case AB_W_SQUARE: return w * w;
     case AB_W_GAMMA: return w > 0 ? gain * w : w;

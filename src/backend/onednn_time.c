@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Timing a candidate on memory of its own, given back at once.
+// Timing a candidate on memory of its own, which the next one takes over: fresh pages of a large
+// layer cost more than running it.
 #include "backend/onednn_linear.h"
 
 #include <math.h>
@@ -15,13 +16,18 @@ static const double enough_ns = 30e6;
  * to matter is the last if it is no better than the best so far: between equals any may win. */
 static const double hopeless = 1.5, long_ns = 4e6;
 
-enum { BUFFERS = 32, REORDERS = 4, HUGE_PAGE = 1 << 21 };
+enum { MEMORIES = 32, REORDERS = 4, HUGE_PAGE = 1 << 21 };
+
+struct ab_onednn_spare {
+    void *data;
+    size_t size;
+    struct ab_onednn_spare *next;
+};
 
 /* Everything a candidate needs to run once. */
 struct rig {
-    void *buffer[BUFFERS];
-    int n_buffers;
-    dnnl_memory_t memory[BUFFERS];
+    struct ab_onednn_spare *buffers;
+    dnnl_memory_t memory[MEMORIES];
     int n_memory;
     dnnl_primitive_t prim;
     dnnl_exec_arg_t args[10];
@@ -37,28 +43,73 @@ struct rig {
     int n_stages;
 };
 
+/* A spare buffer that is not much too large, off its list; NULL: none. */
+static struct ab_onednn_spare *reuse(struct ab_onednn *o, size_t size)
+{
+    for (struct ab_onednn_spare **at = &o->spare; *at; at = &(*at)->next) {
+        struct ab_onednn_spare *s = *at;
+        if (s->size < size || s->size / 2 > size) continue;
+        *at = s->next;
+        return s;
+    }
+    return NULL;
+}
+
+static struct ab_onednn_spare *allocate(size_t size, size_t unit)
+{
+    struct ab_onednn_spare *s = malloc(sizeof *s);
+    void *data = s ? aligned_alloc(unit, size) : NULL;
+    if (!data) {
+        free(s);
+        return NULL;
+    }
+    if (unit == HUGE_PAGE) madvise(data, size, MADV_HUGEPAGE);
+    *s = (struct ab_onednn_spare){data, size, NULL};
+    return s;
+}
+
+static void free_spares(struct ab_onednn_spare *s)
+{
+    while (s) {
+        struct ab_onednn_spare *next = s->next;
+        free(s->data);
+        free(s);
+        s = next;
+    }
+}
+
+void ab_onednn_time_end(struct ab_onednn *o)
+{
+    free_spares(o->spare);
+    o->spare = NULL;
+}
+
 /* Written zeros: pages that exist, values that no instruction slows down for. */
-static void *take(struct rig *r, size_t bytes)
+static void *take(struct ab_onednn *o, struct rig *r, size_t bytes)
 {
     const size_t unit = bytes < HUGE_PAGE ? 64 : HUGE_PAGE;
     const size_t size = (bytes + unit) / unit * unit;
-    void *p = r->n_buffers < BUFFERS ? aligned_alloc(unit, size) : NULL;
-    if (!p) return NULL;
-    if (unit == HUGE_PAGE) madvise(p, size, MADV_HUGEPAGE);
-    memset(p, 0, size);
-    return r->buffer[r->n_buffers++] = p;
+    struct ab_onednn_spare *s = reuse(o, size);
+    if (!s) s = allocate(size, unit);
+    if (!s) return NULL;
+    memset(s->data, 0, size);
+    s->next = r->buffers;
+    r->buffers = s;
+    return s->data;
 }
 
-static bool add_memory(const struct ab_onednn *o, struct rig *r, const ab_md *md, void *data,
-                       int id, dnnl_exec_arg_t *arg)
+static bool add_memory(struct ab_onednn *o, struct rig *r, const ab_md *md, void *data, int id,
+                       dnnl_exec_arg_t *arg)
 {
-    if (!data) data = take(r, dnnl_memory_desc_get_size(md));
-    if (!data || dnnl_memory_create(&r->memory[r->n_memory], md, o->engine, data)) return false;
+    if (!data) data = take(o, r, dnnl_memory_desc_get_size(md));
+    if (!data || r->n_memory == MEMORIES ||
+        dnnl_memory_create(&r->memory[r->n_memory], md, o->engine, data))
+        return false;
     *arg = (dnnl_exec_arg_t){id, r->memory[r->n_memory++]};
     return true;
 }
 
-static bool add_scratch(const struct ab_onednn *o, struct rig *r, const_dnnl_primitive_desc_t pd,
+static bool add_scratch(struct ab_onednn *o, struct rig *r, const_dnnl_primitive_desc_t pd,
                         dnnl_exec_arg_t *args, int *n)
 {
     const ab_md *md = dnnl_primitive_desc_query_md(pd, dnnl_query_scratchpad_md, 0);
@@ -86,7 +137,7 @@ static bool add_reorder(struct ab_onednn *o, struct rig *r, int id, const ab_md 
 /* Memory that stands for value `id` in format md, with the reorder it takes, if any. */
 static void *operand(struct ab_onednn *o, struct rig *r, int id, const ab_md *md)
 {
-    void *data = take(r, dnnl_memory_desc_get_size(md));
+    void *data = take(o, r, dnnl_memory_desc_get_size(md));
     const bool there = data && (ab_onednn_has(o, id, md) || add_reorder(o, r, id, md, data));
     return there ? data : NULL;
 }
@@ -96,7 +147,7 @@ static bool add_stages(struct ab_onednn *o, const struct ab_step *s, int fused, 
 {
     struct ab_onednn_stage stage[2];
     const int n = ab_onednn_stages(s, stage);
-    if (fused < n) r->tau.data = take(r, sizeof(float) * (size_t)o->exec->batch);
+    if (fused < n) r->tau.data = take(o, r, sizeof(float) * (size_t)o->exec->batch);
     for (int i = fused; i < n; i++) {
         int id[2];
         ab_onednn_operands(s, &stage[i], id);
@@ -128,7 +179,7 @@ static bool build(struct ab_onednn *o, const struct ab_step *s, const struct ab_
     for (int i = 0; i < n; i++) {
         const bool is_operand = role[i].what == AB_ROLE_X || role[i].what == AB_ROLE_OPERAND;
         void *data = is_operand ? operand(o, r, role[i].value, role[i].md)
-                                : take(r, dnnl_memory_desc_get_size(role[i].md));
+                                : take(o, r, dnnl_memory_desc_get_size(role[i].md));
         if (!data || !add_memory(o, r, role[i].md, data, role[i].id, &r->args[r->n_args++])) {
             return false;
         }
@@ -144,14 +195,19 @@ static bool build(struct ab_onednn *o, const struct ab_step *s, const struct ab_
            !dnnl_primitive_create(&r->prim, c->pd) && add_stages(o, s, c->fused, r);
 }
 
-static void dismantle(struct rig *r)
+static void dismantle(struct ab_onednn *o, struct rig *r)
 {
     if (r->prim) dnnl_primitive_destroy(r->prim);
     for (int i = 0; i < r->n_reorders; i++) {
         if (r->reorder[i].prim) dnnl_primitive_destroy(r->reorder[i].prim);
     }
     for (int i = 0; i < r->n_memory; i++) dnnl_memory_destroy(r->memory[i]);
-    for (int i = 0; i < r->n_buffers; i++) free(r->buffer[i]);
+    while (r->buffers) {
+        struct ab_onednn_spare *s = r->buffers;
+        r->buffers = s->next;
+        s->next = o->spare;
+        o->spare = s;
+    }
 }
 
 static bool run_once(const struct ab_onednn *o, const struct rig *r)
@@ -187,6 +243,6 @@ double ab_onednn_time(struct ab_onednn *o, const struct ab_step *s,
         total += ns;
         if (ns > hopeless * best || (ns > long_ns && ns > best)) break;
     }
-    dismantle(&r);
+    dismantle(o, &r);
     return fastest;
 }
