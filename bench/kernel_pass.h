@@ -6,8 +6,8 @@
 
 #include "agree/agree.h"
 #include "kernel_peer.h"
-#include "shape.h"
 #include "stats.h"
+#include "verify/shape.h"
 
 enum { AB_KERNEL_RUNNERS = 40, AB_KERNEL_ROUNDS = 1000 };
 
