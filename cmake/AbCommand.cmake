@@ -28,6 +28,23 @@ if(TARGET ab_bench AND EXISTS "${bench_main}")
         RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}")
 endif()
 
+# Examples of foreign kernels for `attrbench verify --plugin`.
+if(TARGET attrbench_command)
+    foreach(example verify_wrong verify_onednn)
+        if(example STREQUAL verify_onednn AND NOT AB_HAVE_ONEDNN)
+            continue()
+        endif()
+        add_library(${example} MODULE "${PROJECT_SOURCE_DIR}/examples/${example}.c")
+        target_include_directories(${example} PRIVATE "${PROJECT_SOURCE_DIR}/include")
+        target_link_libraries(${example} PRIVATE ab_flags)
+        set_target_properties(${example} PROPERTIES
+            PREFIX "" LIBRARY_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/examples")
+    endforeach()
+    if(AB_HAVE_ONEDNN)
+        target_link_libraries(verify_onednn PRIVATE OneDNN::dnnl)
+    endif()
+endif()
+
 # Built on demand only: what fully connected kernels make of the machine's read bandwidth.
 if(TARGET ab_bench)
     add_executable(bench_dense EXCLUDE_FROM_ALL "${PROJECT_SOURCE_DIR}/tools/bench_dense.c")

@@ -32,7 +32,7 @@ allow base "$own|base/.*" $(text src/base)
 allow model "$own|$kernels|(base|model)/.*|onnx\.pb-c\.h" $(text src/model)
 allow method "$own|$kernels|(base|model|method)/.*" $(text src/method)
 # plan/program.h is the language in which plans speak to backends; nothing else of plan/ is theirs.
-allow backend "$own|simd/.*|(base|model|method|backend)/.*|plan/program\.h" $(text src/backend)
+allow backend "$own|attrbench/verify\.h|simd/.*|(base|model|method|backend)/.*|plan/program\.h" $(text src/backend)
 allow plan "$own|$kernels|simd/isa\.def|(base|model|method|backend|plan)/.*" $(text src/plan)
 allow sample "$own|$kernels|(base|model|method|plan|sample)/.*" $(text src/sample)
 allow agree "$own|$kernels|(base|model|method|plan|sample|agree)/.*" $(text src/agree)
@@ -60,7 +60,7 @@ only() {
         [[ $file =~ ^($2)$ ]] || complain "$file includes $1: only $2 may"
     done
 }
-only '(oneapi/dnnl/)?dnnl[a-z_]*\.h' 'src/backend/onednn[a-z0-9_]*\.[ch]'
+only '(oneapi/dnnl/)?dnnl[a-z_]*\.h' 'src/backend/onednn[a-z0-9_]*\.[ch]|examples/verify_onednn\.c'
 only 'benchmark/benchmark\.h' 'bench/gbench\.cc'
 only 'onnx\.pb-c\.h' 'src/model/onnx[a-z0-9_]*\.[ch]'
 only '(png|jpeglib|stb_[a-z_]+)\.h' 'src/base/[a-z0-9_]+\.c|tests/[a-z0-9_]+\.c|bench/[a-z0-9_]+\.c'

@@ -5,23 +5,33 @@
 // cases that judge attrbench's kernels: `attrbench verify --plugin ./mine.so`. Nothing of attrbench
 // is linked. examples/ has a plugin that wraps oneDNN and one that is wrong on purpose.
 //
+//     #include <attrbench/verify.h>
+//
 //     static int conv(const void *args)
 //     {
 //         const struct ab_verify_conv2d *a = args;
 //         ...                                        // fill a->dst
 //         return AB_VERIFY_DONE;
 //     }
-//     static const struct ab_verify_kernel kernels[] = {{"my_conv", AB_VERIFY_CONV2D, conv}};
-//     const struct ab_verify_plugin *ab_verify_plugin(void)
-//     {
-//         static const struct ab_verify_plugin p = {AB_VERIFY_ABI, "mine 1.0", kernels, 1};
-//         return &p;
-//     }
+//     static const struct ab_verify_kernel kernels[] = {
+//         {.name = "conv", .operation = AB_VERIFY_CONV2D, .run = conv},
+//     };
+//     static const struct ab_verify_plugin mine = {AB_VERIFY_ABI, "mine 1.0", kernels, 1};
+//
+//     const struct ab_verify_plugin *ab_verify_plugin(void) { return &mine; }
+//
+// cc -shared -fPIC mine.c -o mine.so makes it; its kernel is then called mine:conv.
 //
 // Arrays are dense NCHW floats, of any alignment that is a multiple of 4 bytes, each between pages
 // that cannot be touched: nothing beside them may be read or written, and inputs are const. dst
 // holds no meaningful values on entry and must be written whole. A kernel may allocate and use
-// threads; it must leave callee-saved registers and the floating-point environment as they were.
+// threads, and must bear to be called from several threads at once. It leaves callee-saved
+// registers and the floating-point environment as they were.
+//
+// Kernels run in processes that are thrown away, forked from one that has loaded the object and
+// called ab_verify_plugin, which happens in another process first, so that neither can take the
+// command down. Both should do no more than they must: threads that they start are not there when
+// kernels run.
 #ifndef ATTRBENCH_VERIFY_H
 #define ATTRBENCH_VERIFY_H
 
@@ -32,6 +42,7 @@
 extern "C" {
 #endif
 
+/* Of this header: changed whenever an object made with an older one would be misread. */
 #define AB_VERIFY_ABI 1
 
 /* What a kernel returns: DONE, or that it does not do such arguments (no failure), or that it
@@ -50,7 +61,7 @@ enum ab_verify_operation {
 
 /* oh = (ih + pt + pb - (dh*(kh-1)+1)) / sh + 1, rounded down, likewise ow; ic and oc are totals
  * over g groups. Forward: dst[n][oc][oh][ow] = W src[n][ic][ih][iw] + bias. Backward-data:
- * dst[n][ic] [ih][iw] = W^T src[n][oc][oh][ow], bias NULL. */
+ * dst[n][ic][ih][iw] = W^T src[n][oc][oh][ow], bias NULL. */
 struct ab_verify_conv2d {
     int backward;
     int n, g, ic, ih, iw, oc, oh, ow, kh, kw, sh, sw, dh, dw, pt, pl, pb, pr;
@@ -117,9 +128,15 @@ struct ab_verify_plugin {
     int count;
 };
 
-/* What the shared object exports. The result lives as long as the object is loaded; NULL: refuses
- * to be loaded (after a line on stderr that says why). */
+/* What the shared object exports; declared here so that a definition with another type does not
+ * compile. The result lives as long as the object is loaded; NULL: refuses to be loaded (after a
+ * line on stderr that says why). */
 typedef const struct ab_verify_plugin *ab_verify_plugin_function(void);
+#ifdef __GNUC__
+__attribute__((visibility("default")))
+#endif
+const struct ab_verify_plugin *
+ab_verify_plugin(void);
 
 #ifdef __cplusplus
 }

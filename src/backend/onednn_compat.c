@@ -76,6 +76,13 @@ dnnl_status_t ab_onednn_pd(dnnl_primitive_desc_t *pd, dnnl_engine_t engine,
     case AB_DNN_BINARY:
         return dnnl_binary_primitive_desc_create(pd, engine, op->alg, op->src, op->wei, op->dst,
                                                  op->attr);
+    case AB_DNN_ELTWISE_FWD:
+        return dnnl_eltwise_forward_primitive_desc_create(pd, engine, op->prop, op->alg, op->src,
+                                                          op->src, op->alpha, op->beta, op->attr);
+    case AB_DNN_ELTWISE_BWD:
+        return dnnl_eltwise_backward_primitive_desc_create(pd, engine, op->alg, op->src, op->src,
+                                                           op->src, op->alpha, op->beta, op->hint,
+                                                           op->attr);
     case AB_DNN_KINDS: break;
     }
     return dnnl_invalid_arguments;
@@ -199,6 +206,17 @@ static dnnl_status_t dense_pd(dnnl_primitive_desc_t *pd, dnnl_engine_t engine,
     return status ? status : dnnl_primitive_desc_create(pd, &d, op->attr, engine, op->hint);
 }
 
+static dnnl_status_t eltwise_pd(dnnl_primitive_desc_t *pd, dnnl_engine_t engine,
+                                const struct ab_onednn_op *op)
+{
+    dnnl_eltwise_desc_t d;
+    const dnnl_status_t status =
+        op->kind == AB_DNN_ELTWISE_FWD
+            ? dnnl_eltwise_forward_desc_init(&d, op->prop, op->alg, op->src, op->alpha, op->beta)
+            : dnnl_eltwise_backward_desc_init(&d, op->alg, op->src, op->src, op->alpha, op->beta);
+    return status ? status : dnnl_primitive_desc_create(pd, &d, op->attr, engine, op->hint);
+}
+
 dnnl_status_t ab_onednn_pd(dnnl_primitive_desc_t *pd, dnnl_engine_t engine,
                            const struct ab_onednn_op *op)
 {
@@ -215,6 +233,8 @@ dnnl_status_t ab_onednn_pd(dnnl_primitive_desc_t *pd, dnnl_engine_t engine,
         const dnnl_status_t status = dnnl_binary_desc_init(&d, op->alg, op->src, op->wei, op->dst);
         return status ? status : dnnl_primitive_desc_create(pd, &d, op->attr, engine, NULL);
     }
+    case AB_DNN_ELTWISE_FWD:
+    case AB_DNN_ELTWISE_BWD: return eltwise_pd(pd, engine, op);
     case AB_DNN_KINDS: break;
     }
     return dnnl_invalid_arguments;

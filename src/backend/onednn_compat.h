@@ -34,18 +34,21 @@ enum ab_onednn_kind {
     AB_DNN_POOL_FWD,
     AB_DNN_POOL_BWD,
     AB_DNN_BINARY,
+    AB_DNN_ELTWISE_FWD,
+    AB_DNN_ELTWISE_BWD,
     AB_DNN_KINDS
 };
 
 /* What each kind reads; the rest is ignored. In backward kinds src and dst are diff_src and
- * diff_dst. BINARY: dst = alg(src, wei). hint: the forward primitive, for backward kinds. Dilation
- * is counted as in oneDNN, 0 for none. */
+ * diff_dst. BINARY: dst = alg(src, wei). ELTWISE: all operands are as src. hint: the forward
+ * primitive, for backward kinds. Dilation is counted as in oneDNN, 0 for none. */
 struct ab_onednn_op {
     enum ab_onednn_kind kind;
     dnnl_prop_kind_t prop;
     dnnl_alg_kind_t alg;
     const ab_md *src, *wei, *bias, *dst;
     dnnl_dims_t strides, kernel, dilates, pad_l, pad_r;
+    float alpha, beta; /* of ELTWISE */
     const_dnnl_primitive_attr_t attr;
     const_dnnl_primitive_desc_t hint;
 };
