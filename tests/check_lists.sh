@@ -58,4 +58,12 @@ for name in $(comm -3 <(echo "$listed") <(echo "$defined")); do
     complain "network $name is either listed in src/model/models.def or built in net_*.c, not both"
 done
 
+# A seeded bug is the function ab_bug_<operation>_<name> of verify/bug_*.c.
+listed=$(sed -nE 's/^AB_BUG\(([a-z0-9_]+), ([a-z0-9_]+),.*/\1_\2/p' verify/bugs.def | sort)
+defined=$(cat verify/bug_*.c | grep -oE '^(void |FUNCTION\()ab_bug_[a-z0-9_]+' |
+    sed -E 's/.*ab_bug_//' | grep -v '^sound_' | sort -u)
+for name in $(comm -3 <(echo "$listed") <(echo "$defined")); do
+    complain "bug $name is either in verify/bugs.def or defined in verify/bug_*.c, not both"
+done
+
 exit $fail
