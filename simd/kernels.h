@@ -359,6 +359,8 @@ double ab_kernel_amplification(const struct ab_kernel *k);
 bool ab_kernel_shares_sums(const struct ab_kernel *k);
 const char *ab_isa_name(enum ab_isa isa);
 const char *ab_kernel_op_name(enum ab_kernel_op op);
+const char *ab_pointwise_name(enum ab_pointwise_kind kind); /* "muldiv"; without spaces */
+const char *ab_wmod_name(enum ab_wmod wmod);                /* "pos" */
 
 /* Instruction sets of this CPU and operating system, as a mask of 1u << AB_ISA_*; ref and plain
  * always. */

@@ -20,9 +20,9 @@ enum {
     MAX_WORDS = 512
 };
 static const char *const kind_names[AB_PW_COUNT] = {
-    "copy",  "relu",   "neg",       "abs",          "gate",           "guided", "rect",
-    "mul",   "div",    "muldiv",    "rescale",      "divdiff",        "add",    "sub",
-    "scale", "affine", "relu+bits", "gate by bits", "guided by bits", "guard",  "rest"};
+    "copy",  "relu",   "neg",       "abs",       "gate",        "guided", "rect",
+    "mul",   "div",    "muldiv",    "rescale",   "divdiff",     "add",    "sub",
+    "scale", "affine", "relu+bits", "gate+bits", "guided+bits", "guard",  "rest"};
 
 /* Operands and result of one problem. */
 struct problem {

@@ -55,8 +55,8 @@ struct ab_trial {
     int exponent; /* -20..20: the signal is scaled by 2^exponent */
     uint64_t seed;
     enum ab_side side; /* at which guard page buffers lie */
-    int offset; /* 0..60, multiples of 4: bytes off the alignment that operands need not have */
-    unsigned with;
+    int offset;     /* 0..60, multiples of 4: bytes off the alignment that operands need not have */
+    unsigned with;  /* AB_WITH_* */
     char file[128]; /* AB_FILL_FILE: an .npy of float32, whose values are taken round and round */
 };
 
@@ -143,10 +143,11 @@ struct ab_verify_op {
 
 const struct ab_verify_op *ab_verify_op_of(enum ab_kernel_op op);
 
-/* text.c: the line of a trial. Parsing refuses what no operation can have; err names the part. */
+/* text.c: the line of a trial, without a line break. Parsing refuses what the operation cannot
+ * have; err names the part. What is left out is 0 (f=copy, wmod=all, fill=int, seed=0, side=left,
+ * fwd). `file=` comes last and takes the rest of the line. */
+enum { AB_TRIAL_TEXT = 512 }; /* a buffer that every trial's line fits in */
 enum ab_status ab_trial_parse(const char *text, struct ab_trial *trial, struct ab_error *err);
 void ab_trial_print(const struct ab_trial *trial, char *text, size_t size);
-const char *ab_pointwise_name(enum ab_pointwise_kind kind); /* "muldiv" */
-const char *ab_wmod_name(enum ab_wmod wmod);                /* "pos" */
 
 #endif

@@ -15,34 +15,6 @@ const char *ab_op_name(enum ab_op op)
     return names[op];
 }
 
-const char *ab_pointwise_name(enum ab_pointwise_kind kind)
-{
-    static const char *const names[AB_PW_COUNT] = {
-        [AB_PW_COPY] = "copy",
-        [AB_PW_RELU] = "relu",
-        [AB_PW_NEG] = "neg",
-        [AB_PW_ABS] = "abs",
-        [AB_PW_GATE] = "gate",
-        [AB_PW_GUIDED] = "guided",
-        [AB_PW_RECT] = "rect",
-        [AB_PW_MUL] = "mul",
-        [AB_PW_DIV] = "div",
-        [AB_PW_MULDIV] = "muldiv",
-        [AB_PW_RESCALE] = "rescale",
-        [AB_PW_DIVDIFF] = "divdiff",
-        [AB_PW_ADD] = "add",
-        [AB_PW_SUB] = "sub",
-        [AB_PW_SCALE] = "scale",
-        [AB_PW_AFFINE] = "affine",
-        [AB_PW_RELU_BITS] = "relu+bits",
-        [AB_PW_GATE_BITS] = "gate by bits",
-        [AB_PW_GUIDED_BITS] = "guided by bits",
-        [AB_PW_GUARD_BITS] = "guard",
-        [AB_PW_REST_BITS] = "rest",
-    };
-    return names[kind];
-}
-
 struct ab_step ab_step_new(enum ab_op op)
 {
     return (struct ab_step){.op = op,

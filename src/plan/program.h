@@ -191,6 +191,5 @@ void ab_program_halos(struct ab_program *program, const struct ab_graph *graph);
 void ab_program_free(struct ab_program *program);
 
 const char *ab_op_name(enum ab_op op);
-const char *ab_pointwise_name(enum ab_pointwise_kind kind);
 
 #endif
