@@ -26,7 +26,8 @@
 // that cannot be touched: nothing beside them may be read or written, and inputs are const. dst
 // holds no meaningful values on entry and must be written whole. A kernel may allocate and use
 // threads, and must bear to be called from several threads at once. It leaves callee-saved
-// registers and the floating-point environment as they were.
+// registers and the floating-point environment as they were. Whether a zero is +0 or -0 is not
+// judged; NaN and infinities are.
 //
 // Kernels run in processes that are thrown away, forked from one that has loaded the object and
 // called ab_verify_plugin, which happens in another process first, so that neither can take the

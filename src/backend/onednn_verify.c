@@ -163,13 +163,40 @@ static int pool(const struct ab_verify_pool *a, dnnl_alg_kind_t alg, dnnl_format
     return ab_ports_run(&p);
 }
 
+/* Whether some window of a row or column of windows has no tap inside the image. */
+static bool some_empty(int out, int stride, int k, int d, int in, int pad)
+{
+    for (int o = 0; o < out; o++) {
+        bool empty = true;
+        for (int t = 0; t < k && empty; t++) {
+            const int at = o * stride - pad + t * d;
+            empty = at < 0 || at >= in;
+        }
+        if (empty) return true;
+    }
+    return false;
+}
+
+static bool has_nan(const float *p, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (isnan(p[i])) return true;
+    return false;
+}
+
+/* oneDNN does not say what the largest of nothing is, nor what it makes of NaN, which it skips. */
 static int maxpool(const struct ab_verify_pool *a, dnnl_format_tag_t tag)
 {
+    const size_t count = (size_t)a->n * (size_t)a->c * (size_t)a->ih * (size_t)a->iw;
+    if (!a->backward && has_nan(a->src, count)) return AB_VERIFY_UNSUPPORTED;
+    if (some_empty(a->oh, a->sh, a->kh, a->dh, a->ih, a->pt) ||
+        some_empty(a->ow, a->sw, a->kw, a->dw, a->iw, a->pl))
+        return AB_VERIFY_UNSUPPORTED;
     return pool(a, dnnl_pooling_max, tag);
 }
 
-/* With counted padding oneDNN divides by the whole window, where ours goes on to divide by what of
- * it is inside the padded image: not the same for windows that reach beyond that. */
+/* With counted padding oneDNN divides by the whole window, which is not our definition for windows
+ * that reach beyond the padded image (ceil mode). */
 static int avgpool(const struct ab_verify_pool *a, dnnl_format_tag_t tag)
 {
     const bool beyond = overhang(a->oh, a->sh, a->kh, a->dh, a->ih, a->pt) > a->pb ||
@@ -202,24 +229,37 @@ static int avgpool_blocked(const void *args)
 
 /* ---- element-wise and binary ---- */
 
+/* oneDNN's formulas say nothing of NaN in comparisons, which come out as false or true; the
+ * gradient of ReLU is x * 0 where the gate is closed, so NaN where x is infinite. */
+enum defined_for { ALL_VALUES, NO_NAN, FINITE };
+
+/* "scale" is a product with one number: eltwise_linear, x * alpha + beta, turns -0 into +0. */
 struct rule {
     const char *kind;
     enum ab_onednn_kind primitive;
     dnnl_alg_kind_t alg;
     float alpha, beta;
+    enum defined_for x, a;
 };
 
 static const struct rule rules[] = {
-    {"copy", AB_DNN_ELTWISE_FWD, dnnl_eltwise_linear, 1, 0},
-    {"relu", AB_DNN_ELTWISE_FWD, dnnl_eltwise_relu, 0, 0},
-    {"neg", AB_DNN_ELTWISE_FWD, dnnl_eltwise_clip, -INFINITY, 0},
-    {"abs", AB_DNN_ELTWISE_FWD, dnnl_eltwise_abs, 0, 0},
-    {"scale", AB_DNN_ELTWISE_FWD, dnnl_eltwise_linear, 1, 0}, /* alpha: the trial's scale */
-    {"gate", AB_DNN_ELTWISE_BWD, dnnl_eltwise_relu, 0, 0},
-    {"mul", AB_DNN_BINARY, dnnl_binary_mul, 0, 0},
-    {"add", AB_DNN_BINARY, dnnl_binary_add, 0, 0},
-    {"sub", AB_DNN_BINARY, dnnl_binary_sub, 0, 0},
+    {"relu", AB_DNN_ELTWISE_FWD, dnnl_eltwise_relu, 0, 0, NO_NAN, ALL_VALUES},
+    {"neg", AB_DNN_ELTWISE_FWD, dnnl_eltwise_clip, -INFINITY, 0, NO_NAN, ALL_VALUES},
+    {"abs", AB_DNN_ELTWISE_FWD, dnnl_eltwise_abs, 0, 0, ALL_VALUES, ALL_VALUES},
+    {"gate", AB_DNN_ELTWISE_BWD, dnnl_eltwise_relu, 0, 0, FINITE, NO_NAN},
+    {"mul", AB_DNN_BINARY, dnnl_binary_mul, 0, 0, ALL_VALUES, ALL_VALUES},
+    {"add", AB_DNN_BINARY, dnnl_binary_add, 0, 0, ALL_VALUES, ALL_VALUES},
+    {"sub", AB_DNN_BINARY, dnnl_binary_sub, 0, 0, ALL_VALUES, ALL_VALUES},
+    {"scale", AB_DNN_BINARY, dnnl_binary_mul, 0, 0, ALL_VALUES, ALL_VALUES},
 };
+
+static bool is_defined(enum defined_for values, const float *p, size_t count)
+{
+    if (values == ALL_VALUES) return true;
+    for (size_t i = 0; i < count; i++)
+        if (isnan(p[i]) || (values == FINITE && isinf(p[i]))) return false;
+    return true;
+}
 
 static const struct rule *rule_of(const char *kind)
 {
@@ -232,29 +272,31 @@ static int pointwise(const void *args)
 {
     const struct ab_verify_pointwise *a = args;
     const struct rule *rule = rule_of(a->kind);
-    if (!rule) return AB_VERIFY_UNSUPPORTED;
-    const dnnl_dims_t dims = {(dnnl_dim_t)a->count};
+    if (!rule || !is_defined(rule->x, a->x, a->count) || !is_defined(rule->a, a->a, a->count))
+        return AB_VERIFY_UNSUPPORTED;
+    const bool back = rule->primitive == AB_DNN_ELTWISE_BWD;
+    const bool binary = rule->primitive == AB_DNN_BINARY, scale = !strcmp(rule->kind, "scale");
+    const dnnl_dims_t dims = {(dnnl_dim_t)a->count}, one = {1};
     struct ab_ports p;
     if (!ab_ports_open(&p)) return AB_VERIFY_FAILED;
     ab_md *md = ab_ports_md(&p, 1, dims, dnnl_a);
-    struct ab_onednn_op op = {.kind = rule->primitive,
+    ab_md *md_a = scale ? ab_ports_md(&p, 1, one, dnnl_a) : md;
+    struct ab_onednn_op op = {.kind = back ? AB_DNN_ELTWISE_FWD : rule->primitive,
                               .prop = dnnl_forward_training,
                               .alg = rule->alg,
                               .src = md,
-                              .wei = md,
+                              .wei = md_a,
                               .dst = md,
-                              .alpha = strcmp(rule->kind, "scale") ? rule->alpha : a->scale,
+                              .alpha = rule->alpha,
                               .beta = rule->beta};
-    const bool back = op.kind == AB_DNN_ELTWISE_BWD;
     if (back) {
-        op.kind = AB_DNN_ELTWISE_FWD;
         ab_ports_hint(&p, &op);
         op.kind = AB_DNN_ELTWISE_BWD;
     }
     ab_ports_make(&p, &op);
-    ab_ports_in(&p, back ? DNNL_ARG_DIFF_DST : DNNL_ARG_SRC_0, md, a->x);
+    ab_ports_in(&p, back ? DNNL_ARG_DIFF_DST : DNNL_ARG_SRC, md, a->x);
     if (back) ab_ports_in(&p, DNNL_ARG_SRC, md, a->a);
-    if (op.kind == AB_DNN_BINARY) ab_ports_in(&p, DNNL_ARG_SRC_1, md, a->a);
+    if (binary) ab_ports_in(&p, DNNL_ARG_SRC_1, md_a, scale ? &a->scale : a->a);
     ab_ports_out(&p, back ? DNNL_ARG_DIFF_SRC : DNNL_ARG_DST, md, a->dst);
     return ab_ports_run(&p);
 }
