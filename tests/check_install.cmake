@@ -46,3 +46,9 @@ run_example("${work}/explain_by_pkg_config")
 if(EXISTS "${prefix}/bin/attrbench")
     run("${prefix}/bin/attrbench" --version)
 endif()
+
+# A plugin needs the header alone.
+execute_process(COMMAND "${pkg_config}" --cflags attrbench
+    OUTPUT_VARIABLE flags OUTPUT_STRIP_TRAILING_WHITESPACE COMMAND_ERROR_IS_FATAL ANY)
+separate_arguments(flags UNIX_COMMAND "${flags}")
+run("${CC}" -shared -fPIC "${SOURCE_DIR}/examples/verify_wrong.c" ${flags} -o verify_wrong.so)

@@ -337,6 +337,10 @@ TEST(declined)
         CHECK(maxpool(name, src, 2, 6) == AB_VERIFY_UNSUPPORTED, "empty windows");
         src[4] = NAN;
         CHECK(maxpool(name, src, 0, 2) == AB_VERIFY_UNSUPPORTED, "NaN");
+        src[4] = -INFINITY;
+        CHECK(maxpool(name, src, 0, 2) == AB_VERIFY_UNSUPPORTED, "-infinity");
+        src[4] = INFINITY;
+        CHECK(maxpool(name, src, 0, 2) == AB_VERIFY_DONE, "infinity");
         src[4] = 5;
     }
     /* The last window reaches two rows beyond the image, one beyond the padding. */

@@ -177,18 +177,20 @@ static bool some_empty(int out, int stride, int k, int d, int in, int pad)
     return false;
 }
 
-static bool has_nan(const float *p, size_t count)
+static bool has_nan_or_least(const float *p, size_t count)
 {
     for (size_t i = 0; i < count; i++)
-        if (isnan(p[i])) return true;
+        if (isnan(p[i]) || p[i] == -INFINITY) return true;
     return false;
 }
 
-/* oneDNN does not say what the largest of nothing is, nor what it makes of NaN, which it skips. */
+/* oneDNN does not say what the largest of nothing is, nor what becomes of values that are not
+ * finite: its implementations begin with -FLT_MAX and take what is larger, so that NaN is skipped
+ * and -FLT_MAX comes out, with a switch that may lie in the padding, where all is -infinity. */
 static int maxpool(const struct ab_verify_pool *a, dnnl_format_tag_t tag)
 {
     const size_t count = (size_t)a->n * (size_t)a->c * (size_t)a->ih * (size_t)a->iw;
-    if (!a->backward && has_nan(a->src, count)) return AB_VERIFY_UNSUPPORTED;
+    if (!a->backward && has_nan_or_least(a->src, count)) return AB_VERIFY_UNSUPPORTED;
     if (some_empty(a->oh, a->sh, a->kh, a->dh, a->ih, a->pt) ||
         some_empty(a->ow, a->sw, a->kw, a->dw, a->iw, a->pl))
         return AB_VERIFY_UNSUPPORTED;
