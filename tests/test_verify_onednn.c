@@ -4,7 +4,7 @@
 // does not define is declined.
 #include "backend/onednn_verify.h"
 #include "support.h"
-#include "verify/memory.h"
+#include "verify/call.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -19,6 +19,15 @@ static const struct ab_verify_kernel *kernel(const char *name)
         if (!strcmp(offer->kernels[i].name, name)) return &offer->kernels[i];
     CHECK(0, "no kernel %s", name);
     return NULL;
+}
+
+/* By the call that looks at registers, environment and stack afterwards. */
+static int call(const char *name, const void *args)
+{
+    struct ab_outcome outcome = {0};
+    const int rc = ab_call_foreign(kernel(name)->run, args, &outcome);
+    CHECK(!ab_outcome_failed(&outcome), "%s: %s", ab_check_name(outcome.check), outcome.why);
+    return rc;
 }
 
 /* ---- arrays ---- */
@@ -127,7 +136,7 @@ static void conv_case(const char *name, const int *v, bool back, bool biased, en
         s.oh,   s.ow,  s.kh, s.kw, s.sh, s.sw,   s.dh,
         s.dw,   s.pt,  s.pl, s.pb, s.pr, w.data, biased ? b.data : NULL,
         x.data, y.data};
-    CHECK(kernel(name)->run(&a) == AB_VERIFY_DONE, "not done");
+    CHECK(call(name, &a) == AB_VERIFY_DONE, "not done");
     float *want = calloc(back ? in : out, sizeof *want);
     CHECK(want, "out of memory");
     conv_reference(&s, &a, want);
@@ -161,6 +170,38 @@ TEST(convolutions)
     }
 }
 
+static void run_conv(const void *args)
+{
+    if (kernel("conv2d")->run(args) != AB_VERIFY_DONE) abort();
+}
+
+/* Neither scratch space nor what oneDNN keeps of a shape is shared by calls. */
+TEST(at_the_same_time)
+{
+    enum { CALLS = 4, CHANNELS = 24, SIDE = 9, COUNT = CHANNELS * SIDE * SIDE };
+    static float src[COUNT], wei[CHANNELS * CHANNELS * 9], dst[CALLS][COUNT], alone[COUNT];
+    struct ab_rng rng = ab_rng_new(1, 7);
+    ab_fill_floats(src, COUNT, AB_FILL_NORMAL, &rng, NULL, 0);
+    ab_fill_floats(wei, CHANNELS * CHANNELS * 9, AB_FILL_NORMAL, &rng, NULL, 0);
+    struct ab_verify_conv2d a[CALLS];
+    const void *args[CALLS];
+    for (int i = 0; i < CALLS; i++) {
+        a[i] = (struct ab_verify_conv2d){0,    1, 1, CHANNELS, SIDE, SIDE, CHANNELS, SIDE,
+                                         SIDE, 3, 3, 1,        1,    1,    1,        1,
+                                         1,    1, 1, wei,      NULL, src,  dst[i]};
+        args[i] = &a[i];
+    }
+    for (int round = 0; round < 20; round++) {
+        struct ab_outcome outcome = {0};
+        ab_call_together(run_conv, args, CALLS, &outcome);
+        CHECK(!ab_outcome_failed(&outcome), "%s", outcome.why);
+    }
+    a[0].dst = alone;
+    CHECK(call("conv2d", &a[0]) == AB_VERIFY_DONE, "not done");
+    for (int i = 0; i < CALLS; i++)
+        CHECK(!memcmp(dst[i], alone, sizeof alone), "call %d has other bits", i);
+}
+
 /* ---- inner product ---- */
 
 static void dense_case(const char *name, int n, int in, int out, bool back)
@@ -175,7 +216,7 @@ static void dense_case(const char *name, int n, int in, int out, bool back)
     struct ab_guarded y = array(to, sizeof(float), AB_SIDE_RIGHT);
     const struct ab_verify_dense a = {back,   n,     in, out, w.data, back ? NULL : b.data,
                                       x.data, y.data};
-    CHECK(kernel(name)->run(&a) == AB_VERIFY_DONE, "not done");
+    CHECK(call(name, &a) == AB_VERIFY_DONE, "not done");
     const float *wei = w.data, *bias = b.data, *src = x.data, *got = y.data;
     for (int i = 0; i < n; i++) {
         for (int k = 0; k < (back ? in : out); k++) {
@@ -289,7 +330,7 @@ static void pool_case(const char *name, const int *v, bool back, enum ab_side si
                                x.data,
                                y.data};
     CHECK(!back || ab_guarded_freeze(&taps), "out of memory");
-    CHECK(kernel(name)->run(&a) == AB_VERIFY_DONE, "not done");
+    CHECK(call(name, &a) == AB_VERIFY_DONE, "not done");
     float *want = calloc(back ? in : out, sizeof *want);
     CHECK(want, "out of memory");
     pool_reference(&s, max, back, &a, want);
@@ -324,7 +365,7 @@ static int maxpool(const char *name, float *src, int pad, int out)
     static uint16_t taps[64];
     const struct ab_verify_pool a = {0, 1, 1,   3,   3,   out, out, 2,    2,   1,  1,
                                      1, 1, pad, pad, pad, pad, 0,   taps, src, dst};
-    return kernel(name)->run(&a);
+    return call(name, &a);
 }
 
 TEST(declined)
@@ -347,16 +388,16 @@ TEST(declined)
     float dst[4];
     struct ab_verify_pool a = {0, 1, 1, 3, 3, 2, 2, 3,    3,   2,  2,
                                1, 1, 0, 0, 1, 1, 1, NULL, src, dst};
-    CHECK(kernel("avgpool")->run(&a) == AB_VERIFY_UNSUPPORTED, "counted padding in ceil mode");
+    CHECK(call("avgpool", &a) == AB_VERIFY_UNSUPPORTED, "counted padding in ceil mode");
     a.include_pad = 0;
-    CHECK(kernel("avgpool")->run(&a) == AB_VERIFY_DONE, "ceil mode");
+    CHECK(call("avgpool", &a) == AB_VERIFY_DONE, "ceil mode");
     CHECK(dst[3] == 9, "the last window holds %g", (double)dst[3]);
     const float one = 1;
     struct ab_verify_pointwise p = {"muldiv", 1, 0, 1, &one, &one, &one, dst};
-    CHECK(kernel("pointwise")->run(&p) == AB_VERIFY_UNSUPPORTED, "muldiv");
+    CHECK(call("pointwise", &p) == AB_VERIFY_UNSUPPORTED, "muldiv");
     p = (struct ab_verify_pointwise){"relu", 9, 0, 0, src, NULL, NULL, src};
     src[0] = NAN;
-    CHECK(kernel("pointwise")->run(&p) == AB_VERIFY_UNSUPPORTED, "NaN in ReLU");
+    CHECK(call("pointwise", &p) == AB_VERIFY_UNSUPPORTED, "NaN in ReLU");
 }
 
 /* ---- element-wise ---- */
@@ -386,7 +427,7 @@ TEST(pointwise)
             const bool two = k >= 3 && k < 7;
             const struct ab_verify_pointwise p = {
                 kinds[k], count, 0, 0.3f, x.data, two ? a.data : NULL, NULL, y.data};
-            CHECK(kernel("pointwise")->run(&p) == AB_VERIFY_DONE, "not done");
+            CHECK(call("pointwise", &p) == AB_VERIFY_DONE, "not done");
             const float *px = x.data, *pa = a.data, *got = y.data;
             for (size_t i = 0; i < count; i++)
                 CHECK(got[i] == rule(kinds[k], px[i], pa[i]), "%s(%g, %g) = %g", kinds[k],
@@ -398,8 +439,9 @@ TEST(pointwise)
     }
 }
 
-static const struct test_case cases[] = {CASE(convolutions), CASE(inner_products), CASE(pools),
-                                         CASE(pointwise), CASE(declined)};
+static const struct test_case cases[] = {CASE(convolutions),   CASE(at_the_same_time),
+                                         CASE(inner_products), CASE(pools),
+                                         CASE(pointwise),      CASE(declined)};
 TEST_MAIN("verify oneDNN", cases)
 
 #else
