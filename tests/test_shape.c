@@ -127,7 +127,7 @@ TEST(reads_lines_of_every_version)
         "b," SIZES_OF_CONV1 ",1\r\n",
         "dnnl_verbose,exec,cpu,convolution,gemm:jit,forward_inference,a,,b," SIZES_OF_CONV1 ",3",
         "mkldnn_verbose,exec,convolution,jit,forward_inference,a,b," SIZES_OF_CONV1 ",3",
-        "rank 0: onednn_verbose,exec,cpu,convolution,jit,forward_inference,a,,b," SIZES_OF_CONV1,
+        ("rank 0: onednn_verbose,exec,cpu,convolution,jit,forward_inference,a,,b," SIZES_OF_CONV1),
     };
     for (size_t i = 0; i < sizeof lines / sizeof *lines; i++)
         expect_log(lines[i], AB_SHAPE_LOG_CONV, "n1c3h224w224o64k7s2p3");
