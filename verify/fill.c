@@ -59,7 +59,7 @@ static double sign(struct ab_rng *r)
 static float subnormal(struct ab_rng *r)
 {
     uint64_t bits = ab_rng_next(r);
-    uint32_t u = (uint32_t)(bits & 0x7fffff) >> (bits >> 32) % 23;
+    uint32_t u = (uint32_t)((bits & 0x3fffff) | 0x400000) >> (bits >> 32) % 23;
     u |= (uint32_t)(bits >> 63) << 31;
     float v;
     memcpy(&v, &u, sizeof v);

@@ -3,6 +3,7 @@
 #define _DEFAULT_SOURCE 1
 #include "verify/memory.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +22,37 @@ static unsigned char *inner(const struct ab_guarded *g, unsigned char **end)
     return g->map + page;
 }
 
+/* The buffers that exist, for ab_guarded_find. */
+enum { KNOWN = 128 };
+static struct ab_guarded known[KNOWN];
+static pthread_mutex_t known_lock = PTHREAD_MUTEX_INITIALIZER;
+
+/* Puts `g` in the place of the entry whose mapping is `map` (NULL: a free one). */
+static void know(const unsigned char *map, struct ab_guarded g)
+{
+    pthread_mutex_lock(&known_lock);
+    for (int i = 0; i < KNOWN; i++) {
+        if (known[i].map != map) continue;
+        known[i] = g;
+        break;
+    }
+    pthread_mutex_unlock(&known_lock);
+}
+
+bool ab_guarded_find(const void *address, ptrdiff_t *from, size_t *bytes)
+{
+    uintptr_t at = (uintptr_t)address;
+    for (int i = 0; i < KNOWN; i++) {
+        const struct ab_guarded *g = &known[i];
+        uintptr_t map = (uintptr_t)g->map;
+        if (!map || at < map || at >= map + g->map_bytes) continue;
+        *from = (ptrdiff_t)(at - (uintptr_t)g->data);
+        *bytes = g->bytes;
+        return true;
+    }
+    return false;
+}
+
 bool ab_guarded_new(struct ab_guarded *g, size_t bytes, size_t align, size_t offset,
                     enum ab_side side)
 {
@@ -37,6 +69,7 @@ bool ab_guarded_new(struct ab_guarded *g, size_t bytes, size_t align, size_t off
     }
     size_t shift = side == AB_SIDE_LEFT ? offset : (size - bytes) / align * align - offset;
     *g = (struct ab_guarded){map + page + shift, bytes, map, size + 2 * page, NULL};
+    know(NULL, *g);
     memset(map + page, SLACK_BYTE, size);
     ab_sentinel_fill(g->data, bytes / sizeof(float));
     return true;
@@ -44,7 +77,10 @@ bool ab_guarded_new(struct ab_guarded *g, size_t bytes, size_t align, size_t off
 
 void ab_guarded_free(struct ab_guarded *g)
 {
-    if (g->map) munmap(g->map, g->map_bytes);
+    if (g->map) {
+        know(g->map, (struct ab_guarded){0});
+        munmap(g->map, g->map_bytes);
+    }
     free(g->copy);
     *g = (struct ab_guarded){0};
 }

@@ -77,6 +77,9 @@ bool ab_guarded_new(struct ab_guarded *g, size_t bytes, size_t align, size_t off
 void ab_guarded_free(struct ab_guarded *g);
 /* False, a sentence in why, if slack was written. */
 bool ab_guarded_check(const struct ab_guarded *g, char *why, size_t size);
+/* For crashes, from a signal handler: whether the address is in or beside a buffer that exists (128
+ * of them are known); its distance from the start, and the buffer's size. */
+bool ab_guarded_find(const void *address, ptrdiff_t *from, size_t *bytes);
 /* Inputs: keeps a copy of what is in the buffer; ab_guarded_frozen is false if it has changed. */
 bool ab_guarded_freeze(struct ab_guarded *g);
 bool ab_guarded_frozen(const struct ab_guarded *g);
