@@ -36,7 +36,8 @@ allow backend "$own|attrbench/verify\.h|simd/.*|(base|model|method|backend)/.*|p
 allow plan "$own|$kernels|simd/isa\.def|(base|model|method|backend|plan)/.*" $(text src/plan)
 allow sample "$own|$kernels|(base|model|method|plan|sample)/.*" $(text src/sample)
 allow agree "$own|$kernels|(base|model|method|plan|sample|agree)/.*" $(text src/agree)
-allow verify 'attrbench/(attrbench|verify)\.h|simd/.*|base/.*|verify/.*' $(text verify)
+# net.c builds networks, which is all that the validator knows of them.
+allow verify 'attrbench/(attrbench|verify)\.h|simd/.*|base/.*|model/(graph|infer)\.h|verify/.*' $(text verify)
 allow bench "$own|attrbench/verify\.h|simd/.*|(base|model|method|backend|plan|sample|agree|verify|bench)/.*" $(text bench)
 allow examples 'attrbench/(attrbench|verify)\.h' $(text examples)
 

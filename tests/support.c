@@ -168,9 +168,14 @@ bool is_sentinel(float v)
 
 /* ---- random numbers ---- */
 
+uint64_t test_seed(void)
+{
+    return strtoull(seed_text(), NULL, 10);
+}
+
 struct rng rng_new(uint64_t salt)
 {
-    return ab_rng_new(strtoull(seed_text(), NULL, 10), salt);
+    return ab_rng_new(test_seed(), salt);
 }
 
 uint64_t rng_next(struct rng *r)

@@ -88,7 +88,8 @@ void guard_free(struct guarded *g);
 void fill_sentinel(float *p, size_t count);
 bool is_sentinel(float v);
 
-struct rng rng_new(uint64_t salt); /* from AB_TEST_SEED and salt */
+uint64_t test_seed(void);          /* AB_TEST_SEED */
+struct rng rng_new(uint64_t salt); /* from it and salt */
 uint64_t rng_next(struct rng *r);
 double rng_uniform(struct rng *r);
 int rng_between(struct rng *r, int lo, int hi);

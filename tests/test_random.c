@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// Invariants of all methods over random networks (random_net.h), spread over the backends.
+// Invariants of all methods over random networks (verify/net.h), spread over the backends.
 //
 // The list of methods is read from the library; what must hold of each follows from its composite,
 // so a new method is tested as soon as it is listed. AB_TEST_GRAPHS=COUNT or FIRST+COUNT says which
 // networks; a failure prints the one that failed.
-#include "random_net.h"
+#include "../verify/net.h"
 #include "specs.h"
 
 enum { MAX_BATCH = 3, MAX_CLASSES = 8, GRAPHS = AB_TEST_SLOW ? 40 : 520 };
@@ -12,7 +12,7 @@ enum { MAX_BATCH = 3, MAX_CLASSES = 8, GRAPHS = AB_TEST_SLOW ? 40 : 520 };
 /* ---- one network on one backend ---- */
 
 struct trial {
-    struct random_net net;
+    struct ab_random_net net;
     const char *backend;
     bool exact, reference; /* gives equal bits for equal work; computes in double */
     int batch, classes;
@@ -66,14 +66,16 @@ static const float *map_of(const struct trial *t, const char *text)
     test_fail(__FILE__, __LINE__, "no map of %s", text);
 }
 
-static bool applies(const struct random_net *net, const struct spec *s)
+static bool applies(const struct ab_random_net *net, const struct spec *s)
 {
     return !(net->batchnorm && s->composite.relevance);
 }
 
 static struct trial open_trial(uint64_t index, const char *backend)
 {
-    struct trial t = {.net = random_net(index), .backend = backend};
+    struct trial t = {.backend = backend};
+    struct ab_error err = {""};
+    CHECK(!ab_random_net(test_seed(), index, AB_NET_BLOCKS, &t.net, &err), "%s", err.text);
     struct rng r = rng_new(0x74726961 + index);
     t.exact = strncmp(backend, "onednn", 6) != 0;
     t.reference = strcmp(backend, "reference") == 0;
