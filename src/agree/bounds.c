@@ -12,6 +12,9 @@
 static const double u = 0x1p-24; /* half a unit in the last place of 1 */
 static const double lambda = 4;  /* of the probabilistic bound lambda * sqrt(n) * u */
 static const double smallest = 0x1p-149;
+/* Terms that are looked at for errors with inheritance, which may reach back over the whole
+ * network; beyond them it is depth again: about a second. */
+static const double most_work = 5e7;
 
 /* ---- looking ---- */
 
@@ -78,9 +81,10 @@ bool ab_look_open(struct ab_look *look, const struct ab_plan *plan, const struct
     const size_t count = (size_t)plan->program.n_values;
     *look = (struct ab_look){.plan = plan};
     look->data = calloc(count, sizeof *look->data);
+    look->error = calloc(count, sizeof *look->error);
     look->depth = calloc(count, sizeof *look->depth);
     look->amplification = calloc(count, sizeof *look->amplification);
-    if (look->data && look->depth && look->amplification) {
+    if (look->data && look->error && look->depth && look->amplification) {
         count_depths(look);
         find_amplifications(look, judged);
         return true;
@@ -95,12 +99,18 @@ void ab_look_drop(struct ab_look *look)
         free(look->data[id]);
         look->data[id] = NULL;
     }
+    for (int id = 0; look->error && id < look->plan->program.n_values; id++) {
+        free(look->error[id]);
+        look->error[id] = NULL;
+    }
+    look->work = 0;
 }
 
 void ab_look_close(struct ab_look *look)
 {
     ab_look_drop(look);
     free(look->data);
+    free(look->error);
     free(look->depth);
     free(look->amplification);
     *look = (struct ab_look){0};
@@ -111,18 +121,22 @@ static const struct ab_value *value_of(const struct ab_look *look, int id)
     return &look->plan->program.values[id];
 }
 
+static size_t place(const struct ab_look *look, int id, struct ab_unit at)
+{
+    const struct ab_dims d = value_of(look, id)->dims;
+    const size_t c = (size_t)d.c, h = (size_t)d.h, w = (size_t)d.w;
+    return (((size_t)at.n * c + (size_t)at.c) * h + (size_t)at.y) * w + (size_t)at.x;
+}
+
 double ab_look_at(struct ab_look *look, int id, struct ab_unit at)
 {
-    const struct ab_value *v = value_of(look, id);
     if (!look->data[id]) {
         look->data[id] = malloc(sizeof(double) * ab_plan_value_count(look->plan, id));
         look->failed = look->failed || !look->data[id];
         if (look->failed) return 0;
         ab_plan_peek(look->plan, id, look->data[id]);
     }
-    const size_t c = (size_t)v->dims.c, h = (size_t)v->dims.h, w = (size_t)v->dims.w;
-    return look
-        ->data[id][(((size_t)at.n * c + (size_t)at.c) * h + (size_t)at.y) * w + (size_t)at.x];
+    return look->data[id][place(look, id, at)];
 }
 
 /* ---- sums ---- */
@@ -130,6 +144,8 @@ double ab_look_at(struct ab_look *look, int id, struct ab_unit at)
 /* The terms of one element of a linear layer's output. */
 struct terms {
     double squares, count, magnitude;
+    double inherited; /* squares of the terms' own errors, if `inherits` */
+    bool inherits;
 };
 
 static void add_term(struct terms *t, double term)
@@ -150,6 +166,15 @@ static double modified(const struct ab_step *s, double w)
     case AB_W_GAMMA: return w > 0 ? (double)s->gain * w : w;
     default: return w;
     }
+}
+
+/* A product of a weight with an element of the step's input. */
+static void add_product(struct ab_look *look, const struct ab_step *s, struct terms *t, double w,
+                        struct ab_unit from)
+{
+    add_term(t, w * ab_look_at(look, s->x, from));
+    look->work++;
+    if (t->inherits) t->inherited += pow(w * ab_look_error(look, s->x, from), 2);
 }
 
 /* The index along one axis of src that kernel index k joins with dst index i, or -1. */
@@ -180,7 +205,7 @@ static void conv_terms(struct ab_look *look, const struct ab_step *s, struct ab_
             const size_t row = fwd ? (size_t)to.c * (size_t)icg + (size_t)i
                                    : (size_t)sc * (size_t)icg + (size_t)(to.c % icg);
             const double w = (double)node->wei[row * (size_t)area + (size_t)k];
-            add_term(t, modified(s, w) * ab_look_at(look, s->x, (struct ab_unit){to.n, sc, y, x}));
+            add_product(look, s, t, modified(s, w), (struct ab_unit){to.n, sc, y, x});
         }
     }
 }
@@ -194,8 +219,8 @@ static void dense_terms(struct ab_look *look, const struct ab_step *s, struct ab
     for (int i = 0; i < (fwd ? in : out); i++) {
         const size_t at =
             fwd ? (size_t)to.c * (size_t)in + (size_t)i : (size_t)i * (size_t)in + (size_t)to.c;
-        add_term(t, modified(s, (double)node->wei[at]) *
-                        ab_look_at(look, s->x, (struct ab_unit){to.n, i, 0, 0}));
+        add_product(look, s, t, modified(s, (double)node->wei[at]),
+                    (struct ab_unit){to.n, i, 0, 0});
     }
 }
 
@@ -220,11 +245,26 @@ static double transform_error(struct ab_look *look, const struct ab_step *s, str
     return look->amplification[s->dst] * sqrt(value_of(look, s->x)->dims.c) * u * most;
 }
 
+/* Where the error of an element with inheritance is kept; NULL: out of memory. */
+static double *kept_error(struct ab_look *look, int id, struct ab_unit at)
+{
+    if (!look->error[id]) {
+        const size_t count = ab_plan_value_count(look->plan, id);
+        look->error[id] = malloc(sizeof(double) * count);
+        look->failed = look->failed || !look->error[id];
+        if (look->failed) return NULL;
+        for (size_t i = 0; i < count; i++) look->error[id][i] = (double)NAN;
+    }
+    return look->error[id] + place(look, id, at);
+}
+
 static double linear_error(struct ab_look *look, const struct ab_step *s, struct ab_unit to)
 {
     const struct ab_node *node = &look->plan->exec.graph->nodes[s->node];
     const double z = fabs(ab_look_at(look, s->dst, to));
-    struct terms t = {0};
+    struct terms t = {.inherits = look->inherited && look->work < most_work};
+    double *kept = t.inherits ? kept_error(look, s->dst, to) : NULL;
+    if (kept && !isnan(*kept)) return *kept;
     if (s->op == AB_OP_CONV)
         conv_terms(look, s, to, &t);
     else
@@ -232,10 +272,13 @@ static double linear_error(struct ab_look *look, const struct ab_step *s, struct
     if (s->pass == AB_FWD && node->bias)
         add_term(&t, (double)ab_bias_part(s->bias, s->gain, node->bias[to.c]));
     if (s->add >= 0) add_term(&t, ab_look_at(look, s->add, to));
+    if (s->add >= 0 && t.inherits) t.inherited += pow(ab_look_error(look, s->add, to), 2);
     double local = u * (lambda * sqrt(t.count) * (z + sqrt(t.squares)) + z) + t.count * smallest;
     if (look->transformed && look->amplification[s->dst] > 0)
         local = fmax(local, transform_error(look, s, to));
-    return look->depth[s->dst] * local;
+    const double error = fmax(look->depth[s->dst] * local, local + sqrt(t.inherited));
+    if (kept) *kept = error;
+    return error;
 }
 
 /* ---- everything else hands errors on ---- */
@@ -342,6 +385,16 @@ static double seed_error(struct ab_look *look, const struct ab_step *s, struct a
     return v * (4 * worst + 2 * u);
 }
 
+/* SIGMOID alone, whose slope is at most scale / 4; the others look at whole images. */
+static double host_error(struct ab_look *look, const struct ab_step *s, struct ab_unit at)
+{
+    if (s->host != AB_HOST_SIGMOID) return 0;
+    return ab_look_error(look, s->x, at) +
+           fabs(ab_look_at(look, s->x, at)) * fabs((double)s->scale) / 4 *
+               ab_look_error(look, s->a, at) +
+           2 * u * fabs(ab_look_at(look, s->dst, at));
+}
+
 double ab_look_error(struct ab_look *look, int id, struct ab_unit at)
 {
     const struct ab_program *p = &look->plan->program;
@@ -362,6 +415,7 @@ double ab_look_error(struct ab_look *look, int id, struct ab_unit at)
         from = moved_from(look, s, &at);
         return from < 0 ? 0 : ab_look_error(look, from, at);
     case AB_OP_SEED: return seed_errs(s) ? seed_error(look, s, at) : 0;
+    case AB_OP_HOST: return host_error(look, s, at);
     default: return 0; /* images and constants are the same in float */
     }
 }

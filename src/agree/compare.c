@@ -14,11 +14,12 @@ const char *ab_verdict_name(enum ab_verdict verdict)
     return names[verdict];
 }
 
-/* The sums over channels of one image's map, of ref and then of got; NULL when out of memory. */
+/* The sums over channels of one image's map, of ref and then of got, and room for two more; NULL
+ * when out of memory. */
 static double *sum_channels(const double *ref, const double *got, struct ab_dims dims)
 {
     const size_t pixels = (size_t)dims.h * (size_t)dims.w;
-    double *sums = calloc(3 * pixels, sizeof *sums);
+    double *sums = calloc(4 * pixels, sizeof *sums);
     if (!sums) return NULL;
     for (size_t c = 0; c < (size_t)dims.c; c++)
         for (size_t i = 0; i < pixels; i++) {
@@ -28,14 +29,40 @@ static double *sum_channels(const double *ref, const double *got, struct ab_dims
     return sums;
 }
 
-/* Where the reference is zero, or as good as zero, an algorithm that transforms its inputs leaves
- * rounding noise whose order means nothing: such pixels of `got`, if within `tie` of the reference,
- * take the reference's value for ranking. */
-static void settle_ties(const double *ref, const double *got, size_t pixels, double tie,
-                        double *out)
+static int by_value(const void *a, const void *b)
 {
-    for (size_t i = 0; i < pixels; i++)
-        out[i] = fabs(ref[i]) <= tie && fabs(got[i] - ref[i]) <= tie ? ref[i] : got[i];
+    const double x = **(const double *const *)a, y = **(const double *const *)b;
+    return (x > y) - (x < y);
+}
+
+/* Values that float cannot tell apart beside the largest one, as the flat rule's inside an image.
+ */
+static const double same = 0x1p-24;
+
+/* Where the reference is zero, or as good as zero, an algorithm that transforms its inputs leaves
+ * rounding noise whose order means nothing, nor does that among equal values of the reference: such
+ * pixels of `got`, if within `tie` of the reference, take one value of the reference for ranking,
+ * which is put into both `out_ref` and `out`. False: out of memory. */
+static bool settle_ties(const double *ref, const double *got, size_t pixels, double tie,
+                        double *out_ref, double *out)
+{
+    const double **order = malloc(pixels * sizeof *order);
+    double largest = 0, plateau = 0;
+    if (!order) return false;
+    for (size_t i = 0; i < pixels; i++) largest = fmax(largest, fabs(ref[i]));
+    for (size_t i = 0; i < pixels; i++) order[i] = &ref[i];
+    qsort(order, pixels, sizeof *order, by_value);
+    for (size_t k = 0; k < pixels; k++) {
+        const size_t i = (size_t)(order[k] - ref);
+        const bool joins = k > 0 && ref[i] - plateau <= same * largest;
+        const bool joined = k + 1 < pixels && *order[k + 1] - ref[i] <= same * largest;
+        if (!joins) plateau = ref[i];
+        const bool even = joins || joined || fabs(ref[i]) <= tie;
+        out_ref[i] = joins ? plateau : ref[i];
+        out[i] = even && fabs(got[i] - ref[i]) <= tie ? out_ref[i] : got[i];
+    }
+    free(order);
+    return true;
 }
 
 static void measure(const double *ref, const double *got, struct ab_dims dims, double *sums,
@@ -50,8 +77,10 @@ static void measure(const double *ref, const double *got, struct ab_dims dims, d
     r->max_err = ab_metric_max_err(ref, got, count);
     r->cosine = ab_metric_cosine(ref, got, count);
     r->pearson = ab_metric_pearson(s, t, pixels);
-    settle_ties(s, t, pixels, limits->max_err * largest, sums + 2 * pixels);
-    r->spearman = ab_metric_spearman(s, sums + 2 * pixels, pixels);
+    double *even = sums + 2 * pixels;
+    const bool settled = settle_ties(s, t, pixels, limits->max_err * largest, even, even + pixels);
+    r->spearman = settled ? ab_metric_spearman(even, even + pixels, pixels)
+                          : ab_metric_spearman(s, t, pixels);
     r->iou1 = ab_metric_iou(s, t, pixels, top1, limits->max_err * largest);
     r->iou5 = ab_metric_iou(s, t, pixels, top5, limits->max_err * largest);
     r->ssim = ab_metric_ssim(s, t, dims.h, dims.w);

@@ -197,6 +197,16 @@ static const char *const kinds[] = {[AB_DECIDE_NOTHING] = "value",
                                     [AB_DECIDE_RECT] = "RectGrad threshold",
                                     [AB_DECIDE_SWITCH] = "max-pool winner"};
 
+/* Bounds that grant more and cost more, taken only where those before do not do: false once enough
+ * has been found wrong. Level 0 is the plain one. */
+enum { LEVELS = 3 };
+static bool look_closer(struct finder *f, int level, const struct ab_flips *flips)
+{
+    f->look.transformed = level > 0;
+    f->look.inherited = level > 1;
+    return !level || flips->illegal < ENOUGH;
+}
+
 static void check_value(struct finder *f, int id, struct ab_flips *flips)
 {
     const size_t step = 1 + f->list.count / MOST_CHECKED;
@@ -211,12 +221,12 @@ static void check_value(struct finder *f, int id, struct ab_flips *flips)
             image = flip->unit.n;
             widest = threshold_error(f, id, image, step);
         }
-        measure(f, id, flip, &margin, &bound);
-        if (!(margin <= bound + widest) && flips->illegal < ENOUGH) {
-            f->look.transformed = true; /* dear, so only where the plain bound does not do */
+        for (int level = 0; level < LEVELS; level++) {
+            if (!look_closer(f, level, flips)) break;
             measure(f, id, flip, &margin, &bound);
-            f->look.transformed = false;
+            if (margin <= bound + widest) break;
         }
+        look_closer(f, 0, flips);
         if (!(margin <= bound + fmax(widest, is_rect ? bound : 0)))
             note_illegal(flips, kinds[f->program->values[id].decision], flip->unit, margin,
                          bound + widest);
@@ -236,12 +246,13 @@ static void check_adopted(struct finder *f, int id, const struct ab_adoption *ad
         const struct ab_unit at = {(int)(plane / c), (int)(plane % c), (int)(row % h),
                                    (int)(a->index % w)};
         const double margin = fabs(a->value - a->own);
-        double bound = ab_look_error(&f->look, id, at);
-        if (!(margin <= bound) && flips->illegal < ENOUGH) {
-            f->look.transformed = true;
+        double bound = 0;
+        for (int level = 0; level < LEVELS; level++) {
+            if (!look_closer(f, level, flips)) break;
             bound = ab_look_error(&f->look, id, at);
-            f->look.transformed = false;
+            if (margin <= bound) break;
         }
+        look_closer(f, 0, flips);
         if (!(margin <= bound)) note_illegal(flips, "denominator", at, margin, bound);
     }
 }

@@ -4,6 +4,8 @@
 // with the backend's decisions and denominators near zero.
 #include "agree/referee.h"
 
+#include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 /* One plan under judgement. */
@@ -52,13 +54,17 @@ static void find_differing(const struct ab_referee *r, struct trial *t)
     }
 }
 
-static void compare(const struct ab_referee *r, const struct trial *t, int m, const double *ref,
-                    double *got, struct ab_agreement *result)
+static const struct ab_limits *limits_of(const struct ab_referee *r, int m)
 {
     const struct ab_composite *composite = &r->methods[m / r->n_targets].composite;
+    return ab_agree_limits(composite, r->plan->exec.graph);
+}
+
+static void compare(const struct ab_referee *r, const struct trial *t, int m, const double *ref,
+                    double *got, const struct ab_limits *limits, struct ab_agreement *result)
+{
     ab_plan_peek(t->plan, t->plan->program.outputs[m], got);
-    ab_agree_maps(ref, got, r->batch, ab_single_map_dims(r->plan, m),
-                  ab_agree_limits(composite, r->plan->exec.graph), result);
+    ab_agree_maps(ref, got, r->batch, ab_single_map_dims(r->plan, m), limits, result);
 }
 
 /* Runs the steps of the reference that lead to needed values. */
@@ -138,19 +144,44 @@ static void close_trial(struct trial *t)
     free(t->needed);
 }
 
+/* Beyond this part of its largest element rounding leaves too little of a map to be judged. */
+static const double lost = 0.1;
+
+/* Map m of the replay against the limits of its class; if it disagrees, against what rounding can
+ * do to this very map: twice its reach for Euclidean and largest error, which the seed's error is
+ * part of. */
+static enum ab_status compare_replayed(const struct ab_referee *r, const struct trial *t, int m,
+                                       double *maps, struct ab_agreement *result,
+                                       struct ab_error *err)
+{
+    double reach, *got = maps + ab_referee_map_count(r);
+    struct ab_limits limits = *limits_of(r, m);
+    ab_plan_peek(r->plan, r->plan->program.outputs[m], maps);
+    compare(r, t, m, maps, got, &limits, result);
+    if (result->verdict != AB_DISAGREE) return AB_OK;
+    const enum ab_status status = ab_referee_reach(r, t->plan, m, &reach, err);
+    if (status) return status;
+    limits.rel_l2 = fmax(limits.rel_l2, 2 * reach);
+    limits.max_err = fmax(limits.max_err, 2 * reach);
+    if (reach <= lost) compare(r, t, m, maps, got, &limits, result);
+    if (reach <= lost || !isfinite(reach)) return AB_OK;
+    result->verdict = AB_MISTRUSTED;
+    snprintf(result->why, sizeof result->why,
+             "rounding can be %.2g of the map's largest value, so comparing says nothing", reach);
+    return AB_OK;
+}
+
 static enum ab_status judge_replayed(const struct ab_referee *r, struct trial *t, double *maps,
                                      struct ab_agreement *results, struct ab_error *err)
 {
     const int n_values = r->plan->program.n_values;
-    const struct ab_program *p = &r->plan->program;
     for (int m = 0; m < ab_referee_outputs(r); m++)
         for (int id = 0; t->redo[m] && id < n_values; id++)
             if (depends_of(r, m)[id]) t->needed[id] = true;
     enum ab_status status = follow(r, t, err);
     for (int m = 0; m < ab_referee_outputs(r) && !status; m++) {
         if (!t->redo[m]) continue;
-        ab_plan_peek(r->plan, p->outputs[m], maps);
-        compare(r, t, m, maps, maps + ab_referee_map_count(r), &results[m]);
+        status = compare_replayed(r, t, m, maps, &results[m], err);
         count_flips(r, t, m, &results[m]);
     }
     return status;
@@ -169,7 +200,8 @@ static enum ab_status judge(const struct ab_referee *r, struct trial *t,
     if (maps && t->flips && t->redo && t->needed) {
         find_differing(r, t);
         for (int m = 0; m < ab_referee_outputs(r); m++) {
-            if (!t->redo[m]) compare(r, t, m, ab_referee_single_map(r, m), maps, &results[m]);
+            if (!t->redo[m])
+                compare(r, t, m, ab_referee_single_map(r, m), maps, limits_of(r, m), &results[m]);
             if (!t->redo[m]) t->redo[m] = results[m].verdict == AB_DISAGREE;
             any = any || t->redo[m];
         }

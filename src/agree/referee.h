@@ -106,6 +106,9 @@ struct ab_look {
     int *depth;    /* by value id: linear layers in a row that rounding has passed through */
     double *amplification; /* by value id: ab_kernel_amplification of the judged plan's kernel */
     bool transformed;      /* grant errors that a transforming kernel spreads over its tiles */
+    bool inherited;        /* add up what linear layers' operands bring along, instead of depth */
+    double **error;        /* by value id: such errors as far as they are known, or NaN */
+    double work;           /* terms looked at for them */
     bool failed;           /* out of memory: everything reads as 0 */
 };
 bool ab_look_open(struct ab_look *look, const struct ab_plan *plan, const struct ab_plan *judged);
@@ -136,6 +139,13 @@ enum ab_status ab_flips_find(const struct ab_referee *referee, const struct ab_p
 /* One line on the worst illegal flip of entry id. */
 void ab_flips_describe(const struct ab_referee *referee, int id, const struct ab_flips *flips,
                        char *text, size_t size);
+
+/* ---- reach.c ---- */
+
+/* How far rounding reaches at the largest element of a map in the last execution of referee->plan,
+ * as a part of it, and in the worst image; `judged` says by which kernels. */
+enum ab_status ab_referee_reach(const struct ab_referee *referee, const struct ab_plan *judged,
+                                int map, double *reach, struct ab_error *err);
 
 /* ---- cache.c ---- */
 
