@@ -6,9 +6,12 @@
 #include "support.h"
 
 #include <elf.h>
+#include <math.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static const char *built(const char *name)
@@ -163,6 +166,101 @@ TEST(crashes_and_hangs_stay_outside)
     bad("hang", AB_ERR_FORMAT, "still loading after");
 }
 
+/* ---- the examples ---- */
+
+enum { IMAGE = 6, INPUTS = 3, MOST_OUTPUTS = 8 };
+
+static float convolved(const struct ab_verify_conv2d *a, int oc, int oy, int ox)
+{
+    float sum = a->bias[oc];
+    for (int c = 0; c < a->ic; c++)
+        for (int ky = 0; ky < a->kh; ky++)
+            for (int kx = 0; kx < a->kw; kx++) {
+                const int y = oy - a->pt + ky, x = ox - a->pl + kx;
+                if (y < 0 || y >= a->ih || x < 0 || x >= a->iw) continue;
+                sum += a->wei[((oc * a->ic + c) * a->kh + ky) * a->kw + kx] *
+                       a->src[(c * a->ih + y) * a->iw + x];
+            }
+    return sum;
+}
+
+/* Small integers between guard pages; whether the kernel's result, put on top of `before`, is the
+ * right one. Dies where the kernel touches a page. */
+static bool is_right(const struct ab_verify_kernel *k, int outputs, float before)
+{
+    const size_t pixels = (size_t)IMAGE * IMAGE, n_dst = (size_t)outputs * pixels;
+    const size_t counts[] = {INPUTS * pixels, (size_t)outputs * INPUTS * 9, (size_t)outputs, n_dst};
+    struct ab_guarded g[4];
+    struct ab_rng rng = ab_rng_new(1, (uint64_t)outputs);
+    for (int i = 0; i < 4; i++) {
+        CHECK(ab_guarded_new(&g[i], counts[i] * sizeof(float), sizeof(float), 0, AB_SIDE_RIGHT),
+              "out of memory");
+        ab_fill_floats(g[i].data, counts[i], AB_FILL_INT, &rng, NULL, 0);
+    }
+    float *dst = g[3].data;
+    for (size_t i = 0; i < n_dst; i++) dst[i] = before;
+    const struct ab_verify_conv2d a = {0,     1, 1, INPUTS,    IMAGE,     IMAGE,     outputs, IMAGE,
+                                       IMAGE, 3, 3, 1,         1,         1,         1,       1,
+                                       1,     1, 1, g[1].data, g[2].data, g[0].data, dst};
+    CHECK(k->run(&a) == AB_VERIFY_DONE, "%s: not done", k->name);
+    bool right = true;
+    for (size_t i = 0; i < n_dst && right; i++) {
+        const int pixel = (int)(i % pixels);
+        right = dst[i] == convolved(&a, (int)(i / pixels), pixel / IMAGE, pixel % IMAGE);
+    }
+    for (int i = 0; i < 4; i++) ab_guarded_free(&g[i]);
+    return right;
+}
+
+/* Whether a process of its own survives the kernel. */
+static bool survives(const struct ab_verify_kernel *k)
+{
+    const pid_t pid = fork();
+    CHECK(pid >= 0, "no process");
+    if (pid == 0) {
+        signal(SIGSEGV, SIG_DFL);
+        signal(SIGBUS, SIG_DFL);
+        is_right(k, 4, 0);
+        _exit(0);
+    }
+    int state;
+    CHECK(waitpid(pid, &state, 0) == pid, "no child");
+    return WIFEXITED(state) && WEXITSTATUS(state) == 0;
+}
+
+TEST(example_of_wrong_kernels)
+{
+    struct ab_plugin *list = NULL;
+    struct ab_error err = {""};
+    const char *path = built("examples/verify_wrong.so");
+    if (access(path, R_OK) != 0) return; /* built with the command alone */
+    CHECK(!ab_plugin_load(path, &list, &err), "%s", err.text);
+    CHECK(list->count == 3, "%d kernels", list->count);
+    const struct ab_verify_kernel *tail = &list->offer->kernels[0], *over_read = tail + 1;
+    const struct ab_verify_kernel *stale = tail + 2;
+    CHECK(!strcmp(tail->name, "tail") && is_right(tail, 4, NAN) && is_right(tail, 5, NAN), "tail");
+    CHECK(!is_right(tail, 6, NAN) && !is_right(tail, 3, NAN), "the tail is right");
+    CHECK(!strcmp(stale->name, "stale") && is_right(stale, 6, 0), "stale");
+    CHECK(!is_right(stale, 6, NAN) && !is_right(stale, 6, 1), "stale results do no harm");
+    CHECK(survives(stale) && survives(tail), "a kernel that stays inside crashes");
+    CHECK(!strcmp(over_read->name, "over-read") && !survives(over_read), "nobody sees over-reads");
+    ab_plugin_free(&list);
+}
+
+TEST(example_of_onednn)
+{
+    struct ab_plugin *list = NULL;
+    struct ab_error err = {""};
+    const char *path = built("examples/verify_onednn.so");
+    if (access(path, R_OK) != 0) return; /* built with the command and oneDNN alone */
+    CHECK(!ab_plugin_load(path, &list, &err), "%s", err.text);
+    CHECK(!strcmp(list->candidates[0].name, "verify_onednn:conv2d"), "%s",
+          list->candidates[0].name);
+    for (int outputs = 1; outputs <= MOST_OUTPUTS; outputs++)
+        CHECK(is_right(list->candidates[0].foreign, outputs, NAN), "%d outputs", outputs);
+    ab_plugin_free(&list);
+}
+
 static const struct test_case cases[] = {
     CASE(candidates),
     CASE(linked_kernels),
@@ -170,5 +268,7 @@ static const struct test_case cases[] = {
     CASE(objects_of_other_kinds),
     CASE(offers_that_cannot_be_believed),
     CASE(crashes_and_hangs_stay_outside),
+    CASE(example_of_wrong_kernels),
+    CASE(example_of_onednn),
 };
 TEST_MAIN("verify plugins", cases)
