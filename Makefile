@@ -11,7 +11,7 @@ CMAKE_ARGS ?=
 help:
 	@echo "make run        build and run the default benchmark (ARGS='--threads 2' are passed on)"
 	@echo "make test       build and run all tests, the NEON kernels under qemu too"
-	@echo "make build      build only; PRESET=debug|asan-ubsan|tsan|arm64 for other builds"
+	@echo "make build      build only; PRESET=debug|asan-ubsan|tsan|fuzz|arm64 for other builds"
 	@echo "make test-all   what continuous integration runs: every compiler, sanitizer and check"
 	@echo "make format     apply clang-format"
 

@@ -34,9 +34,21 @@ target_compile_options(ab_flags INTERFACE
     -fmacro-prefix-map=${PROJECT_SOURCE_DIR}/=)
 target_compile_definitions(ab_flags INTERFACE _GNU_SOURCE)
 
+if(AB_FUZZ)
+    if(NOT CMAKE_C_COMPILER_ID MATCHES Clang)
+        message(FATAL_ERROR "AB_FUZZ needs libFuzzer: configure with -DCMAKE_C_COMPILER=clang")
+    endif()
+    # Tells libFuzzer which branches an input took.
+    list(APPEND AB_SANITIZE fuzzer-no-link)
+    list(JOIN AB_SANITIZE , AB_SANITIZE)
+    # It also keeps loops from being vectorised, which no result depends on.
+    target_compile_options(ab_flags INTERFACE -Wno-pass-failed)
+endif()
 if(AB_SANITIZE)
-    target_compile_options(ab_flags INTERFACE
-        -fsanitize=${AB_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
+    foreach(option -fsanitize=${AB_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
+        target_compile_options(ab_flags INTERFACE
+            "$<$<NOT:$<BOOL:$<TARGET_PROPERTY:AB_UNCHECKED>>>:${option}>")
+    endforeach()
     target_link_options(ab_flags INTERFACE -fsanitize=${AB_SANITIZE})
     # clang lacks gcc's macros that say so.
     foreach(sanitizer ADDRESS THREAD)

@@ -263,6 +263,13 @@ TEST(jpeg_kinds)
                (const uint8_t[]){200, 100, 50});
 }
 
+/* A progressive file asks for memory by its header alone. */
+TEST(jpeg_claims)
+{
+    refused("tests/fuzz/corpus/jpeg/progressive-16384x8192", AB_ERR_UNSUPPORTED,
+            "without progressive scans");
+}
+
 TEST(jpeg_damage)
 {
     damage("gray", gray_jpeg, sizeof gray_jpeg, 1);
@@ -416,9 +423,9 @@ TEST(png_round_trip)
 }
 
 static const struct test_case cases[] = {
-    CASE(png_colour_types), CASE(png_refusals),   CASE(png_damage),     CASE(jpeg_kinds),
-    CASE(jpeg_damage),      CASE(geometry),       CASE(extreme_shapes), CASE(normalisation),
-    CASE(digits),           CASE(png_round_trip),
+    CASE(png_colour_types), CASE(png_refusals), CASE(png_damage),     CASE(jpeg_kinds),
+    CASE(jpeg_claims),      CASE(jpeg_damage),  CASE(geometry),       CASE(extreme_shapes),
+    CASE(normalisation),    CASE(digits),       CASE(png_round_trip),
 };
 #if AB_WITH_IMAGES
 TEST_MAIN("image", cases)

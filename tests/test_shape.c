@@ -64,6 +64,7 @@ TEST(refuses_nonsense)
         "n1c4h8w8o4k3p1-1-1-1-1",
         "n1-2c4h8w8o4k3",
         "n1c4h8w8o4k9-3p0-4",
+        "n1c4h8w8o4k3 a-name-of-sixty-four-characters-which-is-one-more-than-a-name-can-have-",
     };
     for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
         struct ab_shape shape;

@@ -124,7 +124,10 @@ enum ab_status ab_shape_parse(const char *line, struct ab_shape *shape, struct a
     text += strspn(text, " \t");
     size_t end = strlen(text);
     while (end && strchr(" \t\r", text[end - 1])) end--;
-    snprintf(shape->name, sizeof shape->name, "%.*s", (int)end, text);
+    if (end >= sizeof shape->name)
+        return ab_fail(err, AB_ERR_FORMAT, "shape '%.60s': its name is longer than %zu characters",
+                       line, sizeof shape->name - 1);
+    memcpy(shape->name, text, end);
     return AB_OK;
 }
 
@@ -236,6 +239,8 @@ enum ab_status ab_shapes_read(const char *path, struct ab_shape **shapes, int *c
         r.number++;
         status = read_line(&r, line, err);
     }
+    if (status == AB_OK && !feof(f))
+        status = ab_fail(err, AB_ERR_IO, "%s: cannot be read to its end", path);
     free(line);
     fclose(f);
     if (status == AB_OK && !r.count)

@@ -12,6 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { LIMIT = 1 << 20 }; /* of any number, as in shapes that are written by hand */
+
 /* Behind the marker, which may follow other output in its line; or NULL. */
 static const char *log_in(const char *line)
 {
@@ -78,7 +80,7 @@ static bool read_sizes(const char *text, struct sizes *s)
         char *end;
         if (i == SIZES || s->given[i]) return false;
         s->v[i] = strtol(text + length, &end, 10);
-        if (end == text + length || s->v[i] > 1 << 20 || s->v[i] < -(1 << 20)) return false;
+        if (end == text + length || s->v[i] > LIMIT || s->v[i] < -LIMIT) return false;
         s->given[i] = true;
         text = end;
     }
@@ -114,6 +116,8 @@ static const char *convert(struct sizes *s, struct ab_shape *shape)
     const long dh = v[DH] + 1, dw = v[DW] + 1; /* oneDNN's 0 is no dilation */
     const long pb = padding_after(v[IH], v[OH], v[KH], v[SH], dh, v[PH]);
     const long pr = padding_after(v[IW], v[OW], v[KW], v[SW], dw, v[PW]);
+    if (dh > LIMIT || dw > LIMIT || pb > LIMIT || pr > LIMIT)
+        return "oh or ow is too large for the other sizes";
     *shape = (struct ab_shape){.times = 1,
                                .conv = {.n = (int)v[MB],
                                         .g = (int)v[G],

@@ -23,16 +23,24 @@ enum {
     PIXEL_LIMIT = 1 << 27 /* 400 MB decoded: a file of a few bytes must not ask for more */
 };
 
-enum ab_status ab_rgb_alloc(const char *path, unsigned long width, unsigned long height,
-                            struct ab_rgb *image, struct ab_error *err)
+enum ab_status ab_rgb_check(const char *path, unsigned long width, unsigned long height,
+                            struct ab_error *err)
 {
-    *image = (struct ab_rgb){0};
     if (width < 1 || height < 1 || width > SIDE_LIMIT || height > SIDE_LIMIT ||
         width * height > PIXEL_LIMIT)
         return ab_fail(err, AB_ERR_UNSUPPORTED,
                        "%s: has %lux%lu pixels; at most %d a side and %d in all are read: make it "
                        "smaller",
                        path, width, height, SIDE_LIMIT, PIXEL_LIMIT);
+    return AB_OK;
+}
+
+enum ab_status ab_rgb_alloc(const char *path, unsigned long width, unsigned long height,
+                            struct ab_rgb *image, struct ab_error *err)
+{
+    *image = (struct ab_rgb){0};
+    enum ab_status status = ab_rgb_check(path, width, height, err);
+    if (status != AB_OK) return status;
     image->data = malloc(width * height * 3);
     if (!image->data)
         return ab_fail(err, AB_ERR_MEMORY, "%s: no memory for %lux%lu pixels", path, width, height);

@@ -39,7 +39,10 @@ enum ab_status ab_png_decode(FILE *file, const char *path, struct ab_rgb *image,
                              struct ab_error *err);
 enum ab_status ab_jpeg_decode(FILE *file, const char *path, struct ab_rgb *image,
                               struct ab_error *err);
-/* Checks the size that a file claims and allocates `image`. */
+/* Checks the size that a file claims. */
+enum ab_status ab_rgb_check(const char *path, unsigned long width, unsigned long height,
+                            struct ab_error *err);
+/* The same, and allocates `image`. */
 enum ab_status ab_rgb_alloc(const char *path, unsigned long width, unsigned long height,
                             struct ab_rgb *image, struct ab_error *err);
 

@@ -8,10 +8,15 @@
 #include <jpeglib.h>
 #include <jerror.h>
 
+/* Progressive files are decoded from a copy of all coefficients: 3 to 6 bytes a pixel, which a file
+ * of a few hundred bytes can ask for. */
+enum { COEFFICIENT_LIMIT = 448 << 20 };
+
 struct failure {
     struct jpeg_error_mgr base; /* first: libjpeg hands back a pointer to it */
     jmp_buf jump;
-    bool cut; /* data ended early: libjpeg would fill in gray and go on */
+    bool cut;   /* data ended early: libjpeg would fill in gray and go on */
+    bool large; /* it needs more than COEFFICIENT_LIMIT */
     char text[JMSG_LENGTH_MAX];
 };
 
@@ -19,6 +24,7 @@ static void on_error(j_common_ptr jpeg)
 {
     struct failure *failure = (struct failure *)(void *)jpeg->err;
     jpeg->err->format_message(jpeg, failure->text);
+    failure->large = jpeg->err->msg_code == JERR_NO_BACKING_STORE;
     longjmp(failure->jump, 1);
 }
 
@@ -26,13 +32,16 @@ static void on_message(j_common_ptr jpeg, int level)
 {
     struct failure *failure = (struct failure *)(void *)jpeg->err;
     int code = jpeg->err->msg_code;
-    if (level < 0 && (code == JWRN_JPEG_EOF || code == JWRN_HIT_MARKER)) failure->cut = true;
+    failure->cut = level < 0 && (code == JWRN_JPEG_EOF || code == JWRN_HIT_MARKER);
+    /* At once: filling in gray would take as long as the size that the file claims. */
+    if (failure->cut) longjmp(failure->jump, 1);
 }
 
 static bool read_header(struct jpeg_decompress_struct *jpeg, struct failure *failure, FILE *file)
 {
     if (setjmp(failure->jump)) return false;
     jpeg_create_decompress(jpeg);
+    jpeg->mem->max_memory_to_use = COEFFICIENT_LIMIT;
     jpeg_stdio_src(jpeg, file);
     jpeg_read_header(jpeg, TRUE);
     bool four = jpeg->num_components == 4;
@@ -65,7 +74,7 @@ static bool decode(struct jpeg_decompress_struct *jpeg, struct failure *failure,
         if (row == line) from_cmyk(line, image->width, jpeg->saw_Adobe_marker, out);
     }
     jpeg_finish_decompress(jpeg);
-    return !failure->cut;
+    return true;
 }
 
 enum ab_status ab_jpeg_decode(FILE *file, const char *path, struct ab_rgb *image,
@@ -90,6 +99,14 @@ enum ab_status ab_jpeg_decode(FILE *file, const char *path, struct ab_rgb *image
     if (decode(&jpeg, &failure, image, line)) goto done;
 
 broken:
+    if (failure.large) {
+        status =
+            ab_fail(err, AB_ERR_UNSUPPORTED,
+                    "%s: %ux%u pixels in several scans need more than %d MiB: make it smaller, "
+                    "or save it without progressive scans",
+                    path, jpeg.image_width, jpeg.image_height, COEFFICIENT_LIMIT >> 20);
+        goto done;
+    }
     status = ab_fail(err, AB_ERR_FORMAT, "%s: is a damaged JPEG (%s); copy or export it again",
                      path, failure.cut ? "it is cut short" : failure.text);
 done:

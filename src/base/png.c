@@ -63,12 +63,14 @@ static bool decode_rows(struct reading *r)
     return true;
 }
 
-/* Over white, rounded to nearest. */
-static void composite(const struct reading *r, uint8_t *rgb)
+/* Over white, rounded to nearest; in place, since a second copy of the largest image would be 400
+ * MB: pixels only move towards the front. */
+static void composite(struct reading *r)
 {
+    uint8_t *rgb = r->pixels;
     for (size_t i = 0; i < r->width * r->height; i++) {
         const png_byte *p = r->pixels + 4 * i;
-        unsigned alpha = p[3], white = 255 * (255 - alpha);
+        const unsigned alpha = p[3], white = 255 * (255 - alpha);
         for (size_t c = 0; c < 3; c++)
             rgb[3 * i + c] = (uint8_t)((p[c] * alpha + white + 127) / 255);
     }
@@ -88,7 +90,7 @@ enum ab_status ab_png_decode(FILE *file, const char *path, struct ab_rgb *image,
         goto done;
     }
     if (!read_pixels(&r, file)) goto broken;
-    status = ab_rgb_alloc(path, r.width, r.height, image, err);
+    status = ab_rgb_check(path, r.width, r.height, err);
     if (status != AB_OK) goto done;
     r.pixels = malloc(r.width * r.height * 4);
     r.rows = malloc(r.height * sizeof *r.rows);
@@ -98,17 +100,18 @@ enum ab_status ab_png_decode(FILE *file, const char *path, struct ab_rgb *image,
     }
     for (size_t y = 0; y < r.height; y++) r.rows[y] = r.pixels + y * r.width * 4;
     if (!decode_rows(&r)) goto broken;
-    composite(&r, image->data);
+    composite(&r);
+    /* That it becomes smaller is no reason to fail. */
+    image->data = realloc(r.pixels, r.width * r.height * 3);
+    if (!image->data) image->data = r.pixels;
+    r.pixels = NULL;
+    image->width = (int)r.width, image->height = (int)r.height;
     goto done;
 
 broken:
     status = ab_fail(err, AB_ERR_FORMAT, "%s: is a damaged PNG (%s); copy or export it again", path,
                      failure.text);
 done:
-    if (status != AB_OK) {
-        free(image->data);
-        *image = (struct ab_rgb){0};
-    }
     png_destroy_read_struct(&r.png, &r.info, NULL);
     free(r.rows);
     free(r.pixels);

@@ -48,6 +48,21 @@ static enum ab_status not_onnx(const char *path, const unsigned char *bytes, siz
                    expected, why);
 }
 
+/* What protobuf-c allocates with: our own functions, and whether they failed, which it does not
+ * tell from damage. */
+static void *allocate(void *failed, size_t size)
+{
+    void *block = malloc(size ? size : 1);
+    if (!block) *(bool *)failed = true;
+    return block;
+}
+
+static void release(void *failed, void *block)
+{
+    (void)failed;
+    free(block);
+}
+
 static enum ab_status parse(const char *path, Onnx__ModelProto **model, struct ab_error *err)
 {
     unsigned char *bytes = NULL;
@@ -61,8 +76,12 @@ static enum ab_status parse(const char *path, Onnx__ModelProto **model, struct a
         status = not_onnx(path, bytes, size, why, err);
         goto done;
     }
-    *model = onnx__model_proto__unpack(NULL, size, bytes);
-    if (!*model)
+    bool failed = false;
+    ProtobufCAllocator allocator = {allocate, release, &failed};
+    *model = onnx__model_proto__unpack(&allocator, size, bytes);
+    if (failed)
+        status = ab_fail(err, AB_ERR_MEMORY, "%s: no memory for the model's %zu bytes", path, size);
+    else if (!*model)
         status = not_onnx(path, bytes, size, "it is damaged", err);
     else if (!(*model)->graph)
         status = not_onnx(path, bytes, size, "it has no graph", err);
@@ -125,7 +144,8 @@ enum ab_status ab_graph_load(const char *path, struct ab_graph **graph, struct a
     else
         ab_graph_destroy(&r.graph);
     free(name);
-    if (model) onnx__model_proto__free_unpacked(model, NULL);
+    ProtobufCAllocator allocator = {allocate, release, NULL};
+    if (model) onnx__model_proto__free_unpacked(model, &allocator);
     return status;
 }
 #else
