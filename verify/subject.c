@@ -10,16 +10,16 @@
 
 /* ---- results ---- */
 
-bool ab_result_new(struct ab_result *r, const struct ab_extent *extent)
+bool ab_results_new(struct ab_result *r, const struct ab_extent *extent)
 {
     r->values = calloc(extent->values + 1, extent->size);
     r->marks = calloc(extent->marks + 1, sizeof *r->marks);
     if (r->values && r->marks) return true;
-    ab_result_free(r);
+    ab_results_free(r);
     return false;
 }
 
-void ab_result_free(struct ab_result *r)
+void ab_results_free(struct ab_result *r)
 {
     free(r->values);
     free(r->marks);
@@ -350,14 +350,14 @@ void ab_subject_run(const struct ab_subject *subject, const void *problem,
                     .trial = trial,
                     .o = outcome,
                     .rng = ab_rng_new(trial->seed, 1)};
-    if (ab_result_new(&r.bare, extent) && ab_result_new(&r.want, extent) &&
-        ab_result_new(&r.other, extent))
+    if (ab_results_new(&r.bare, extent) && ab_results_new(&r.want, extent) &&
+        ab_results_new(&r.other, extent))
         run_all(&r, dump);
     else
         ab_outcome_no_memory(outcome);
-    ab_result_free(&r.bare);
-    ab_result_free(&r.want);
-    ab_result_free(&r.other);
+    ab_results_free(&r.bare);
+    ab_results_free(&r.want);
+    ab_results_free(&r.other);
 }
 
 /* ---- dumps ---- */

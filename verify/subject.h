@@ -132,8 +132,8 @@ struct ab_same {
 void ab_results_same(const struct ab_same *same, const struct ab_result *got,
                      const struct ab_result *want, enum ab_check check, const char *what,
                      struct ab_outcome *outcome);
-bool ab_result_new(struct ab_result *r, const struct ab_extent *extent);
-void ab_result_free(struct ab_result *r);
+bool ab_results_new(struct ab_result *r, const struct ab_extent *extent);
+void ab_results_free(struct ab_result *r);
 
 void ab_outcome_no_memory(struct ab_outcome *o);
 /* folder/name.npy, as floats. */
