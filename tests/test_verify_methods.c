@@ -216,6 +216,43 @@ TEST(failures_shrink)
           "still %s, batch %d, %d threads, %d targets", c.spec, c.batch, c.threads, c.targets);
 }
 
+/* What bounds and limits once knew too little of: denominators whose inputs are themselves near
+ * zero, seeds near zero, plateaus of equal values; and a map that is nothing but rounding. */
+TEST(delicate_cases)
+{
+    static const struct {
+        const char *text;
+        enum ab_outcome_kind want;
+    } rows[] = {
+        {"method vargrad:n=3,base=lrp-zplus graph=16 backend=native:plain batch=2",
+         AB_OUTCOME_PASS},
+        {"method vargrad:n=3,base=lrp-zplus graph=35 backend=native:plain batch=2",
+         AB_OUTCOME_PASS},
+        {"method deeplift-shap:n=3,seed=43 graph=8745 seed=2695688966 backend=native batch=4",
+         AB_OUTCOME_PASS},
+        {"method beta-smooth:beta=1,seed=logit graph=16 backend=native batch=2 targets=2",
+         AB_OUTCOME_PASS},
+        {"method guided-grad-cam:seed=logit graph=40343 seed=1372780455 backend=native:plain "
+         "batch=4",
+         AB_OUTCOME_PASS},
+        {"method lrp-flat:compat=innvestigate graph=7180 seed=3279230759 backend=native:plain "
+         "batch=2",
+         AB_OUTCOME_PASS},
+        {"method lrp-flat graph=45 backend=native batch=3", AB_OUTCOME_PASS},
+        {"method lrp-flat:norm_eps=0.25,seed=softmax graph=46 backend=native batch=3",
+         AB_OUTCOME_MISTRUSTED},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const struct ab_method_case c = parsed(rows[i].text);
+        struct ab_outcome o;
+        context("%s", rows[i].text);
+        ab_method_case_run(&c, &o);
+        CHECK(o.kind == rows[i].want, "%s: %s", ab_outcome_name(o.kind), o.why);
+        if (o.kind != AB_OUTCOME_PASS) continue;
+        CHECK(finds(&c, AB_FAULT_WEIGHTS, AB_CHECK_bound), "and a wrong weight passes too");
+    }
+}
+
 static const struct test_case cases[] = {CASE(text),
                                          CASE(wrong_texts),
                                          CASE(fixed_set),
@@ -223,5 +260,6 @@ static const struct test_case cases[] = {CASE(text),
                                          CASE(same_outcome_again),
                                          CASE(unsupported),
                                          CASE(faults_are_found),
-                                         CASE(failures_shrink)};
+                                         CASE(failures_shrink),
+                                         CASE(delicate_cases)};
 TEST_MAIN("verify_methods", cases)
