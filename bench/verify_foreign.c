@@ -7,13 +7,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#ifdef AB_WITH_ONEDNN
+#if AB_WITH_ONEDNN
 #include "backend/onednn_verify.h"
 #endif
 
 static enum ab_status add_onednn(struct ab_verify_session *v, struct ab_error *err)
 {
-#ifdef AB_WITH_ONEDNN
+#if AB_WITH_ONEDNN
     return ab_plugin_add(ab_onednn_verify(), "onednn", "onednn", &v->plugins, err);
 #else
     (void)v, (void)err;
