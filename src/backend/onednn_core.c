@@ -166,6 +166,7 @@ struct ab_onednn_slot *ab_onednn_param(struct ab_onednn *o, int node, enum ab_on
     /* Weights that oneDNN takes as the model holds them are not copied. */
     const bool weights = form == AB_FORM_PLAIN || form == AB_FORM_SWAPPED;
     ab_md *model = weights ? ab_onednn_weights_md(o->exec->graph, node, form, false) : NULL;
+    if (weights && !ab_onednn_memory_ok(o, model)) return NULL;
     const bool as_is = model && variant == AB_W_ALL && dnnl_memory_desc_equal(model, md);
     ab_md_free(model);
     p->slot = ab_onednn_slot(o, md, as_is ? AB_IN_FOREIGN : AB_IN_WEIGHTS, -1);

@@ -184,21 +184,17 @@ static enum ab_status add_entry(const struct reading *r, const char *entry)
 
 /* ---- the two forms ---- */
 
-static struct ab_rule_list *new_list(struct ab_composite *c, struct ab_error *err)
+static enum ab_status new_list(struct ab_composite *c, struct ab_error *err)
 {
-    if (c->rules) {
-        ab_fail(err, AB_ERR_ARG, "method composite: give rules or file, not both");
-        return NULL;
-    }
+    if (c->rules) return ab_fail(err, AB_ERR_ARG, "method composite: give rules or file, not both");
     c->rules = calloc(1, sizeof *c->rules);
-    if (!c->rules) ab_fail(err, AB_ERR_MEMORY, "out of memory for a composite's rules");
-    return c->rules;
+    return c->rules ? AB_OK : ab_fail(err, AB_ERR_MEMORY, "out of memory for a composite's rules");
 }
 
 enum ab_status ab_read_rules(struct ab_composite *c, const char *text, struct ab_error *err)
 {
-    if (!new_list(c, err)) return AB_ERR_ARG;
-    enum ab_status status = AB_OK;
+    enum ab_status status = new_list(c, err);
+    if (status) return status;
     for (int i = 1; text && !status; i++) {
         char where[48], entry[LONGEST_LINE];
         const struct reading r = {c->rules, where, AB_ERR_ARG, err};
@@ -253,9 +249,9 @@ static enum ab_status line_to_entry(const struct reading *r, char *line, char *e
 
 enum ab_status ab_read_rule_file(struct ab_composite *c, const char *path, struct ab_error *err)
 {
-    if (!new_list(c, err)) return AB_ERR_ARG;
     uint64_t size;
-    enum ab_status status = AB_OK;
+    enum ab_status status = new_list(c, err);
+    if (status) return status;
     FILE *f = ab_infile_open(path, "a composite: SELECTOR RULE key=value ... a line", &size,
                              &status, err);
     if (!f) return status;

@@ -18,16 +18,17 @@ static struct ab_step *relu_of(struct ab_program *p, int value)
     return s->op == AB_OP_POINTWISE && relu && !s->constant ? s : NULL;
 }
 
-static void gate_by_bits(struct ab_program *p, struct ab_step *s)
+static bool gate_by_bits(struct ab_program *p, struct ab_step *s)
 {
     const bool gate = s->kind == AB_PW_GATE || s->kind == AB_PW_GUIDED;
     struct ab_step *relu = s->op == AB_OP_POINTWISE && gate ? relu_of(p, s->a) : NULL;
-    if (!relu) return;
-    if (relu->dst2 < 0 && ab_second_value(p, relu, AB_BITS) < 0) return; /* the gate still works */
+    if (!relu) return true;
+    if (relu->dst2 < 0 && ab_second_value(p, relu, AB_BITS) < 0) return false;
     relu->kind = AB_PW_RELU_BITS;
     s->kind = s->kind == AB_PW_GATE ? AB_PW_GATE_BITS : AB_PW_GUIDED_BITS;
     s->bits = relu->dst2;
     s->a = -1;
+    return true;
 }
 
 static void unguard(struct ab_step *s)
@@ -36,31 +37,33 @@ static void unguard(struct ab_step *s)
     s->guard = s->rest = -1;
 }
 
-static void guard_by_bits(struct ab_program *p, struct ab_step *s)
+static bool guard_by_bits(struct ab_program *p, struct ab_step *s)
 {
     if (s->pass == AB_BWD) {
         const struct ab_step *sum = &p->steps[p->values[s->guard].def];
         if (sum->direct) unguard(s);
     } else if (ab_second_value(p, s, AB_BITS) < 0) {
-        unguard(s);
+        return false;
     } else {
         s->kind = s->rest >= 0 ? AB_PW_REST_BITS : AB_PW_GUARD_BITS;
         s->z = s->rest;
         s->a = s->guard;
         s->scale = GUARD_RATIO;
     }
+    return true;
 }
 
-void ab_bits(struct ab_program *p, bool guards)
+bool ab_bits(struct ab_program *p, bool guards)
 {
     for (int i = 0; i < p->n_steps; i++) {
         struct ab_step *s = &p->steps[i];
-        gate_by_bits(p, s);
+        if (!gate_by_bits(p, s)) return false;
         if (s->op != AB_OP_CONV || s->guard < 0) continue;
-        if (guards)
-            guard_by_bits(p, s);
-        else
+        if (!guards)
             unguard(s);
+        else if (!guard_by_bits(p, s))
+            return false;
     }
     ab_program_liveness(p);
+    return true;
 }

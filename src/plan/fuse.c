@@ -146,10 +146,10 @@ static void compact(struct ab_program *p)
     ab_program_liveness(p);
 }
 
-void ab_fuse(struct ab_program *p, bool pools)
+bool ab_fuse(struct ab_program *p, bool pools)
 {
     int *uses = malloc(sizeof *uses * (size_t)(p->n_values ? p->n_values : 1));
-    if (!uses) return; /* an unfused program computes the same */
+    if (!uses) return false;
     count_uses(p, uses);
     for (int i = 0; i < p->n_steps; i++) fuse_muldiv(p, uses, &p->steps[i]);
     for (int i = 0; i < p->n_steps; i++) hoist_sum(p, uses, &p->steps[i]);
@@ -158,4 +158,5 @@ void ab_fuse(struct ab_program *p, bool pools)
     }
     free(uses);
     compact(p);
+    return true;
 }

@@ -199,13 +199,14 @@ static struct order order_in(const struct ab_program *p, int *room)
                           .placed = flags + n};
 }
 
-void ab_gangs(struct ab_program *p)
+bool ab_gangs(struct ab_program *p)
 {
     const size_t n = (size_t)p->n_steps;
     int *room = malloc((n + 1) * (5 * sizeof *room + 2 * sizeof(bool)));
     double *change = malloc((n + 2) * sizeof *change);
     struct ab_step *steps = malloc((n + 1) * sizeof *steps), *old = malloc((n + 1) * sizeof *old);
-    if (room && change && steps && old) { /* a program without gangs computes the same */
+    const bool good = room && change && steps && old;
+    if (good) {
         memcpy(old, p->steps, n * sizeof *old);
         const double before = peak(p, change);
         for (int convs = 1; convs >= 0; convs--) {
@@ -223,6 +224,7 @@ void ab_gangs(struct ab_program *p)
     free(change);
     free(steps);
     free(old);
+    return good;
 }
 
 int ab_gang_size(const struct ab_program *p, int first)

@@ -501,7 +501,8 @@ static bool open_lowering(struct ab_lowering *l, const struct ab_graph *graph)
     if (l->walk.keep && !open_kept(l->w.program, graph->n_nodes)) return false;
     l->above_linear = calloc(n, sizeof *l->above_linear);
     return l->fwd && l->signal && l->sole_consumer && l->ref && l->split && l->magnitude &&
-           l->vanishes && l->below_linear && l->above_linear && l->needed && l->w.program->outputs;
+           l->vanishes && l->below_linear && l->above_linear && l->needed && l->leads &&
+           l->w.program->outputs;
 }
 
 static void close_lowering(struct ab_lowering *l)

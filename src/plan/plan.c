@@ -247,9 +247,11 @@ static enum ab_status prepare(struct ab_plan *plan, const struct ab_method *cons
     if (!status && options->at) status = ab_graph_find(e->graph, options->at, &walk.at, err);
     if (!status) status = ab_lower(e->graph, methods, n_methods, &walk, &plan->program, err);
     if (status) return status;
-    if (plan->backend->own) ab_bits(&plan->program, !e->direct);
-    if (plan->backend->fuse) ab_fuse(&plan->program, plan->backend->own);
-    if (plan->backend->run_gang && !e->lean) ab_gangs(&plan->program);
+    /* A program that is not fused would compute the same, slower, and nobody would know. */
+    if ((plan->backend->own && !ab_bits(&plan->program, !e->direct)) ||
+        (plan->backend->fuse && !ab_fuse(&plan->program, plan->backend->own)) ||
+        (plan->backend->run_gang && !e->lean && !ab_gangs(&plan->program)))
+        return ab_fail(err, AB_ERR_MEMORY, "out of memory for the plan's program");
     plan->logits = malloc(sizeof *plan->logits * ab_plan_value_count(plan, plan->program.logits));
     if (!plan->logits) return ab_fail(err, AB_ERR_MEMORY, "out of memory for the logits");
     status = plan->backend->open(e, err);

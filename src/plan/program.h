@@ -164,19 +164,21 @@ struct ab_walk {
 enum ab_status ab_lower(const struct ab_graph *graph, const struct ab_method *const *methods,
                         int n_methods, const struct ab_walk *walk, struct ab_program *program,
                         struct ab_error *err);
+/* The three passes below return false where memory is lacking; the program is of no use then. */
+
 /* Replaces activations by their signs, one bit an element, in the steps that need no more of them,
  * and gives guarded sums the bits of their guard, or without `guards` makes them direct: for
  * backends with kernels for it. The new values have ids after all others. */
-void ab_bits(struct ab_program *program, bool guards);
+bool ab_bits(struct ab_program *program, bool guards);
 /* Folds pointwise steps into the CONV and DENSE steps, and with `pools` the backward pools, that
  * feed them, where nothing else reads the value between. */
-void ab_fuse(struct ab_program *program, bool pools);
+bool ab_fuse(struct ab_program *program, bool pools);
 /* Reorders the steps so that those of different methods and targets that use the same weights of a
  * dense layer, or share the sums of a convolution, are adjacent, and gives these the same `gang`.
  * Every step still follows those whose values it reads; of a gang of DENSE steps one may add what
  * an earlier one makes. A backend computes a gang as one unit: no value that one of its steps reads
  * or writes may share memory with another's. */
-void ab_gangs(struct ab_program *program);
+bool ab_gangs(struct ab_program *program);
 /* How many steps the gang has that begins at step `first` (1: none does), and the first step of the
  * gang of `step` (itself: none). */
 int ab_gang_size(const struct ab_program *program, int first);
