@@ -137,6 +137,21 @@ double ab_kernel_amplification(const struct ab_kernel *k)
     return strcmp(k->variant, "winograd2") == 0 ? 4.0 : 0.0;
 }
 
+/* `ref` adds up in double: the conversion, bias and add round, and half a rounding more is all that
+ * 2^28 terms lose in double. The direct kernels of conv2d add one product after the other, in
+ * chunks whose sums are added up: no term passes through more roundings than there are terms. `dot`
+ * has an accumulator for each lane of a vector: of each 16 src channels (at least 16 in all, so
+ * that the padding of the last block is less than half) 16/VL, log2(VL) additions of lanes, bias
+ * and add. */
+long ab_kernel_chain(const struct ab_kernel *k, long terms)
+{
+    if (k->isa == AB_ISA_ref) return terms < 4 ? terms : 4;
+    if (k->op != AB_KERNEL_conv2d || strcmp(k->variant, "dot") != 0) return terms;
+    const long lanes = k->isa == AB_ISA_avx512 ? 16 : k->isa == AB_ISA_avx2 ? 8 : 4;
+    const long each = 2 * terms / lanes + 1, tree = lanes == 16 ? 4 : lanes == 8 ? 3 : 2;
+    return each + tree + 2 < terms ? each + tree + 2 : terms;
+}
+
 bool ab_kernel_shares_sums(const struct ab_kernel *k)
 {
     if (k->op == AB_KERNEL_dense) return k->isa != AB_ISA_ref;

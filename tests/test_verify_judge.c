@@ -188,6 +188,12 @@ static double spread_over_the_first(const void *user, size_t i)
     return i == 0 ? (double)INFINITY : 1e-3;
 }
 
+static double spread_over_all(const void *user, size_t i)
+{
+    (void)user, (void)i;
+    return (double)INFINITY;
+}
+
 TEST(wide_bounds_replace_the_plain_one)
 {
     const struct ab_judge j = {.how = single, .widen = spread_over_the_first};
@@ -258,6 +264,10 @@ TEST(results_that_say_nothing_are_not_trusted)
     o = (struct ab_outcome){0};
     ab_judge_floats(&j, &t, (float[]){1, 2}, &o);
     expect(&o, AB_OUTCOME_MISTRUSTED, AB_CHECK_none);
+    /* Nothing can be decided. */
+    const struct ab_judge spread = {.how = single, .widen = spread_over_all};
+    o = pair(1.0, 2.0, 1, 1.0f, 2.0f, &spread);
+    expect(&o, AB_OUTCOME_MISTRUSTED, AB_CHECK_none);
     /* A failure stays one. */
     o = (struct ab_outcome){0};
     ab_judge_floats(&j, &t, (float[]){1, 1e7f}, &o);
@@ -272,7 +282,7 @@ TEST(bounds_are_those_of_the_notes)
     CHECK(ab_hard_bound(&single, 64, 2.0) == u * 32 * 2.0 / (1 - 64 * u) + 64 * least, "n > 16");
     struct ab_accumulation eight = single;
     eight.chain = eighth;
-    CHECK(ab_hard_bound(&eight, 800, 1.0) == ab_hard_bound(&single, 103, 1.0), "chain");
+    CHECK(ab_hard_bound(&eight, 800, 1.0) == ab_hard_bound(&single, 104, 1.0), "chain");
     CHECK(ab_sharp_bound(&single, 4, -3.0, 25.0) == u * (8 * 8.0 + 3.0) + 4 * least, "sharp");
 }
 

@@ -47,7 +47,10 @@ void ab_truth_add(struct ab_truth *t, size_t at, double term)
 
 static double chain_of(const struct ab_accumulation *how, double terms)
 {
-    return how->chain ? (double)how->chain((long)terms) : terms;
+    if (how->kernel) return (double)ab_kernel_chain(how->kernel, (long)terms);
+    const long declared = how->chain ? how->chain((long)terms) : 0;
+    /* The bias, a term too, may come last. */
+    return declared > 0 ? fmin((double)declared + 1.0, terms) : terms;
 }
 
 double ab_hard_bound(const struct ab_accumulation *how, double terms, double magnitude)
@@ -73,7 +76,7 @@ struct verdict {
     const struct ab_truth *truth;
     double most; /* finite */
     struct ab_outcome *outcome;
-    size_t judged, zeros, worst, special; /* special: the first element of a wrong class */
+    size_t judged, classes, zeros, worst, special; /* special: the first element of a wrong class */
     double worst_got, worst_ratio, worst_bound, special_got;
     double least_sum, most_sum, most_magnitude, most_bound;
     enum ab_check check; /* of the worst */
@@ -127,6 +130,7 @@ static bool settled_by_class(struct verdict *v, size_t i, double got, double bou
         const bool right = transformed ? !isfinite(got) : same_class(got, want);
         if (!right) wrong_class(v, i, got);
         v->outcome->elements++;
+        v->classes++;
         return true;
     }
     if (isinf(bound) || magnitude > v->most - bound) {
@@ -205,9 +209,11 @@ static void report_failure(struct verdict *v)
 static void mistrust(struct verdict *v)
 {
     struct ab_outcome *o = v->outcome;
-    if (o->kind != AB_OUTCOME_PASS || v->judged == 0) return;
-    const double zeros = (double)v->zeros / (double)v->judged;
-    if (v->zeros == v->judged)
+    if (o->kind != AB_OUTCOME_PASS || v->truth->count == 0 || v->classes == v->truth->count) return;
+    const double zeros = v->judged ? (double)v->zeros / (double)v->judged : 0.0;
+    if (v->judged == 0)
+        snprintf(o->why, sizeof o->why, "single precision decides no element");
+    else if (v->zeros == v->judged)
         snprintf(o->why, sizeof o->why, "all %zu true results are 0", v->judged);
     else if (zeros > 0.9 && !v->judge->sparse)
         snprintf(o->why, sizeof o->why, "%.0f %% of the true results are 0", 100.0 * zeros);

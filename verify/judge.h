@@ -21,9 +21,11 @@ void ab_truth_add(struct ab_truth *t, size_t at, double term);
 
 /* How a candidate adds up. */
 struct ab_accumulation {
-    double u;                  /* 2^-24 or 2^-53 */
-    double least;              /* what one rounding may lose to underflow: 2^-149, 2^-1074 */
-    long (*chain)(long terms); /* NULL: as many as there are terms */
+    double u;                       /* 2^-24 or 2^-53 */
+    double least;                   /* what one rounding may lose to underflow: 2^-149, 2^-1074 */
+    const struct ab_kernel *kernel; /* whose ab_kernel_chain it is; or NULL */
+    /* NULL: as many as there are terms; as struct ab_verify_kernel has it. */
+    long (*chain)(long products);
     bool exact; /* values are compared: sums of small integers by plain products, +0 equals -0 */
 };
 /* u*min(n, 4 sqrt(n))*S/(1-n u) + n*least and the sharp form u*4 sqrt(n)*(|z|+Q) + u*|z| + n*least;
