@@ -440,8 +440,10 @@ static void run_row(const struct job *j, const struct part *p, struct tile t, in
     at.x0 = ax->dst0;
     if (!p->last || j->aliased) return;
     for (int b = 0; b < p->blocks; b++, row += t.dst_block) {
-        /* The tile has stored the padding of a half block itself. */
-        if (2 * b + 1 == p->halves && a->f.kind == AB_PW_COPY) break;
+        /* The tile has stored the padding of a half block itself: all there is with 8 channels.
+         * With fewer, NaN or infinite src makes NaN of the zero weights of the others. */
+        const int real = ab_conv2d_dst_channels(&a->shape, a->pass) - (p->block + b) * AB_LANES;
+        if (2 * b + 1 == p->halves && real == AB_LANES / 2 && a->f.kind == AB_PW_COPY) break;
         at.block = p->block + b;
         conv2d_finish(a, &at, row, t.dst_pix, count);
     }
