@@ -354,10 +354,6 @@ const struct ab_kernel *ab_kernels(int *count);
  * sqrt(src channels) u times the largest sum of magnitudes |w||a| among the outputs of the same
  * channel within five pixels. */
 double ab_kernel_amplification(const struct ab_kernel *k);
-/* The roundings that one term of a sum of `terms` (products, bias and add) may pass through at most
- * in a kernel of conv2d or dense (their f64 too), in any order of the terms; for kernels that
- * transform their inputs no more than an orientation. */
-long ab_kernel_chain(const struct ab_kernel *k, long terms);
 /* Whether `k` makes sums that several calls have in common once: conv2d and dense kernels that
  * chain them (`next`) and add bias, add and epilogue to finished sums. */
 bool ab_kernel_shares_sums(const struct ab_kernel *k);

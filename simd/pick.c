@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "chain.h"
 #include "conv2d_geom.h"
 
 /* The lines of kernels.def whose ISA this architecture has: FOR_<isa>(text) is text or nothing. */

@@ -2,6 +2,8 @@
 // Verdicts on sums in floating point, element by element: docs/numerics.md derives the bounds.
 #include "verify/judge.h"
 
+#include "simd/chain.h"
+
 #include <float.h>
 #include <math.h>
 #include <stdio.h>

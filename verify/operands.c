@@ -139,7 +139,7 @@ void ab_epilogue_free(struct ab_epilogue *e)
     *e = (struct ab_epilogue){0};
 }
 
-bool ab_epilogue_admits(const struct ab_epilogue *e, size_t i, int n, int c, float x, float got)
+static struct ab_ruled rule_at(const struct ab_epilogue *e, size_t i, int n, int c, float x)
 {
     const struct ab_rule rule = {.kind = e->kind,
                                  .eps = e->eps,
@@ -152,8 +152,18 @@ bool ab_epilogue_admits(const struct ab_epilogue *e, size_t i, int n, int c, flo
                                  .add = e->add[c],
                                  .has_add = e->has_add,
                                  .bit = e->bit[i]};
-    const struct ab_ruled want = ab_rule_apply(&rule);
+    return ab_rule_apply(&rule);
+}
+
+bool ab_epilogue_admits(const struct ab_epilogue *e, size_t i, int n, int c, float x, float got)
+{
+    const struct ab_ruled want = rule_at(e, i, n, c, x);
     return ab_ruled_admits(&want, got);
+}
+
+bool ab_epilogue_bit(const struct ab_epilogue *e, size_t i, int n, int c, float x)
+{
+    return rule_at(e, i, n, c, x).bit;
 }
 
 /* ---- bounds ---- */
@@ -168,7 +178,8 @@ bool ab_truth_is_exact(const struct ab_truth *truth, const struct ab_trial *tria
 
 struct ab_accumulation ab_accumulation_of(const struct ab_candidate *c, bool exact)
 {
-    struct ab_accumulation how = {.u = 0x1p-24, .least = 0x1p-149, .exact = exact};
+    struct ab_accumulation how = {
+        .u = 0x1p-24, .least = 0x1p-149, .kernel = c->kernel, .exact = exact};
     if (c->foreign) {
         how.chain = c->foreign->chain;
         how.exact = exact && c->foreign->amplification == 0.0;

@@ -46,6 +46,8 @@ bool ab_epilogue_new(struct ab_epilogue *e, const struct ab_trial *trial, size_t
 void ab_epilogue_free(struct ab_epilogue *e);
 /* What element i of image n, channel c may be where it was x without the epilogue. */
 bool ab_epilogue_admits(const struct ab_epilogue *e, size_t i, int n, int c, float x, float got);
+/* The bit that kinds which make one make of it. */
+bool ab_epilogue_bit(const struct ab_epilogue *e, size_t i, int n, int c, float x);
 
 /* Whether sums of the trial's products are exact in float: the fill's are, and none of `truth` in
  * units of the signal's scale comes near 2^24. */

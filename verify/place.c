@@ -56,8 +56,8 @@ void ab_place_keep(struct ab_place *p)
     if (!ab_guarded_freeze(&item->map.mem)) p->failed = true;
 }
 
-static struct ab_blocked *map_new(struct ab_place *p, const char *name, const float *nchw,
-                                  const int d[4], struct ab_halo halo, bool input)
+struct ab_blocked *ab_place_map_halo(struct ab_place *p, const char *name, const float *nchw,
+                                     const int d[4], struct ab_halo halo, bool input)
 {
     struct ab_placed *item = item_new(p, name, input, nchw != NULL);
     if (!item) return NULL;
@@ -73,7 +73,7 @@ struct ab_blocked *ab_place_map(struct ab_place *p, const char *name, const floa
 {
     const struct ab_halo halo = {ab_rng_between(&p->rng, 0, 2), ab_rng_between(&p->rng, 0, 2),
                                  ab_rng_between(&p->rng, 0, 2), ab_rng_between(&p->rng, 0, 2)};
-    return map_new(p, name, nchw, nchw_dims, halo, input);
+    return ab_place_map_halo(p, name, nchw, nchw_dims, halo, input);
 }
 
 struct ab_blocked *ab_place_like(struct ab_place *p, const char *name, const float *nchw,
@@ -81,7 +81,7 @@ struct ab_blocked *ab_place_like(struct ab_place *p, const char *name, const flo
 {
     if (!like) return NULL;
     const int d[4] = {like->n, like->c, like->h, like->w};
-    return map_new(p, name, nchw, d, like->halo, input);
+    return ab_place_map_halo(p, name, nchw, d, like->halo, input);
 }
 
 float *ab_place_vectors(struct ab_place *p, const char *name, const float *vectors, int count,

@@ -257,6 +257,7 @@ static void check_threads(struct run *r, struct ab_setup *s, const struct ab_ran
         if (is_empty(&parts[i])) continue;
         args[count] = s->args;
         r->subject->part(&parts[i], &args[count]);
+        if (r->subject->own) r->subject->own(s, count, &args[count]);
         pointers[count] = &args[count];
         count++;
     }

@@ -35,6 +35,9 @@ void ab_place_keep(struct ab_place *p);
 /* A tensor with a halo of 0 to 2 pixels a side that holds nchw (NULL: sentinels). */
 struct ab_blocked *ab_place_map(struct ab_place *p, const char *name, const float *nchw,
                                 const int nchw_dims[4], bool input);
+/* The same with a halo that is given. */
+struct ab_blocked *ab_place_map_halo(struct ab_place *p, const char *name, const float *nchw,
+                                     const int nchw_dims[4], struct ab_halo halo, bool input);
 /* The same with the strides of another. */
 struct ab_blocked *ab_place_like(struct ab_place *p, const char *name, const float *nchw,
                                  const struct ab_blocked *like, bool input);
@@ -51,6 +54,9 @@ void ab_place_check(const struct ab_place *p, struct ab_outcome *outcome);
 /* ---- one subject, judged ---- */
 
 union ab_call_args {
+    struct ab_conv2d_args conv2d;
+    struct ab_conv2d_f64_args conv2d_f64;
+    struct ab_verify_conv2d foreign_conv2d;
     struct ab_dense_args dense;
     struct ab_dense_f64_args dense_f64;
     struct ab_pool_args pool;
@@ -92,6 +98,8 @@ struct ab_extent {
 struct ab_subject {
     void (*place)(const void *problem, struct ab_setup *s);
     void (*part)(const struct ab_range *r, union ab_call_args *args);
+    /* Gives concurrent call number i, 0..7, of the setup what it may not share; NULL: nothing. */
+    void (*own)(const struct ab_setup *s, int i, union ab_call_args *args);
     void (*result)(const void *problem, const struct ab_setup *s, struct ab_result *r);
     /* Everything outside of `r` is as it was, padding is +0. Native kernels alone. */
     void (*frame)(const void *problem, const struct ab_setup *s, const struct ab_range *r,
