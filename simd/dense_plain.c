@@ -83,8 +83,9 @@ AB_INLINE void one_pass(int wmod, const struct ab_dense_args *p)
         backward(w, p);
 }
 
-/* What an earlier call made. */
-static void take_sums(const struct ab_dense_args *p)
+/* What an earlier call made. Not inline: gcc 12 leaves the upper halves of AVX-512's registers in
+ * use where this loop is followed by calls. */
+AB_NOINLINE void take_sums(const struct ab_dense_args *p)
 {
     for (int n = 0; n < p->n; n++)
         for (int r = p->r0; r < p->r1; r++) {

@@ -68,11 +68,11 @@ enum ab_wmod {
  * -------------------------------------------------- */
 
 /* dst = f(x; a, z). `st(z) = z + eps*sgn1(z)`, sgn1(z) = +1 for z >= 0 (so for -0 too) and -1
- * below; a quotient with st(z) == 0 is 0. Products in a numerator (x*a first, then scale) and st(z)
- * are rounded to float, the division is IEEE: all but AFFINE, which may be fused, is defined to the
- * bit. Comparisons are strict: the gradient of ReLU at 0 is 0. -0 may come out where x is -0 or
- * negative and masked by multiplication; masks produce +0. NaN in x propagates through every kind
- * that keeps x.
+ * below; a quotient with st(z) == 0 is 0. A product with scale that is 0 is one of either sign.
+ * Products in a numerator (x*a first, then scale) and st(z) are rounded to float, the division is
+ * IEEE: all but AFFINE, which may be fused, is defined to the bit. Comparisons are strict: the
+ * gradient of ReLU at 0 is 0. -0 may come out where x is -0 or negative and masked by
+ * multiplication; masks produce +0. NaN in x propagates through every kind that keeps x.
  */
 enum ab_pointwise_kind {
     AB_PW_COPY,    /* x */
@@ -85,7 +85,7 @@ enum ab_pointwise_kind {
     AB_PW_MUL,     /* x * a */
     AB_PW_DIV,     /* scale * x / st(z) */
     AB_PW_MULDIV,  /* scale * (x*a) / st(z) */
-    AB_PW_RESCALE, /* x * t / (t - min(b,0)), t and b the larger and the smaller of a and z; 0
+    AB_PW_RESCALE, /* x * (t / (t - min(b,0))), t and b the larger and the smaller of a and z; 0
                       where t <= 0: x times (max(a,0) - max(z,0)) / (a - z), its limit at a = z */
     AB_PW_DIVDIFF, /* x / (a - z), 0 where a = z */
     AB_PW_ADD,     /* x + a */
@@ -96,8 +96,8 @@ enum ab_pointwise_kind {
     AB_PW_RELU_BITS,   /* max(x,0); bit = result > 0 */
     AB_PW_GATE_BITS,   /* bit ? x : 0 */
     AB_PW_GUIDED_BITS, /* bit ? max(x,0) : 0 */
-    AB_PW_GUARD_BITS,  /* x; bit = !(|a| <= scale*|x|): a is too large for x to divide it */
-    AB_PW_REST_BITS,   /* a > 0 ? a - x : 0; bit = !(|a| <= scale*|dst|) */
+    AB_PW_GUARD_BITS,  /* x; bit = !(|a| <= |scale*x|): a is too large for x to divide it */
+    AB_PW_REST_BITS,   /* a > 0 ? a - x : 0; bit = !(|a| <= |scale*dst|) */
     AB_PW_COUNT
 };
 

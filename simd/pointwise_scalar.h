@@ -65,10 +65,12 @@ AB_INLINE void pw_word(const struct ab_pointwise *f, int kind, const float *src,
             bits |= (unsigned)!(fabsf(a[l]) <= fabsf(f->scale * x)) << l;
             dst[l] = x;
             break;
-        default:
-            dst[l] = a[l] > 0.0f ? a[l] - x : 0.0f;
-            bits |= (unsigned)!(fabsf(a[l]) <= fabsf(f->scale * dst[l])) << l;
+        default: {
+            const float whole = a[l]; /* dst may be a */
+            dst[l] = whole > 0.0f ? whole - x : 0.0f;
+            bits |= (unsigned)!(fabsf(whole) <= fabsf(f->scale * dst[l])) << l;
             break;
+        }
         }
     }
     if (pw_makes_bits(kind)) *word = (uint16_t)bits;

@@ -27,11 +27,12 @@ struct select_run {
     uint32_t table[BINS][TABLES];
 };
 
-/* Keys of x * a + 0 (x + 0 where a is NULL); the addition turns -0 into +0. */
+/* Keys of x * a + 0 (x + 0 where a is NULL); the addition turns -0 into +0. Not fused: a negative
+ * product that underflows would come out as -0. */
 AB_INLINE uvec select_keys(const float *x, const float *a)
 {
     const vec zero = v_zero();
-    uvec bits = vu_from(a ? v_fma(v_load(x), v_load(a), zero) : v_add(v_load(x), zero));
+    uvec bits = vu_from(v_add(a ? v_mul(v_load(x), v_load(a)) : v_load(x), zero));
     return vu_xor(bits, vu_or(vu_sign(bits), vu_set1(ZERO_KEY)));
 }
 

@@ -39,14 +39,14 @@ static void compare(const struct more *m, const struct ab_setup *s, const struct
     struct ab_result got;
     ab_place_check(&s->place, m->o);
     if (stopped(m)) return;
-    if (!ab_result_new(&got, &extent)) {
+    if (!ab_results_new(&got, &extent)) {
         ab_outcome_no_memory(m->o);
         return;
     }
     ab_conv_subject.frame(m->p, s, &extent.all, m->o);
     ab_conv_subject.result(m->p, s, &got);
     ab_results_same(&same, &got, want, check, what, m->o);
-    ab_result_free(&got);
+    ab_results_free(&got);
 }
 
 /* ---- panels ---- */
@@ -102,12 +102,12 @@ static void check_link(const struct more *m, struct ab_setup *chained, int i)
     struct ab_result want;
     const struct ab_extent extent = ab_conv_extent(m->p);
     if (stopped(m) || !open_setup(m, &alone)) return;
-    if (ab_result_new(&want, &extent)) {
+    if (ab_results_new(&want, &extent)) {
         vary(&alone.args.conv2d, i);
         ab_setup_call(&alone, m->o);
         ab_conv_subject.result(m->p, &alone, &want);
         compare(m, chained, &want, AB_CHECK_chain, "in a chain of calls");
-        ab_result_free(&want);
+        ab_results_free(&want);
     } else {
         ab_outcome_no_memory(m->o);
     }

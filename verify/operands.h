@@ -22,9 +22,8 @@ void ab_fill_signal(float *p, size_t count, size_t size, const struct ab_trial *
                     const struct ab_file_values *file, struct ab_rng *rng);
 /* The factor that ab_fill_signal applies. */
 double ab_signal_scale(const struct ab_trial *trial);
-/* Weights for such a signal: finite, exact where the signal's sums are to be exact; vectors of
- * `size` that are added up over `pairs` neighbours (1, or the distance of such neighbours) nearly
- * cancel where the fill is CANCEL. `products`: how many are added up. */
+/* Weights for such a signal: finite, and integers where its sums are to be exact. `products`: how
+ * many are added up. */
 void ab_fill_weights(float *p, size_t count, const struct ab_trial *trial, size_t products,
                      struct ab_rng *rng);
 /* Whatever else is added or multiplied: biases, summands, operands of epilogues. */
