@@ -74,8 +74,11 @@ bool ab_file_values_read(struct ab_file_values *v, const struct ab_trial *trial,
 {
     *v = (struct ab_file_values){NULL, 0};
     if (trial->fill != AB_FILL_FILE) return true;
-    (void)outcome;
-    return true;
+    struct ab_error err;
+    if (ab_npy_values(trial->file, &v->values, &v->count, &err) == AB_OK) return true;
+    outcome->kind = AB_OUTCOME_SKIPPED;
+    snprintf(outcome->why, sizeof outcome->why, "%.*s", (int)sizeof outcome->why - 1, err.text);
+    return false;
 }
 
 void ab_file_values_free(struct ab_file_values *v)

@@ -17,6 +17,10 @@ void *ab_buffer_alloc(size_t bytes);
 void ab_buffer_free(void *buffer);
 size_t ab_buffer_count(void);
 
+/* The elements of a .npy of float32 or float64 in C order, whatever its shape, at least one; free
+ * with free(). */
+enum ab_status ab_npy_values(const char *path, float **out, size_t *count, struct ab_error *err);
+
 /* a*b and a+b with *overflow set (never cleared) when the result does not fit. */
 size_t ab_mul_size(size_t a, size_t b, bool *overflow);
 size_t ab_add_size(size_t a, size_t b, bool *overflow);

@@ -247,21 +247,26 @@ static enum ab_status narrow(void *data, size_t elements, const char *path, stru
     return AB_OK;
 }
 
-enum ab_status ab_npy_read(const char *path, struct ab_dims dims, float **out, int *n,
-                           struct ab_error *err)
+/* The elements of an array of images of `dims`, or of any shape where dims is NULL. */
+static enum ab_status read_array(const char *path, const struct ab_dims *dims, float **out,
+                                 size_t *images, size_t *count, struct ab_error *err)
 {
-    *out = NULL, *n = 0;
+    *out = NULL;
     uint64_t size;
     enum ab_status status;
     FILE *file = ab_infile_open(path, "a .npy array", &size, &status, err);
     if (!file) return status;
     struct header h;
-    size_t start = 0, width = 0, images = 0, elements = 0;
+    size_t start = 0, width = 0, elements = 0;
     void *data = NULL;
     if ((status = read_header(file, path, &h, &start, err)) != AB_OK) goto fail;
     if ((status = check_layout(&h, path, &width, err)) != AB_OK) goto fail;
-    if ((status = check_shape(&h, path, dims, &images, err)) != AB_OK) goto fail;
+    if (dims && (status = check_shape(&h, path, *dims, images, err)) != AB_OK) goto fail;
     if ((status = check_size(&h, path, width, start, size, &elements, err)) != AB_OK) goto fail;
+    if (elements == 0) {
+        status = ab_fail(err, AB_ERR_FORMAT, "%s: holds no value; save at least one", path);
+        goto fail;
+    }
     data = malloc(elements * width);
     if (!data) {
         status = ab_fail(err, AB_ERR_MEMORY, "%s: no memory for %zu elements; split the file", path,
@@ -275,13 +280,28 @@ enum ab_status ab_npy_read(const char *path, struct ab_dims dims, float **out, i
     }
     if (width == sizeof(double) && (status = narrow(data, elements, path, err)) != AB_OK) goto fail;
     fclose(file);
-    *out = data, *n = (int)images;
+    *out = data, *count = elements;
     return AB_OK;
 
 fail:
     free(data);
     fclose(file);
     return status;
+}
+
+enum ab_status ab_npy_read(const char *path, struct ab_dims dims, float **out, int *n,
+                           struct ab_error *err)
+{
+    size_t images = 0, count = 0;
+    enum ab_status status = read_array(path, &dims, out, &images, &count, err);
+    *n = status ? 0 : (int)images;
+    return status;
+}
+
+enum ab_status ab_npy_values(const char *path, float **out, size_t *count, struct ab_error *err)
+{
+    *count = 0;
+    return read_array(path, NULL, out, NULL, count, err);
 }
 
 enum ab_status ab_npy_write(const char *path, const float *data, int n, struct ab_dims dims,
