@@ -73,7 +73,8 @@ static enum ab_status check_pattern(const struct ab_verify_session *v, char *pat
     const struct ab_kernel *kernels = ab_kernels(&count);
     const struct ab_verify_words one = {&pattern, 1};
     const char *names[256];
-    for (int i = 0; i < AB_KERNEL_OPS && n < 256; i++) names[n++] = ab_kernel_op_name(i);
+    for (int i = 0; i < AB_KERNEL_OPS && n < 256; i++)
+        names[n++] = ab_kernel_op_name((enum ab_kernel_op)i);
     for (int i = 0; i < count && n < 256; i++) names[n++] = kernels[i].name;
     for (int i = 0; i < v->n_extra && n < 256; i++) names[n++] = v->extra[i].name;
     const struct ab_method_info *methods = ab_methods(&count);

@@ -221,11 +221,13 @@ struct words {
     char text[MOST_WORDS][WORD];
     char *argv[MOST_WORDS + 1];
     int count;
+    bool overflow;
 };
 
 static void add(struct words *w, const char *key, const char *value)
 {
-    if (w->count >= MOST_WORDS) return;
+    w->overflow = w->overflow || w->count == MOST_WORDS || strlen(key) + strlen(value) >= WORD;
+    if (w->overflow) return;
     snprintf(w->text[w->count], WORD, "%s%s", key, value);
     w->argv[w->count] = w->text[w->count];
     w->argv[++w->count] = NULL;
@@ -277,7 +279,12 @@ enum ab_status ab_verify_emulated(struct ab_verify_session *s, struct ab_error *
     struct reading r = {.session = s};
     start_words(w, tool);
     fill_words(w, s);
-    const enum ab_status status = converse(&r, w->argv, err);
+    const enum ab_status status =
+        w->overflow ? ab_fail(err, AB_ERR_ARG,
+                              "verify: --isa: at most %d shapes and patterns of %d "
+                              "characters under %s; ask for fewer at a time",
+                              MOST_WORDS - 32, WORD - 8, EMULATOR)
+                    : converse(&r, w->argv, err);
     s->left_out += r.jobs - r.reported;
     free(w);
     return status;

@@ -111,7 +111,7 @@ static void print_sum(FILE *f, const struct ab_verify_session *s)
             "unsupported",
             ab_tally_cases(t), s->seconds, rate, sums[AB_OUTCOME_PASS], sums[AB_OUTCOME_FAIL],
             sums[AB_OUTCOME_MISTRUSTED], sums[AB_OUTCOME_UNSUPPORTED]);
-    if (s->left_out && !s->settings->fuzz) fprintf(f, ", %ld not reached", s->left_out);
+    if (s->left_out && !(s->settings->fuzz > 0)) fprintf(f, ", %ld not reached", s->left_out);
     if (failed)
         fprintf(f, "; %d FAILED\n", failed);
     else

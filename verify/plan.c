@@ -184,18 +184,18 @@ enum { ASPECTS = 13, VALUES = 32, DRAWS = 3000 };
 
 static void aspects_of(const struct ab_trial *t, int v[ASPECTS])
 {
-    const int own[] = {t->pass,
-                       t->wmod,
-                       t->f,
-                       t->fill,
-                       t->side,
+    const int own[] = {(int)t->pass,
+                       (int)t->wmod,
+                       (int)t->f,
+                       (int)t->fill,
+                       (int)t->side,
                        t->offset > 0,
                        t->exponent < 0 ? 0 : 1 + (t->exponent > 0)};
     enum { OWN = sizeof own / sizeof *own };
     _Static_assert(OWN + 6 == ASPECTS, "six bits of `with`");
     _Static_assert((int)AB_PW_COUNT <= (int)VALUES && (int)AB_FILLS <= (int)VALUES, "values fit");
     for (int i = 0; i < OWN; i++) v[i] = own[i];
-    for (int bit = 0; bit < 6; bit++) v[OWN + bit] = t->with >> bit & 1;
+    for (int bit = 0; bit < 6; bit++) v[OWN + bit] = (int)(t->with >> bit & 1u);
 }
 
 struct pairs {
@@ -327,11 +327,4 @@ enum ab_status ab_verify_plan_single(struct ab_verify_plan *plan, const struct a
     if (!plan->candidates || !append(plan, trial)) return no_memory(err);
     plan->candidates[plan->n_candidates++] = chosen;
     return finish(plan, err);
-}
-
-void ab_verify_plan_run(const struct ab_verify_plan *plan, long job, struct ab_outcome *outcome)
-{
-    const struct ab_verify_job *j = &plan->jobs[job];
-    const struct ab_trial *t = &plan->trials[j->trial];
-    ab_verify_op_of(t->op)->run(&plan->candidates[j->candidate], t, outcome, NULL);
 }

@@ -76,14 +76,11 @@ void ab_verify_plan_free(struct ab_verify_plan *plan);
 /* The candidate of that name, or NULL. */
 const struct ab_candidate *ab_verify_plan_find(const struct ab_verify_plan *plan, const char *name);
 
-/* What the fixed set does not reach: products of a trial, a measure of its time. */
+/* Products of a trial, a measure of its time. */
 double ab_trial_products(const struct ab_trial *trial);
 
 /* Whether a shell pattern of the list fits the operation's or the candidate's name; an empty list
  * fits all. */
 bool ab_verify_wanted(const struct ab_verify_words *patterns, const char *op, const char *name);
-
-/* Runs one job: nothing but ab_verify_op.run with the candidate's own text. */
-void ab_verify_plan_run(const struct ab_verify_plan *plan, long job, struct ab_outcome *outcome);
 
 #endif
