@@ -83,10 +83,22 @@ static struct subject *add_subject(struct selftest *s, const struct ab_kernel *k
 static void add_texts(struct selftest *s)
 {
     for (int i = 0; i < TEXTS; i++)
-        if (wanted(s, texts[i].name)) {
+        if (wanted(s, texts[i].name) && ab_verify_op_of(texts[i].op)) {
             const struct ab_kernel *base = ab_bug_base(texts[i].op, "ref");
             add_subject(s, base, texts[i].name)->kernel.run = texts[i].run;
         }
+}
+
+static bool skip(struct selftest *s, const struct ab_bug *bug, bool judged)
+{
+    struct ab_selftest_line line = {bug->name, bug->what, bug->op, AB_SELFTEST_SKIPPED, .why = ""};
+    if (judged)
+        snprintf(line.why, sizeof line.why, "this CPU has no kernel %s_%s",
+                 ab_kernel_op_name(bug->op), bug->like);
+    else
+        snprintf(line.why, sizeof line.why, "no trials of %s", ab_kernel_op_name(bug->op));
+    s->counts->lines[AB_SELFTEST_SKIPPED]++;
+    return s->test->report(s->test->user, &line);
 }
 
 static bool is_known(const struct selftest *s, const char *name)
@@ -101,23 +113,18 @@ static void add_bugs(struct selftest *s)
 {
     int count;
     const struct ab_bug *bugs = ab_bugs(&count);
-    for (int i = 0; i < count; i++) {
+    for (int i = 0; i < count && !s->stopped; i++) {
         struct ab_kernel kernel;
         struct ab_candidate candidate;
         const struct ab_kernel *base = ab_bug_base(bugs[i].op, bugs[i].like);
-        if (base && wanted(s, base->name) && !is_known(s, base->name))
+        const bool judged = ab_verify_op_of(bugs[i].op) != NULL;
+        if (judged && base && wanted(s, base->name) && !is_known(s, base->name))
             add_subject(s, base, base->name);
         if (!wanted(s, bugs[i].name)) continue;
-        if (ab_bug_candidate(&bugs[i], &kernel, &candidate)) {
+        if (judged && ab_bug_candidate(&bugs[i], &kernel, &candidate))
             add_subject(s, &kernel, candidate.name)->bug = &bugs[i];
-            continue;
-        }
-        struct ab_selftest_line line = {bugs[i].name, bugs[i].what, bugs[i].op, AB_SELFTEST_SKIPPED,
-                                        .why = ""};
-        snprintf(line.why, sizeof line.why, "this CPU has no kernel %s_%s",
-                 ab_kernel_op_name(bugs[i].op), bugs[i].like);
-        s->counts->lines[AB_SELFTEST_SKIPPED]++;
-        if (!s->test->report(s->test->user, &line)) s->stopped = true;
+        else
+            s->stopped = !skip(s, &bugs[i], judged);
     }
 }
 
