@@ -85,8 +85,12 @@ static int summarise(const struct telling *t, const struct ab_selftest_counts *c
 int ab_verify_selftest(struct ab_verify_session *s)
 {
     struct telling t = {.session = s, .rows = s->settings->json ? json_array() : NULL};
-    const struct ab_selftest test = {
-        .workers = s->workers, .timeout = 5, .report = tell_line, .stop = stop, .user = &t};
+    const struct ab_selftest test = {.workers = s->workers,
+                                     .timeout = 30,
+                                     /* of 32 trials, on a machine that others use too */ .report =
+                                         tell_line,
+                                     .stop = stop,
+                                     .user = &t};
     struct ab_selftest_counts counts = {0};
     struct ab_error err;
     int count;
