@@ -167,6 +167,13 @@ AB_NOINLINE void run_row_any(const struct row *r)
     for (int x = 0; x < r->phase->x.count; x++) run_tile(r, x, 1, r->src_pix);
 }
 
+/* NaN or infinite src makes NaN of the zero weights of padding lanes. */
+static void clear_padding(const struct row *r, int real)
+{
+    for (int x = 0; x < r->phase->x.count; x++)
+        for (int l = real; l < AB_LANES; l++) r->dst[x * r->dst_pix + l] = 0.0;
+}
+
 static ptrdiff_t at(const struct ab_view_f64 *v, int n, int block, int y, int x)
 {
     return n * v->image + block * v->block + y * v->row + (ptrdiff_t)x * AB_LANES;
@@ -177,6 +184,7 @@ static void run_block(const struct ab_conv2d_f64_args *a, const struct ab_conv2d
 {
     const struct ab_conv2d_axis *ay = &phase->y, *ax = &phase->x;
     const struct ab_conv2d_span rows = ab_conv2d_positions(ay, a->range.y0, a->range.y1);
+    const int real = ab_conv2d_dst_channels(&a->shape, a->pass) - block * AB_LANES;
     struct row r = {
         .phase = phase,
         .panel = a->panel,
@@ -203,6 +211,7 @@ static void run_block(const struct ab_conv2d_f64_args *a, const struct ab_conv2d
                 run_row_step2(&r);
             else
                 run_row_any(&r);
+            if (real < AB_LANES) clear_padding(&r, real);
         }
 }
 

@@ -72,6 +72,7 @@ static const struct ab_verify_op *op_named(const char *name)
 TEST(sound_conv2d)
 {
     check_sound(op_named("conv2d"));
+    check_sound(op_named("conv2d_f64"));
 }
 
 TEST(sound_dense)
