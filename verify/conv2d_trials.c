@@ -84,7 +84,7 @@ static const char *const shapes[] = {
     "n2c17h9w14o33k3s1p1",
     "n1c40h23w23o16k3s1p0",
     "n1c16h13w10o50k3s1p2-0-1-2",
-    "n3c48h17w17o64k3s1p1",
+    "n3c48h9w9o34k3s1p1",
     "n1c1h20w20o50k5s1p2",
     "n2c2h27w27o70k3s3p1d2",
     "n1c3h18w18o100k3s1p1",
