@@ -245,9 +245,7 @@ class Scratch:
               "-DAB_TESTS=OFF", "-DAB_WERROR=OFF", "-DAB_WITH_ONEDNN=OFF", "-DAB_WITH_ONNX=OFF",
               "-DAB_WITH_IMAGES=OFF", *options], "configuring the scratch copy")
         self.recover()
-        done = self.make("attrbench_command")
-        if done.returncode:
-            raise Failure(f"building the scratch copy fails:\n{done.stdout[-3000:]}")
+        self.link()
         self.objects = self.read_dependencies()
 
     def copy(self):
@@ -259,11 +257,17 @@ class Scratch:
                 shutil.copy2(ROOT / name, to)
 
     def recover(self):
-        """What a run that was killed has left: a mutated file, a mutated archive."""
+        """What a run that was killed has left: a mutated file, a mutated object."""
         for kept in [*self.source.glob("simd/*.saved"), *self.build.rglob("*.o.saved")]:
             kept.replace(kept.with_name(kept.name.removesuffix(".saved")))
+
+    def link(self):
+        """The command of objects as they are: the archive may hold a mutated one."""
         for archive in self.build.glob("libattrbench.*"):
             archive.unlink()
+        done = self.make("attrbench_command")
+        if done.returncode:
+            raise Failure(f"building the scratch copy fails:\n{done.stdout[-3000:]}")
 
     def make(self, target):
         return run(["ninja", "-C", self.build, "-j", self.jobs, target])
@@ -390,13 +394,13 @@ def summary(records, known, out):
     return count.get("survived", 0) + count.get("error", 0)
 
 
-def baseline(scratch, mutations, timeout):
-    """Verify must pass what is not mutated, or all would be killed."""
-    for name in sorted({mutation["object"] for mutation in mutations}):
-        status, line = scratch.verify(name, timeout)
-        if status != "survived":
-            raise Failure(f"verify does not pass without a mutation ({patterns_of(name)}): "
-                          f"{status}: {line}")
+def check_baseline(scratch, name, timeout):
+    """Verify must pass an object that is not mutated, or all of its mutations would be killed."""
+    scratch.link()
+    status, line = scratch.verify(name, timeout)
+    if status != "survived":
+        raise Failure(f"verify does not pass without a mutation ({patterns_of(name)}): "
+                      f"{status}: {line}")
 
 
 def parse():
@@ -433,12 +437,15 @@ def work(given):
             print(f"simd/{m['file']}:{m['line']} ({m['kind']})", f"  - {m['before']}",
                   f"  + {m['after']}", sep="\n")
         return 0
-    baseline(scratch, mutations, given.timeout)
+    passes = set()
     retry = ("survived", "error") if given.again else ()
     with results.open("a") as out:
         for number, m in enumerate(mutations, 1):
             if m["id"] in records and records[m["id"]]["status"] not in retry:
                 continue
+            if m["object"] not in passes:
+                check_baseline(scratch, m["object"], given.timeout)
+                passes.add(m["object"])
             start = time.monotonic()
             m["status"], m["note"] = scratch.attempt(m, given.timeout)
             m["seconds"] = round(time.monotonic() - start, 1)
