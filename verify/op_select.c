@@ -309,6 +309,8 @@ static void run_all(struct run *r)
     const struct ab_trial *t = &r->p->trial;
     const struct ab_range first = image_range(r, 0), last = image_range(r, t->shape.map.n - 1);
     check_passes(r, &first, AB_CHECK_decision, "counts");
+    if (!ab_outcome_failed(r->o))
+        check_passes(r, &last, AB_CHECK_batch, "counts of the last image");
     if (!ab_outcome_failed(r->o)) check_ranks(r, &last);
     if (!(t->with & AB_WITH_SPLIT)) return;
     for (int i = 0; i < 4 && !ab_outcome_failed(r->o); i++) {

@@ -172,22 +172,30 @@ static void check_written(const struct run *r, const struct ab_result *got)
     }
 }
 
-/* Into `got`, all of it, with everything checked that one call shows. */
-static void run_whole(const struct run *r, struct ab_setup *s, struct ab_result *got)
+/* Everything that one call shows. The values come first: a wrong rule shows in padding lanes too,
+ * where nobody looks for it. */
+static void judge_call(const struct run *r, const struct ab_setup *s, const struct ab_result *got)
 {
-    ab_setup_call(s, r->o);
-    check_frame(r, s, &r->extent->all);
-    if (stopped(r)) return;
-    r->subject->result(r->problem, s, got);
     check_written(r, got);
+    if (stopped(r)) return;
+    if (s->bare)
+        r->subject->judge(r->problem, r->candidate, got, r->o);
+    else
+        r->subject->epilogue(r->problem, &r->bare, got, r->o);
+    if (!stopped(r)) check_frame(r, s, &r->extent->all);
 }
 
-static void run_first(struct run *r, bool bare, struct ab_result *got)
+static void run_first(struct run *r, bool bare, struct ab_result *got, const char *dump)
 {
     struct ab_setup s = {.candidate = r->candidate, .image = -1, .bare = bare};
     ab_place_begin(&s.place, r->trial->side, r->trial->offset, r->trial->seed);
     if (!setup_new(r->subject, r->problem, &s, r->o)) return;
-    run_whole(r, &s, got);
+    ab_setup_call(&s, r->o);
+    if (r->o->kind != AB_OUTCOME_UNSUPPORTED) {
+        r->subject->result(r->problem, &s, got);
+        if (dump) r->subject->dump(r->problem, got, dump);
+    }
+    if (!stopped(r)) judge_call(r, &s, got);
     ab_place_end(&s.place);
 }
 
@@ -326,17 +334,12 @@ static void copy_result(const struct run *r, struct ab_result *to, const struct 
 static void run_all(struct run *r, const char *dump)
 {
     const bool native = r->candidate->kernel != NULL;
-    run_first(r, true, &r->bare);
-    if (dump && r->o->kind != AB_OUTCOME_UNSUPPORTED) r->subject->dump(r->problem, &r->bare, dump);
-    if (stopped(r)) return;
-    r->subject->judge(r->problem, r->candidate, &r->bare, r->o);
+    run_first(r, true, &r->bare, dump);
     if (stopped(r) || !native) return;
     if (r->extent->epilogue)
-        run_first(r, false, &r->want);
+        run_first(r, false, &r->want, NULL);
     else
         copy_result(r, &r->want, &r->bare);
-    if (stopped(r)) return;
-    if (r->extent->epilogue) r->subject->epilogue(r->problem, &r->bare, &r->want, r->o);
     if (!stopped(r) && !r->extent->once) check_determinism(r);
 }
 
