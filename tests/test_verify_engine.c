@@ -259,6 +259,7 @@ TEST(wrong_trials_are_refused)
         enum ab_kernel_op op;
         const char *word, *why;
     } has_not[] = {{AB_KERNEL_maxpool, "wmod=pos", "no weights"},
+                   {AB_KERNEL_select, "f=relu", "its product"},
                    {AB_KERNEL_dense_f64, "f=relu", "no epilogue"}};
     for (size_t i = 0; i < sizeof has_not / sizeof has_not[0]; i++) {
         first_trial(has_not[i].op, start, sizeof start);

@@ -28,7 +28,7 @@ static bool has_pass(enum ab_kernel_op op)
 
 static bool has_f(enum ab_kernel_op op)
 {
-    return op != AB_KERNEL_select && op != AB_KERNEL_conv2d_f64 && op != AB_KERNEL_dense_f64;
+    return op != AB_KERNEL_conv2d_f64 && op != AB_KERNEL_dense_f64;
 }
 
 /* ---- words ---- */
@@ -96,6 +96,9 @@ static enum ab_status read_f(const char *value, struct ab_trial *t, struct ab_er
                        ab_kernel_op_name(t->op));
     int i = ab_pointwise_name_of("f", value, err);
     t->f = (enum ab_pointwise_kind)i;
+    if (t->op == AB_KERNEL_select && i >= 0 && i != AB_PW_COPY && i != AB_PW_MUL)
+        return ab_fail(err, AB_ERR_ARG, "f=%s: select counts x alone (copy) or its product (mul)",
+                       value);
     return i < 0 ? AB_ERR_ARG : AB_OK;
 }
 
