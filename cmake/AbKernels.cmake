@@ -30,7 +30,9 @@ function(ab_add_kernel isa symbol file)
     endif()
     add_library(${symbol} OBJECT "${AB_SIMD_DIR}/${file}")
     target_link_libraries(${symbol} PRIVATE ab_flags)
-    target_compile_options(${symbol} PRIVATE ${AB_ISA_FLAGS_${isa}})
+    # Below -O2 gcc ends a function with vzeroupper only if told so.
+    target_compile_options(${symbol} PRIVATE ${AB_ISA_FLAGS_${isa}}
+        $<$<C_COMPILER_ID:GNU>:-fexpensive-optimizations>)
     if(AB_FUZZ)
         # Branches of arithmetic tell a fuzzer nothing about a reader, and clang takes minutes to
         # instrument them; the build with sanitizers does.

@@ -56,6 +56,9 @@ static void store_pixels(const struct ab_conv2d_args *a, struct pw_at at, int pi
         for (int o = 0; o < AB_LANES; o++) {
             if (bias) sum[p][o] += bias[o];
             if (add) sum[p][o] += add[p * pix + o];
+            /* NaN or infinite src makes NaN of the zero weights of padding lanes: no decision may
+             * see it. */
+            if (o >= lanes) sum[p][o] = 0.0f;
         }
     pw_pixels(&a->f, &at, sum[0], AB_LANES, pixels);
     for (int p = 0; p < pixels; p++)

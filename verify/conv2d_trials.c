@@ -204,6 +204,18 @@ static void fill_trial(int i, struct ab_trial *t)
     t->with = i % 2 ? AB_WITH_BIAS | AB_WITH_ADD : 0;
 }
 
+/* Decisions about sums that are not finite: those of padding lanes must not come into them. */
+enum { DECISIONS = 3 * FAMILIES * 2 };
+static void decision_trial(int i, struct ab_trial *t)
+{
+    static const enum ab_pointwise_kind makes_bits[] = {AB_PW_RELU_BITS, AB_PW_GUARD_BITS,
+                                                        AB_PW_REST_BITS};
+    set_shape(t, families[i / 2 % FAMILIES]);
+    t->f = makes_bits[i / 2 / FAMILIES];
+    t->pass = i % 2 ? AB_BWD : AB_FWD;
+    t->fill = i / 2 % 3 ? AB_FILL_INF : AB_FILL_NAN;
+}
+
 /* ---- channels and widths ---- */
 
 static const int counts[] = {1,  2,  4,  5,  8,  15, 16, 17, 24, 25, 31,
@@ -246,15 +258,16 @@ bool ab_conv_fixed(int i, enum ab_kernel_op op, struct ab_trial *trial)
     static const struct {
         int count;
         void (*make)(int i, struct ab_trial *t);
-    } lists[] = {{SHAPES * 4, shape_trial}, {EPILOGUES, epilogue_trial},
-                 {WMODS, wmod_trial},       {FILLS, fill_trial},
-                 {CHANNELS, channel_trial}, {WIDTH_TRIALS, width_trial}};
+    } lists[] = {{SHAPES * 4, shape_trial},  {EPILOGUES, epilogue_trial}, {WMODS, wmod_trial},
+                 {FILLS, fill_trial},        {DECISIONS, decision_trial}, {CHANNELS, channel_trial},
+                 {WIDTH_TRIALS, width_trial}};
     const int number = i;
     memset(trial, 0, sizeof *trial);
     trial->op = op;
     for (size_t k = 0; k < sizeof lists / sizeof *lists; k++) {
         /* conv2d_f64 has neither epilogues nor tiles of as many kinds. */
-        const bool left_out = op != AB_KERNEL_conv2d && lists[k].make == epilogue_trial;
+        const bool left_out = op != AB_KERNEL_conv2d &&
+                              (lists[k].make == epilogue_trial || lists[k].make == decision_trial);
         const int count = left_out ? 0 : lists[k].count;
         if (i < count) {
             lists[k].make(i, trial);
