@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+// Decisions about two series of samples: is B slower than A?
+//
+// Samples are cut into groups; of each group the low quantile counts, which neighbours on the
+// machine disturb least (docs/regressions.md shows which rules lie, and how often). What is judged
+// is the ratio of B's over A's: its median over groups, with a confidence interval from order
+// statistics (nothing is assumed of the distribution) that is widened for the number of rows judged
+// together.
+#ifndef AB_DECIDE_H
+#define AB_DECIDE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+enum ab_change {
+    AB_CHANGE_SAME,       /* the interval lies within the threshold */
+    AB_CHANGE_REGRESSION, /* B is slower by more than the threshold */
+    AB_CHANGE_IMPROVEMENT,
+    AB_CHANGE_INCONCLUSIVE /* the interval straddles it, or there are too few samples */
+};
+const char *ab_change_name(enum ab_change c);
+
+struct ab_samples {
+    const double *ns;
+    const bool *disturbed; /* or NULL; such slices count only if there are too few others */
+    int count;
+};
+
+struct ab_decide_options {
+    bool paired;     /* slice i of A and of B were taken in the same turn */
+    int rows;        /* judged together, 1 or more */
+    double alpha;    /* of a false alarm among all rows; 0: 0.01 */
+    double user;     /* the share that the user tolerates: 0.02 */
+    double floor;    /* the noise floor's share, counted three times; NaN: not known */
+    double least_ns; /* differences below this are no regression */
+};
+
+struct ab_decision {
+    enum ab_change change;
+    double ratio, low, high; /* B over A; NaN: too few samples */
+    double threshold;        /* the share that was used */
+    double a_ns, b_ns;       /* low quantiles of all of A and B */
+    int groups;
+    char why[160]; /* of INCONCLUSIVE; else "" */
+};
+void ab_decide(const struct ab_samples *a, const struct ab_samples *b,
+               const struct ab_decide_options *o, struct ab_decision *d);
+
+/* Sizes of errors against the reference: whether B's grew beyond what rounding explains. NaN: not
+ * judged. `class_limit`: what such methods may differ by. */
+enum ab_change ab_decide_error(double a, double b);
+
+/* Exact step fitting: breaks[] gets the first index of each segment but the first, of a piecewise
+ * constant fit to log(values) by least absolute deviation, each break costing `penalty`. Returns
+ * their number; -1: out of memory. O(n^2 log n). */
+int ab_change_points(const double *values, int count, double penalty, int *breaks);
+
+#endif
