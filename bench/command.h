@@ -31,7 +31,9 @@ enum ab_option_kind {
     AB_OPTION_COUNTS,  /* struct ab_counts: "1,2,4", each from 1 */
     AB_OPTION_COUNT,   /* long: from 0 */
     AB_OPTION_SECONDS, /* double: "0.5", "500ms", "2s", "1m" */
-    AB_OPTION_CHOICE   /* int: the place of the given word in the option's `value`, "one|other" */
+    AB_OPTION_CHOICE,  /* int: the place of the given word in the option's `value`, "one|other" */
+    AB_OPTION_OPERANDS /* struct ab_words: what stands there without an option; `name` is for the
+                          help alone */
 };
 
 enum { AB_MAX_COUNTS = 32 };

@@ -113,6 +113,7 @@ static bool store(const struct ab_option *option, void *settings, const char *va
     switch (option->kind) {
     case AB_OPTION_FLAG: return *(bool *)field = true;
     case AB_OPTION_TEXT: *(const char **)field = value; return *value != '\0';
+    case AB_OPTION_OPERANDS:
     case AB_OPTION_TEXTS: return *value && ab_words_add(field, value, strlen(value));
     case AB_OPTION_LIST: return add_list(field, value, false);
     case AB_OPTION_METHODS: return add_list(field, value, true);
@@ -142,9 +143,17 @@ static const struct ab_option *find(const struct ab_command *command, const char
 {
     for (int i = 0; i < command->n_options; i++) {
         const char *candidate = command->options[i].name;
-        if (strlen(candidate) == length && !strncmp(candidate, name, length))
+        if (command->options[i].kind != AB_OPTION_OPERANDS && strlen(candidate) == length &&
+            !strncmp(candidate, name, length))
             return &command->options[i];
     }
+    return NULL;
+}
+
+static const struct ab_option *find_operands(const struct ab_command *command)
+{
+    for (int i = 0; i < command->n_options; i++)
+        if (command->options[i].kind == AB_OPTION_OPERANDS) return &command->options[i];
     return NULL;
 }
 
@@ -157,7 +166,8 @@ static bool unknown(const struct ab_command *command, const char *text, struct a
     const char *names[64];
     int count = 0;
     for (int i = 0; i < command->n_options && i < 64; i++)
-        names[count++] = command->options[i].name;
+        if (command->options[i].kind != AB_OPTION_OPERANDS)
+            names[count++] = command->options[i].name;
     char word[64];
     snprintf(word, sizeof word, "%.*s", (int)strcspn(text + 2, "="), text + 2);
     const char *near = ab_nearest(word, names, count);
@@ -171,6 +181,13 @@ static bool take(const struct ab_command *command, int argc, char **argv, int *i
                  struct ab_error *err)
 {
     const char *text = argv[*i];
+    const struct ab_option *operands = *text != '-' ? find_operands(command) : NULL;
+    if (operands) {
+        if (store(operands, settings, text)) return true;
+        return ab_fail(err, AB_ERR_ARG, "%s: %s is empty; give a name", command->name,
+                       operands->name),
+               false;
+    }
     size_t length = strncmp(text, "--", 2) == 0 ? strcspn(text + 2, "=") : 0;
     const struct ab_option *option = length ? find(command, text + 2, length) : NULL;
     if (!option) return unknown(command, text, err);
@@ -213,7 +230,8 @@ void ab_options_free(const struct ab_command *command, void *settings)
 {
     for (int i = 0; i < command->n_options; i++) {
         const struct ab_option *o = &command->options[i];
-        if (o->kind == AB_OPTION_TEXTS || o->kind == AB_OPTION_LIST || o->kind == AB_OPTION_METHODS)
+        if (o->kind == AB_OPTION_TEXTS || o->kind == AB_OPTION_LIST ||
+            o->kind == AB_OPTION_METHODS || o->kind == AB_OPTION_OPERANDS)
             ab_words_free((struct ab_words *)((char *)settings + o->offset));
     }
 }
@@ -234,7 +252,8 @@ void ab_command_help(const struct ab_command *command)
     if (command->n_options) printf("\noptions:\n");
     for (int i = 0; i < command->n_options; i++) {
         const struct ab_option *o = &command->options[i];
-        printf("  --%s%s%s\n", o->name, o->value ? " " : "", o->value ? o->value : "");
+        printf("  %s%s%s%s\n", o->kind == AB_OPTION_OPERANDS ? "" : "--", o->name,
+               o->value ? " " : "", o->value ? o->value : "");
         print_indented(o->help);
     }
     if (command->more) printf("\n%s\n", command->more);

@@ -105,6 +105,33 @@ TEST(bad_ones)
     }
 }
 
+TEST(operands)
+{
+    static const struct ab_option table[] = {
+        {"flag", NULL, "", AB_OPTION_FLAG, FIELD(flag)},
+        {"RUN", NULL, "", AB_OPTION_OPERANDS, FIELD(list)},
+    };
+    static const struct ab_command with = {.name = "test", .options = table, .n_options = 2};
+    struct settings s = {0};
+    struct ab_error err = {""};
+    char *argv[] = {(char *)"test", (char *)"a,b", (char *)"--flag", (char *)"#3", NULL};
+    int argc = 4;
+    CHECK(ab_options_parse(&with, &argc, argv, &s, &err), "%s", err.text);
+    CHECK(argc == 1 && s.flag && s.list.count == 2, "%d words", s.list.count);
+    CHECK(!strcmp(s.list.items[0], "a,b") && !strcmp(s.list.items[1], "#3"), "%s %s",
+          s.list.items[0], s.list.items[1]);
+    ab_options_free(&with, &s);
+    static const char *const bad[][2] = {
+        {"--RUN=x", "unknown"}, {"", "empty"}, {"-x", "not an option"}};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        char *words[] = {(char *)"test", (char *)bad[i][0], NULL};
+        argc = 2;
+        CHECK(!ab_options_parse(&with, &argc, words, &s, &err) && strstr(err.text, bad[i][1]),
+              "%s said: %s", bad[i][0], err.text);
+        ab_options_free(&with, &s);
+    }
+}
+
 TEST(benchmark_flags_stay)
 {
     char *argv[] = {(char *)"test", (char *)"--benchmark_filter=x", (char *)"--flag", NULL};
@@ -125,7 +152,11 @@ TEST(durations)
           "nonsense");
 }
 
-static const struct test_case cases[] = {
-    CASE(all_kinds), CASE(method_specs_keep_their_commas), CASE(parentheses_keep_their_commas),
-    CASE(bad_ones),  CASE(benchmark_flags_stay),           CASE(durations)};
+static const struct test_case cases[] = {CASE(all_kinds),
+                                         CASE(method_specs_keep_their_commas),
+                                         CASE(parentheses_keep_their_commas),
+                                         CASE(bad_ones),
+                                         CASE(operands),
+                                         CASE(benchmark_flags_stay),
+                                         CASE(durations)};
 TEST_MAIN("options", cases)
