@@ -3,41 +3,25 @@
 #include "record.h"
 
 #include "ab_version.h"
-#include "gbench.h"
+#include "load.h"
 #include "peak.h"
 #include "pin.h"
+#include "process.h"
+#include "sysfile.h"
 
+#include <ctype.h>
+#include <dirent.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/utsname.h>
 #include <time.h>
 #include <unistd.h>
 
-/* The value after "key :" in a file like /proc/cpuinfo; "" if none. */
-static void look_up(const char *file, const char *key, char *value, size_t size)
-{
-    char line[8192];
-    value[0] = '\0';
-    FILE *f = fopen(file, "r");
-    while (f && fgets(line, sizeof line, f)) {
-        char *colon = strchr(line, ':');
-        size_t length = strlen(key);
-        if (!colon || strncmp(line, key, length) != 0) continue;
-        if (strspn(line + length, " \t") != (size_t)(colon - line) - length) continue;
-        colon += 1 + strspn(colon + 1, " \t");
-        snprintf(value, size, "%.*s", (int)strcspn(colon, "\n"), colon);
-        break;
-    }
-    if (f) fclose(f);
-}
+#include <gnu/libc-version.h>
 
-static void first_line(const char *file, char *text, size_t size)
-{
-    text[0] = '\0';
-    FILE *f = fopen(file, "r");
-    if (f && fgets(text, (int)size, f)) text[strcspn(text, "\n")] = '\0';
-    if (f) fclose(f);
-}
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
 
 /* null where the system does not say. */
 static void put(json_t *object, const char *key, const char *text)
@@ -46,12 +30,31 @@ static void put(json_t *object, const char *key, const char *text)
     json_object_set_new(object, key, value ? value : json_null());
 }
 
-static json_t *cpu(const struct ab_machine *m)
+/* Who runs this guest, as the CPU or the system says; false, "": nobody is known to. */
+static bool hypervisor(char *vendor, size_t size)
 {
-    char model[256], flags[8192];
-    look_up("/proc/cpuinfo", "model name", model, sizeof model);
-    look_up("/proc/cpuinfo", "flags", flags, sizeof flags);
-    json_t *isas = json_array(), *peaks = json_object();
+#if defined(__x86_64__)
+    unsigned a, b, c, d;
+    char name[13] = "";
+    vendor[0] = '\0';
+    /* Bit 31 of ecx is no feature of any CPU: hypervisors set it, and then have leaves of their
+     * own. */
+    if (!__get_cpuid(1, &a, &b, &c, &d) || !(c >> 31 & 1)) return false;
+    __cpuid(0x40000000, a, b, c, d);
+    memcpy(name, &b, 4), memcpy(name + 4, &c, 4), memcpy(name + 8, &d, 4);
+    for (int i = 0; i < 12 && name[i]; i++)
+        if (!isprint((unsigned char)name[i])) name[i] = '?';
+    snprintf(vendor, size, "%s", *name ? name : "unnamed");
+    return true;
+#else
+    return ab_sys_line(vendor, size, "/sys/hypervisor/type") ||
+           ab_sys_line(vendor, size, "/proc/device-tree/hypervisor/compatible");
+#endif
+}
+
+static json_t *peaks_and_isas(json_t *isas)
+{
+    json_t *peaks = json_object();
     unsigned have = ab_cpu_isas();
     for (int i = 0; i < AB_ISA_COUNT; i++) {
         if (!(have >> i & 1)) continue;
@@ -59,32 +62,106 @@ static json_t *cpu(const struct ab_machine *m)
         double peak = ab_peak_gflops((enum ab_isa)i);
         if (peak > 0) json_object_set_new(peaks, ab_isa_name((enum ab_isa)i), json_real(peak));
     }
-    json_t *caches = json_pack("{s:I,s:I,s:I}", "l1d", (json_int_t)m->l1d, "l2", (json_int_t)m->l2,
-                               "l3", (json_int_t)m->l3);
-    json_t *object = json_object();
-    put(object, "model", model);
+    return peaks;
+}
+
+/* What /proc/cpuinfo calls it here: x86 says names and numbers, AArch64 says codes. */
+static void identity(json_t *object)
+{
+    static const struct {
+        const char *key, *x86, *arm;
+    } fields[] = {
+        {"vendor", "vendor_id", "CPU implementer"}, {"family", "cpu family", "CPU architecture"},
+        {"model_number", "model", "CPU part"},      {"variant", NULL, "CPU variant"},
+        {"stepping", "stepping", "CPU revision"},   {"microcode", "microcode", NULL}};
+    const char *const file = "/proc/cpuinfo";
+    char text[256], part[64], maker[64];
+    if (!ab_sys_value(file, "model name", text, sizeof text) &&
+        ab_sys_value(file, "CPU part", part, sizeof part) &&
+        ab_sys_value(file, "CPU implementer", maker, sizeof maker))
+        snprintf(text, sizeof text, "implementer %s, part %s", maker, part);
+    put(object, "model", text);
+    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
+        text[0] = '\0';
+        if (!fields[i].x86 || !ab_sys_value(file, fields[i].x86, text, sizeof text))
+            if (fields[i].arm) ab_sys_value(file, fields[i].arm, text, sizeof text);
+        put(object, fields[i].key, text);
+    }
+    if (json_is_null(json_object_get(object, "microcode"))) {
+        ab_sys_line(text, sizeof text, "/sys/devices/system/cpu/cpu0/microcode/version");
+        put(object, "microcode", text);
+    }
+}
+
+static json_t *cpu(const struct ab_machine *m)
+{
+    char text[8192];
+    json_t *object = json_object(), *isas = json_array();
+    identity(object);
     json_object_set_new(object, "isas", isas);
     json_object_set_new(object, "cores", json_integer(m->cores));
     json_object_set_new(object, "hardware_threads", json_integer(m->threads));
     json_object_set_new(object, "numa_nodes", json_integer(m->numa_nodes));
-    json_object_set_new(object, "cache_bytes", caches);
-    json_object_set_new(object, "hypervisor", json_boolean(strstr(flags, " hypervisor") != NULL));
-    json_object_set_new(object, "fma_peak_gflops_per_core", peaks);
+    json_object_set_new(object, "cache_bytes",
+                        json_pack("{s:I,s:I,s:I}", "l1d", (json_int_t)m->l1d, "l2",
+                                  (json_int_t)m->l2, "l3", (json_int_t)m->l3));
+    json_object_set_new(object, "hypervisor", json_boolean(hypervisor(text, sizeof text)));
+    put(object, "hypervisor_vendor", text);
+    json_object_set_new(object, "fma_peak_gflops_per_core", peaks_and_isas(isas));
+    if (ab_sys_value("/proc/cpuinfo", "flags", text, sizeof text) ||
+        ab_sys_value("/proc/cpuinfo", "Features", text, sizeof text)) {
+        char hash[32];
+        snprintf(hash, sizeof hash, "%016llx", (unsigned long long)ab_hash(0, text, strlen(text)));
+        snprintf(text, sizeof text, "%s", hash);
+    }
+    put(object, "flags_hash", text);
     return object;
 }
 
 static json_t *build(void)
 {
+    char text[512];
     json_t *object = json_object();
     put(object, "attrbench", AB_VERSION);
     put(object, "git_revision", AB_GIT_REVISION);
     put(object, "compiler", AB_COMPILER);
     put(object, "flags", AB_BUILD_FLAGS);
+    ab_process_build_id(text, sizeof text);
+    put(object, "build_id", text);
+    put(object, "libc", gnu_get_libc_version());
+    ab_process_openmp(text, sizeof text);
+    put(object, "openmp_runtime", text);
     int count;
     const struct ab_backend_info *b = ab_backends(&count);
     for (int i = 0; i < count; i++)
         if (!strcmp(b[i].name, "onednn")) put(object, "onednn", b[i].version);
     return object;
+}
+
+/* The countermeasures that the kernel takes or would have to; null if it does not say. */
+static json_t *mitigations(void)
+{
+    static const char where[] = "/sys/devices/system/cpu/vulnerabilities";
+    char path[512], text[256];
+    DIR *folder = ab_sys_path(path, sizeof path, "%s", where) ? opendir(path) : NULL;
+    if (!folder) return json_null();
+    json_t *object = json_object();
+    for (struct dirent *entry; (entry = readdir(folder));)
+        if (entry->d_name[0] != '.' &&
+            ab_sys_line(text, sizeof text, "%s/%s", where, entry->d_name))
+            if (strcmp(text, "Not affected") != 0) put(object, entry->d_name, text);
+    closedir(folder);
+    return object;
+}
+
+/* Sums depend on it, and so do the addresses and with them the conflicts of caches. */
+static void put_process(json_t *object)
+{
+    char text[64];
+    ab_process_control_word(text, sizeof text);
+    put(object, "float_control", text);
+    ab_sys_line(text, sizeof text, "/proc/sys/kernel/randomize_va_space");
+    put(object, "address_randomisation", text);
 }
 
 static json_t *surroundings(void)
@@ -103,15 +180,18 @@ static json_t *surroundings(void)
     for (size_t i = 0; i < sizeof variables / sizeof *variables; i++)
         put(omp, variables[i], getenv(variables[i]));
     json_object_set_new(object, "openmp", omp);
-    first_line("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor", text, sizeof text);
+    ab_sys_line(text, sizeof text, "/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor");
     put(object, "governor", text);
-    first_line("/sys/kernel/mm/transparent_hugepage/enabled", text, sizeof text);
+    ab_sys_line(text, sizeof text, "/sys/kernel/mm/transparent_hugepage/enabled");
     put(object, "transparent_hugepages", text);
-    first_line("/proc/pressure/cpu", text, sizeof text);
-    put(object, "cpu_pressure", text);
-    double load[3];
-    if (getloadavg(load, 3) == 3)
-        json_object_set_new(object, "load_average", json_pack("[fff]", load[0], load[1], load[2]));
+    ab_sys_line(text, sizeof text,
+                "/sys/devices/system/clocksource/clocksource0/current_clocksource");
+    put(object, "clocksource", text);
+    json_object_set_new(object, "mitigations", mitigations());
+    put_process(object);
+    struct ab_load load;
+    ab_load_look(&load);
+    json_object_set_new(object, "load_at_start", ab_load_json(&load));
     return object;
 }
 
@@ -130,4 +210,11 @@ json_t *ab_context_json(const struct ab_machine *machine)
     json_object_set_new(context, "system", surroundings());
     json_object_set_new(context, "interrupted", json_false());
     return context;
+}
+
+void ab_context_end(json_t *context)
+{
+    struct ab_load load;
+    ab_load_look(&load);
+    json_object_set_new(json_object_get(context, "system"), "load_at_end", ab_load_json(&load));
 }

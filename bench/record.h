@@ -75,8 +75,11 @@ enum ab_status ab_store_add(struct ab_store *store, const struct ab_record *r,
 enum ab_status ab_store_finish(struct ab_store *store, const json_t *context, struct ab_error *err);
 void ab_store_close(struct ab_store *store);
 
-/* The fingerprint of machine, build and surroundings. */
+/* The fingerprint of machine, build and surroundings; null for what the system does not say. New
+ * reference. */
 struct ab_machine;
 json_t *ab_context_json(const struct ab_machine *machine);
+/* Adds how busy the machine was in the end; the start is in it already. */
+void ab_context_end(json_t *context);
 
 #endif

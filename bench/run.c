@@ -429,6 +429,7 @@ static int write_results(struct ab_run *run, FILE *talk)
         status = ab_contact_write(run, maps, &err);
     }
     ab_progress_end();
+    ab_context_end(run->context);
     enum ab_status stored = ab_store_finish(&run->store, run->context, status ? NULL : &err);
     if (run->settings->json && !ab_records_print(stdout, run->context, run->store.rows))
         return ab_complain(AB_EXIT_ERROR, "standard output: cannot be written; redirect elsewhere");

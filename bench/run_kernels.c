@@ -72,6 +72,7 @@ static enum ab_status measure(struct ab_kernel_run *k, const struct ab_shape *sh
     status = run_shapes(k, shapes, count, err);
     if (ab_interrupted) json_object_set_new(run->context, "interrupted", json_true());
     if (status == AB_OK) status = ab_kernel_finish(k, err);
+    ab_context_end(run->context);
     if (status == AB_OK) status = ab_store_finish(&run->store, run->context, err);
     return status;
 }
