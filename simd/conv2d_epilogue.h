@@ -29,7 +29,7 @@ AB_INLINE void conv2d_finish(const struct ab_conv2d_args *a, const struct pw_at 
     const int real = ab_conv2d_dst_channels(&a->shape, a->pass) - at->block * AB_LANES;
     /* NaN or infinite src makes NaN of the zero weights of padding lanes: no decision may see it,
      * no result either. */
-    if (real < AB_LANES && pw_makes_bits(a->f.kind)) conv2d_clear_lanes(x, pix, pixels, real);
+    if (real < AB_LANES && pw_makes_bits((int)a->f.kind)) conv2d_clear_lanes(x, pix, pixels, real);
     pw_pixels(&a->f, at, x, pix, pixels);
     if (real < AB_LANES) conv2d_clear_lanes(x, pix, pixels, real);
 }

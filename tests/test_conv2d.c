@@ -1,237 +1,170 @@
 // SPDX-License-Identifier: Apache-2.0
-// Every conv2d kernel of this CPU against `ref` (exact integers, bit for bit), against an
-// independent double loop over NCHW data (real numbers, the bound of docs/numerics.md), against
-// itself on pieces of the range, and as an adjoint pair.
-#include "conv2d_problem.h"
+// conv2d kernels as pairs: the backward pass is the adjoint of the forward one; how far Winograd
+// spreads rounding; halos; and the choice among kernels. What each kernel computes, and all that it
+// may not touch, is judged by the trials of verify/ (test_verify_ops.c).
+#include "support.h"
 
-/* ---- exact integers ---- */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
-TEST(integers_equal_ref)
-{
-    struct rng r = rng_new(1);
-    for (int i = 0; i < LAYERS; i++)
-        for (int pass = AB_FWD; pass <= AB_BWD; pass++)
-            for (int side = GUARD_LEFT; side <= GUARD_RIGHT; side++) {
-                struct problem p = problem_new(&layers[i], (enum ab_pass)pass, AB_W_ALL, FILL_INT,
-                                               (enum guard_side)side, &r);
-                check_against_ref(&p);
-                problem_free(&p);
-            }
-}
+enum { MAX_KERNELS = 32 };
 
-TEST(every_weight_transform)
-{
-    static const int chosen[] = {2, 9, 16, 31, 38};
-    struct rng r = rng_new(2);
-    for (size_t i = 0; i < sizeof chosen / sizeof *chosen; i++)
-        for (int wmod = 0; wmod < AB_W_COUNT; wmod++)
-            for (int pass = AB_FWD; pass <= AB_BWD; pass++) {
-                struct problem p = problem_new(&layers[chosen[i]], (enum ab_pass)pass,
-                                               (enum ab_wmod)wmod, FILL_INT, GUARD_RIGHT, &r);
-                check_against_ref(&p);
-                problem_free(&p);
-            }
-}
+/* ---- shapes ---- */
 
-static struct layer random_layer(struct rng *r)
-{
-    struct layer l;
-    do {
-        l = (struct layer){.n = rng_between(r, 1, 2), .g = rng_between(r, 1, 4)};
-        if (rng_between(r, 0, 2)) l.g = 1;
-        l.ic = l.g * rng_between(r, 1, 40 / l.g);
-        l.oc = l.g * rng_between(r, 1, 60 / l.g);
-        if (rng_between(r, 0, 7) == 0) l.g = l.oc = l.ic;
-        l.ih = rng_between(r, 1, 12);
-        l.iw = rng_between(r, 1, 31);
-        l.kh = rng_between(r, 1, 5);
-        l.kw = rng_between(r, 1, 5);
-        l.sh = rng_between(r, 1, 4);
-        l.sw = rng_between(r, 1, 4);
-        l.dh = rng_between(r, 1, 3);
-        l.dw = rng_between(r, 1, 3);
-        l.pt = rng_between(r, 0, 4);
-        l.pl = rng_between(r, 0, 4);
-        l.pb = rng_between(r, 0, 4);
-        l.pr = rng_between(r, 0, 4);
-    } while (l.ih + l.pt + l.pb < l.dh * (l.kh - 1) + 1 ||
-             l.iw + l.pl + l.pr < l.dw * (l.kw - 1) + 1);
-    return l;
-}
-
-TEST(random_shapes)
-{
-    struct rng r = rng_new(3);
-    for (int i = 0; i < 150; i++) {
-        const struct layer l = random_layer(&r);
-        const enum guard_side side = rng_between(&r, 0, 1) ? GUARD_RIGHT : GUARD_LEFT;
-        const enum ab_pass pass = rng_between(&r, 0, 1) ? AB_BWD : AB_FWD;
-        struct problem p = problem_new(&l, pass, AB_W_ALL, FILL_INT, side, &r);
-        if (rng_between(&r, 0, 1)) p.args.bias = NULL;
-        check_against_ref(&p);
-        problem_free(&p);
-    }
-}
-
-/* ---- epilogues ---- */
-
-static void give_epilogue(struct problem *p, enum ab_pointwise_kind kind, struct rng *r)
-{
-    const struct ab_halo halo = p->side == GUARD_LEFT ? no_halo : (struct ab_halo){0, 1, 0, 3};
-    p->a = like_dst(p, halo);
-    p->z = like_dst(p, halo);
-    p->add = like_dst(p, p->side == GUARD_LEFT ? no_halo : (struct ab_halo){2, 0, 0, 1});
-    blocked_fill(&p->a, FILL_INT, r);
-    blocked_fill(&p->z, FILL_INT, r);
-    blocked_fill(&p->add, FILL_INT, r);
-    padded_vector(&p->mul, p->dst.c, p->side, FILL_INT, r);
-    padded_vector(&p->shift, p->dst.c, p->side, FILL_INT, r);
-    for (int n = 0; n < 4; n++) p->tau[n] = (float)n;
-    p->args.add = p->add.view;
-    p->args.f = (struct ab_pointwise){.kind = kind,
-                                      .eps = 0.5f,
-                                      .scale = -2.0f,
-                                      .a = p->a.view,
-                                      .z = p->z.view,
-                                      .tau = p->tau,
-                                      .mul = p->mul.data,
-                                      .add = p->shift.data};
-    give_bits(p, r);
-}
-
-static const int epilogue_layers[] = {2,  8, 10, 16, 17, 18, 23, 34, 37,
-                                      38, 4, 41, 43, 45, 47, 48, 49};
-enum { EPILOGUE_LAYERS = sizeof epilogue_layers / sizeof *epilogue_layers };
-
-TEST(every_epilogue)
-{
-    struct rng r = rng_new(4);
-    for (int i = 0; i < EPILOGUE_LAYERS; i++)
-        for (int kind = 0; kind < AB_PW_COUNT; kind++)
-            for (int pass = AB_FWD; pass <= AB_BWD; pass++) {
-                struct problem p =
-                    problem_new(&layers[epilogue_layers[i]], (enum ab_pass)pass, AB_W_ALL, FILL_INT,
-                                kind % 2 ? GUARD_LEFT : GUARD_RIGHT, &r);
-                give_epilogue(&p, (enum ab_pointwise_kind)kind, &r);
-                check_against_ref(&p);
-                problem_free(&p);
-            }
-}
-
-/* dst in the place of add, or of a, or of z. */
-static void check_alias(struct problem *p, const struct ab_kernel *k, const struct blocked *want,
-                        struct ab_view *role, const struct blocked *content)
-{
-    const struct ab_view own = *role;
-    pack_for(k, p);
-    describe(k, p, "aliased");
-    memcpy(p->dst.mem.data, content->mem.data, content->mem.bytes);
-    *role = p->args.dst;
-    k->run(&p->args);
-    *role = own;
-    blocked_check_same(&p->dst, want, &p->args.range);
-}
-
-TEST(dst_may_alias_operands)
-{
-    const struct ab_kernel *kernels[MAX_KERNELS];
-    const int count = kernels_of(AB_KERNEL_conv2d, kernels, MAX_KERNELS);
-    struct rng r = rng_new(5);
-    for (int i = 0; i < EPILOGUE_LAYERS; i++)
-        for (int pass = AB_FWD; pass <= AB_BWD; pass++) {
-            struct problem p = problem_new(&layers[epilogue_layers[i]], (enum ab_pass)pass,
-                                           AB_W_ALL, FILL_INT, GUARD_LEFT, &r);
-            give_epilogue(&p, AB_PW_MULDIV, &r);
-            run_all(kernel_ref(AB_KERNEL_conv2d), &p);
-            struct blocked want = take_dst(&p);
-            for (int j = 0; j < count; j++) {
-                if (!kernels[j]->applies(&p.args)) continue;
-                struct blocked own = {.n = 0};
-                if (ab_kernel_amplification(kernels[j]) > 0) {
-                    run_all(kernels[j], &p);
-                    own = take_dst(&p);
-                }
-                const struct blocked *expected = own.n ? &own : &want;
-                check_alias(&p, kernels[j], expected, &p.args.add, &p.add);
-                check_alias(&p, kernels[j], expected, &p.args.f.a, &p.a);
-                check_alias(&p, kernels[j], expected, &p.args.f.z, &p.z);
-                if (own.n) blocked_free(&own);
-            }
-            blocked_free(&want);
-            problem_free(&p);
-        }
-}
-
-/* Calls that differ in bias, add and epilogue alone, in one chain. */
-static void check_chain(struct problem *p, const struct ab_kernel *k)
-{
-    struct ab_conv2d_args calls[3];
-    struct blocked dst[3];
-    pack_for(k, p);
-    describe(k, p, "chain");
-    for (int i = 0; i < 3; i++) {
-        dst[i] = like_dst(p, p->dst.halo);
-        blocked_poison(&dst[i]);
-        calls[i] = p->args;
-        calls[i].dst = dst[i].view;
-        calls[i].next = i < 2 ? &calls[i + 1] : NULL;
-        if (i == 1) calls[i].bias = NULL;
-        if (i == 2) calls[i].add.data = NULL;
-        if (i == 2) calls[i].f.kind = AB_PW_COPY;
-    }
-    k->run(calls);
-    for (int i = 0; i < 3; i++) {
-        blocked_poison(&p->dst);
-        calls[i].next = NULL;
-        calls[i].dst = p->args.dst;
-        k->run(&calls[i]);
-        blocked_check_frame(&dst[i], &p->args.range);
-        blocked_check_same(&dst[i], &p->dst, &p->args.range);
-        blocked_free(&dst[i]);
-    }
-}
-
-TEST(chains_share_their_sums)
-{
-    const struct ab_kernel *kernels[MAX_KERNELS];
-    const int count = kernels_of(AB_KERNEL_conv2d, kernels, MAX_KERNELS);
-    struct rng r = rng_new(12);
-    int checked = 0;
-    for (int i = 0; i < LAYERS; i++)
-        for (int pass = AB_FWD; pass <= AB_BWD; pass++) {
-            struct problem p = problem_new(&layers[i], (enum ab_pass)pass, AB_W_ALL, FILL_NORMAL,
-                                           i % 2 ? GUARD_LEFT : GUARD_RIGHT, &r);
-            give_epilogue(&p, AB_PW_MULDIV, &r);
-            for (int j = 0; j < count; j++) {
-                if (!ab_kernel_shares_sums(kernels[j]) || !kernels[j]->applies(&p.args)) continue;
-                check_chain(&p, kernels[j]);
-                checked++;
-            }
-            problem_free(&p);
-        }
-    const bool vectors = ab_cpu_isas() >> (AB_ISA_plain + 1);
-    CHECK(checked > 0 || !vectors, "no kernel shares sums");
-}
-
-/* ---- real numbers ---- */
-
-/* Per element: the sum in double, the sum of magnitudes, the number of products. */
-struct truth {
-    double *sum, *magnitude, *products;
+/* Geometry of one axis or both; oh and ow follow. */
+#define SQUARE(i, k, s, d, p) i, i, k, k, s, s, d, d, p, p, p, p
+struct layer {
+    int n, g, ic, oc, ih, iw, kh, kw, sh, sw, dh, dw, pt, pl, pb, pr;
 };
 
-static double transformed(const struct ab_conv2d_args *a, double w)
+static const struct layer layers[] = {
+    {1, 1, 16, 32, SQUARE(8, 3, 1, 1, 1)},
+    {1, 1, 1, 1, SQUARE(1, 1, 1, 1, 0)},
+    {2, 1, 5, 7, SQUARE(9, 3, 1, 1, 1)},
+    {1, 1, 3, 64, SQUARE(17, 3, 1, 1, 1)},
+    {1, 1, 64, 3, SQUARE(15, 3, 1, 1, 1)},
+    {1, 1, 33, 50, 7, 19, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1},
+    {2, 1, 40, 40, SQUARE(7, 3, 1, 1, 1)},
+    {1, 1, 160, 20, SQUARE(5, 3, 1, 1, 1)},
+    {1, 1, 300, 33, SQUARE(4, 3, 1, 1, 1)},
+    {1, 1, 17, 48, SQUARE(14, 3, 2, 1, 1)},
+    {2, 1, 20, 18, SQUARE(11, 3, 3, 1, 1)},
+    {1, 1, 6, 9, SQUARE(10, 3, 3, 1, 0)},
+    {1, 1, 18, 34, SQUARE(13, 3, 1, 2, 2)},
+    {1, 1, 18, 18, SQUARE(13, 3, 2, 2, 2)},
+    {1, 1, 9, 18, SQUARE(16, 4, 2, 3, 5)},
+    {1, 1, 10, 12, SQUARE(12, 5, 3, 2, 4)},
+    {1, 1, 64, 80, SQUARE(7, 1, 1, 1, 0)},
+    {2, 1, 35, 16, 6, 5, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0},
+    {1, 1, 20, 40, SQUARE(9, 1, 2, 1, 0)},
+    {1, 1, 20, 24, SQUARE(8, 1, 3, 1, 1)},
+    {1, 1, 3, 24, SQUARE(29, 7, 2, 1, 3)},
+    {1, 1, 3, 20, SQUARE(35, 11, 4, 1, 2)},
+    {1, 1, 4, 17, SQUARE(3, 7, 1, 1, 3)},
+    {1, 1, 4, 5, SQUARE(2, 11, 4, 1, 5)},
+    {1, 1, 19, 2, 5, 3, 9, 2, 2, 1, 1, 2, 4, 1, 6, 2},
+    {1, 1, 8, 21, 9, 14, 3, 2, 1, 3, 2, 1, 0, 2, 3, 1},
+    {1, 1, 21, 8, 12, 7, 2, 5, 3, 2, 1, 1, 1, 4, 0, 0},
+    {1, 1, 12, 12, 6, 40, 1, 7, 1, 1, 1, 1, 0, 3, 0, 3},
+    {1, 1, 12, 12, 40, 3, 7, 1, 1, 1, 1, 1, 3, 0, 3, 0},
+    {1, 1, 5, 5, SQUARE(4, 2, 1, 1, 3)},
+    {1, 1, 4, 4, 1, 1, 1, 1, 5, 5, 1, 1, 0, 0, 0, 0},
+    {1, 2, 32, 64, SQUARE(6, 3, 1, 1, 1)},
+    {1, 32, 128, 128, SQUARE(7, 3, 1, 1, 1)},
+    {1, 32, 128, 128, SQUARE(8, 3, 2, 1, 1)},
+    {2, 3, 21, 15, SQUARE(6, 3, 1, 1, 1)},
+    {1, 3, 72, 48, SQUARE(5, 3, 2, 1, 1)},
+    {1, 4, 8, 100, SQUARE(5, 1, 1, 1, 0)},
+    {1, 32, 32, 32, SQUARE(9, 3, 1, 1, 1)},
+    {2, 20, 20, 20, SQUARE(15, 3, 2, 1, 1)},
+    {1, 7, 7, 7, 8, 17, 5, 3, 3, 1, 1, 2, 2, 0, 3, 4},
+    {1, 16, 16, 32, SQUARE(6, 3, 1, 1, 1)},
+    {2, 1, 17, 33, 9, 14, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1},
+    {1, 1, 40, 16, SQUARE(23, 3, 1, 1, 0)},
+    {1, 1, 16, 50, 13, 10, 3, 3, 1, 1, 1, 1, 2, 0, 1, 2},
+    {3, 1, 48, 64, SQUARE(37, 3, 1, 1, 1)},
+    {1, 1, 1, 50, SQUARE(20, 5, 1, 1, 2)},
+    {2, 1, 2, 70, SQUARE(27, 3, 3, 2, 1)},
+    {1, 1, 3, 100, SQUARE(18, 3, 1, 1, 1)},
+    {1, 20, 20, 20, SQUARE(17, 3, 1, 1, 1)},
+    {1, 20, 20, 20, SQUARE(30, 3, 2, 1, 1)},
+};
+enum { LAYERS = sizeof layers / sizeof *layers };
+
+static int out_size(int in, int before, int after, int k, int dilation, int stride)
 {
-    switch (a->wmod) {
-    case AB_W_POS: return fmax(w, 0.0);
-    case AB_W_NEG: return fmin(w, 0.0);
-    case AB_W_ABS: return fabs(w);
-    case AB_W_SQUARE: return w * w;
-    case AB_W_ONE: return 1.0;
-    case AB_W_GAMMA: return w > 0 ? (double)a->gain * w : w;
-    default: return w;
-    }
+    return (in + before + after - (dilation * (k - 1) + 1)) / stride + 1;
 }
+
+static struct ab_conv2d_shape shape_of(const struct layer *l)
+{
+    const int oh = out_size(l->ih, l->pt, l->pb, l->kh, l->dh, l->sh);
+    const int ow = out_size(l->iw, l->pl, l->pr, l->kw, l->dw, l->sw);
+    return (struct ab_conv2d_shape){l->n,  l->g,  l->ic, l->ih, l->iw, l->oc, oh,    ow,    l->kh,
+                                    l->kw, l->sh, l->sw, l->dh, l->dw, l->pt, l->pl, l->pb, l->pr};
+}
+
+/* ---- problems ---- */
+
+/* Everything that one call reads and writes, between guard pages. */
+struct problem {
+    struct ab_conv2d_args args;
+    struct guarded wei, pack, scratch;
+    struct blocked src, dst;
+};
+
+static struct problem problem_new(const struct layer *l, enum ab_pass pass, enum fill fill,
+                                  struct rng *r)
+{
+    struct problem p = {.args = {.shape = shape_of(l), .pass = pass}};
+    const struct ab_conv2d_shape s = p.args.shape;
+    const size_t weights = (size_t)(s.oc * (s.ic / s.g) * s.kh * s.kw);
+    const struct ab_halo halo = ab_conv2d_halo(&s, pass), own = {1, 2, 1, 0};
+    fill_floats(guard_floats(&p.wei, weights, sizeof(float), GUARD_RIGHT), weights, fill, r);
+    p.args.wei = p.wei.data;
+    struct blocked in =
+        blocked_new(s.n, s.ic, s.ih, s.iw, pass == AB_FWD ? halo : own, GUARD_RIGHT);
+    struct blocked out =
+        blocked_new(s.n, s.oc, s.oh, s.ow, pass == AB_FWD ? own : halo, GUARD_RIGHT);
+    p.src = pass == AB_FWD ? in : out;
+    p.dst = pass == AB_FWD ? out : in;
+    blocked_fill(&p.src, fill, r);
+    p.args.src = p.src.view;
+    p.args.dst = p.dst.view;
+    p.args.range = blocked_range(&p.dst);
+    p.args.f.kind = AB_PW_COPY;
+    return p;
+}
+
+static void release(struct guarded *g)
+{
+    if (g->map) guard_check(g);
+    guard_free(g);
+}
+
+static void problem_free(struct problem *p)
+{
+    release(&p->wei);
+    release(&p->pack);
+    release(&p->scratch);
+    blocked_free(&p->src);
+    blocked_free(&p->dst);
+}
+
+/* Packs, poisons dst and runs the whole range. `wei` is hidden from all but ref. */
+static void run_all(const struct ab_kernel *k, struct problem *p)
+{
+    const struct ab_conv2d_shape *s = &p->args.shape;
+    context("%s %s n%d g%d ic%d ih%d iw%d oc%d kh%d kw%d sh%d sw%d dh%d dw%d pt%d pl%d", k->name,
+            p->args.pass == AB_FWD ? "fwd" : "bwd", s->n, s->g, s->ic, s->ih, s->iw, s->oc, s->kh,
+            s->kw, s->sh, s->sw, s->dh, s->dw, s->pt, s->pl);
+    struct ab_conv2d_args args = p->args;
+    const size_t pack = ab_conv2d_pack_size(k, &args), work = ab_conv2d_scratch_size(k, &args);
+    release(&p->pack);
+    release(&p->scratch);
+    if (pack) {
+        p->pack = guard_new(pack, 64, GUARD_RIGHT);
+        ab_conv2d_pack(k, &args, p->pack.data);
+        args.pack = p->pack.data;
+    }
+    if (work) {
+        p->scratch = guard_new(work, 64, GUARD_RIGHT);
+        args.scratch = p->scratch.data;
+    }
+    if (k->isa != AB_ISA_ref) args.wei = NULL;
+    blocked_poison(&p->dst);
+    k->run(&args);
+    blocked_check_frame(&p->dst, &p->args.range);
+}
+
+/* ---- amplification ---- */
+
+/* Per element: the sum in double, and that of magnitudes. */
+struct truth {
+    double *sum, *magnitude;
+};
 
 /* Every (output, input, weight) triple of one image once, in the order of the forward pass. */
 static void accumulate(const struct problem *p, int n, int o, int i, struct truth t)
@@ -246,7 +179,7 @@ static void accumulate(const struct problem *p, int n, int o, int i, struct trut
                 const int ix = ox * s->sw - s->pl + tap % s->kw * s->dw;
                 if (iy < 0 || iy >= s->ih || ix < 0 || ix >= s->iw) continue;
                 const int row = o * icg + i - o / ocg * icg;
-                const double w = transformed(&p->args, (double)wei[row * s->kh * s->kw + tap]);
+                const double w = (double)wei[row * s->kh * s->kw + tap];
                 const bool forward = p->args.pass == AB_FWD;
                 const int c = forward ? i : o, y = forward ? iy : oy, z = forward ? ix : ox;
                 const double x = (double)*blocked_at(&p->src, n, c, y, z);
@@ -254,7 +187,6 @@ static void accumulate(const struct problem *p, int n, int o, int i, struct trut
                                        : ((n * s->ic + i) * s->ih + iy) * s->iw + ix;
                 t.sum[at] += w * x;
                 t.magnitude[at] += fabs(w * x);
-                t.products[at] += 1.0;
             }
 }
 
@@ -262,16 +194,8 @@ static struct truth truth_of(const struct problem *p)
 {
     const struct ab_conv2d_shape *s = &p->args.shape;
     const size_t size = (size_t)(p->dst.n * p->dst.c * p->dst.h * p->dst.w);
-    struct truth t = {calloc(size, sizeof(double)), calloc(size, sizeof(double)),
-                      calloc(size, sizeof(double))};
-    CHECK(t.sum && t.magnitude && t.products, "out of memory");
-    const float *bias = p->args.pass == AB_FWD ? p->args.bias : NULL;
-    const size_t image = (size_t)(p->dst.h * p->dst.w);
-    for (size_t e = 0; bias && e < size; e++) {
-        t.sum[e] = (double)bias[e / image % (size_t)p->dst.c];
-        t.magnitude[e] = fabs(t.sum[e]);
-        t.products[e] = 1.0;
-    }
+    struct truth t = {calloc(size, sizeof(double)), calloc(size, sizeof(double))};
+    CHECK(t.sum && t.magnitude, "out of memory");
     for (int n = 0; n < s->n; n++)
         for (int o = 0; o < s->oc; o++) {
             const int first = o / (s->oc / s->g) * (s->ic / s->g);
@@ -284,7 +208,6 @@ static void truth_free(struct truth *t)
 {
     free(t->sum);
     free(t->magnitude);
-    free(t->products);
 }
 
 /* The largest magnitude among the outputs of element e's image and channel within five pixels. */
@@ -297,83 +220,6 @@ static double magnitude_around(const struct problem *p, struct truth t, int e)
             most = fmax(most, t.magnitude[plane + v * w + u]);
     return most;
 }
-
-static double bound_of(const struct problem *p, const struct ab_kernel *k, struct truth t, int e)
-{
-    const double c = ab_kernel_amplification(k);
-    if (c > 0) return c * sqrt(p->src.c) * 0x1p-24 * magnitude_around(p, t, e);
-    return sum_bound(t.products[e] + 1.0, t.magnitude[e]);
-}
-
-static void check_truth(const struct problem *p, const struct ab_kernel *k, struct truth t)
-{
-    int e = 0;
-    for (int n = 0; n < p->dst.n; n++)
-        for (int c = 0; c < p->dst.c; c++)
-            for (int y = 0; y < p->dst.h; y++)
-                for (int x = 0; x < p->dst.w; x++, e++) {
-                    const double got = (double)*blocked_at(&p->dst, n, c, y, x);
-                    const double bound = bound_of(p, k, t, e);
-                    CHECK(fabs(got - t.sum[e]) <= bound,
-                          "n %d c %d y %d x %d: %.9g, want %.9g within %.3g", n, c, y, x, got,
-                          t.sum[e], bound);
-                }
-}
-
-static void check_real(struct problem *p, struct rng *r)
-{
-    const struct ab_kernel *kernels[MAX_KERNELS];
-    const int count = kernels_of(AB_KERNEL_conv2d, kernels, MAX_KERNELS);
-    struct truth t = truth_of(p);
-    for (int i = 0; i < count; i++) {
-        if (!kernels[i]->applies(&p->args)) continue;
-        run_all(kernels[i], p);
-        check_truth(p, kernels[i], t);
-        struct blocked whole = take_dst(p);
-        for (int k = 0; k < 2; k++) {
-            run_pieces(kernels[i], p, r);
-            blocked_check_same(&p->dst, &whole, &p->args.range);
-        }
-        blocked_free(&whole);
-    }
-    truth_free(&t);
-}
-
-TEST(real_numbers_within_bound_and_split)
-{
-    static const enum fill fills[] = {FILL_NORMAL, FILL_RELU, FILL_NONNEG};
-    struct rng r = rng_new(6);
-    for (int i = 0; i < LAYERS; i++)
-        for (int pass = AB_FWD; pass <= AB_BWD; pass++) {
-            struct problem p = problem_new(&layers[i], (enum ab_pass)pass,
-                                           (enum ab_wmod)(i < 41           ? i % AB_W_COUNT
-                                                          : pass == AB_BWD ? i - 41
-                                                                           : AB_W_ALL),
-                                           fills[i % 3], i % 2 ? GUARD_LEFT : GUARD_RIGHT, &r);
-            check_real(&p, &r);
-            problem_free(&p);
-        }
-}
-
-/* Rows enough for several row blocks, and chunks. */
-TEST(large_layer_split)
-{
-    static const struct layer large[] = {
-        {1, 1, 144, 40, SQUARE(60, 3, 1, 1, 1)},  {1, 1, 40, 144, SQUARE(60, 3, 2, 1, 1)},
-        {1, 1, 1300, 33, SQUARE(20, 1, 1, 1, 0)}, {1, 1, 144, 24, SQUARE(20, 1, 1, 1, 0)},
-        {2, 2, 80, 144, SQUARE(20, 1, 3, 1, 0)},  {1, 1, 56, 300, SQUARE(31, 1, 2, 1, 0)},
-    };
-    struct rng r = rng_new(7);
-    for (size_t i = 0; i < sizeof large / sizeof *large; i++)
-        for (int pass = AB_FWD; pass <= AB_BWD; pass++) {
-            struct problem p =
-                problem_new(&large[i], (enum ab_pass)pass, AB_W_ALL, FILL_NORMAL, GUARD_RIGHT, &r);
-            check_real(&p, &r);
-            problem_free(&p);
-        }
-}
-
-/* ---- amplification ---- */
 
 /* The largest error, in the unit of ab_kernel_amplification. */
 static double amplification(const struct problem *p, struct truth t)
@@ -405,9 +251,8 @@ TEST(amplification_below_factor)
         const struct layer l = {1, 1, rng_between(&r, 16, widest), rng_between(&r, 16, 32),
                                 SQUARE(side, 3, 1, 1, 1)};
         const struct layer back = {1, 1, l.oc, l.ic, SQUARE(side, 3, 1, 1, 1)};
-        struct problem p = problem_new(i % 2 ? &back : &l, i % 2 ? AB_BWD : AB_FWD, AB_W_ALL,
-                                       (enum fill)(i / 2 % FILL_COUNT), GUARD_RIGHT, &r);
-        p.args.bias = NULL;
+        struct problem p = problem_new(i % 2 ? &back : &l, i % 2 ? AB_BWD : AB_FWD,
+                                       (enum fill)(i / 2 % FILL_COUNT), &r);
         struct truth t = truth_of(&p);
         for (int k = 0; k < count; k++) {
             if (ab_kernel_amplification(kernels[k]) <= 0 || !kernels[k]->applies(&p.args)) continue;
@@ -442,9 +287,8 @@ static double inner(const struct blocked *a, const struct blocked *b, double *ma
 /* <W x, y> = <x, W^T y>, exactly in integers. */
 static void check_adjoint(const struct layer *l, const struct ab_kernel *k, struct rng *r)
 {
-    struct problem f = problem_new(l, AB_FWD, AB_W_ALL, FILL_INT, GUARD_RIGHT, r);
-    struct problem b = problem_new(l, AB_BWD, AB_W_ALL, FILL_INT, GUARD_RIGHT, r);
-    f.args.bias = NULL;
+    struct problem f = problem_new(l, AB_FWD, FILL_INT, r);
+    struct problem b = problem_new(l, AB_BWD, FILL_INT, r);
     memcpy(b.wei.data, f.wei.data, f.wei.bytes);
     if (k->applies(&f.args) && k->applies(&b.args)) {
         double size = 0.0;
@@ -504,18 +348,7 @@ TEST(choice_is_pure_and_total)
         }
 }
 
-static const struct test_case cases[] = {
-    CASE(integers_equal_ref),
-    CASE(every_weight_transform),
-    CASE(random_shapes),
-    CASE(every_epilogue),
-    CASE(dst_may_alias_operands),
-    CASE(chains_share_their_sums),
-    CASE(real_numbers_within_bound_and_split),
-    CASE(large_layer_split),
-    CASE(passes_are_adjoint),
-    CASE(halo_is_what_is_read),
-    CASE(choice_is_pure_and_total),
-    CASE(amplification_below_factor),
-};
+static const struct test_case cases[] = {CASE(amplification_below_factor), CASE(passes_are_adjoint),
+                                         CASE(halo_is_what_is_read),
+                                         CASE(choice_is_pure_and_total)};
 TEST_MAIN("conv2d", cases)
