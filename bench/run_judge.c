@@ -160,17 +160,17 @@ static void keep_reference(struct ab_setting *s, const struct subset *set,
 }
 
 /* `methods` on the setting's images and targets. */
-static struct ab_case case_of(const struct ab_setting *s, const struct ab_method *const *methods,
-                              int n_methods)
+static struct ab_judged case_of(const struct ab_setting *s, const struct ab_method *const *methods,
+                                int n_methods)
 {
     const struct ab_graph *graph = s->model->source.graph;
-    return (struct ab_case){.methods = methods,
-                            .n_methods = n_methods,
-                            .batch = s->batch,
-                            .n_targets = s->model->targets.count,
-                            .input = s->input,
-                            .targets = s->targets,
-                            .at = s->model->at ? graph->nodes[s->model->at].name : NULL};
+    return (struct ab_judged){.methods = methods,
+                              .n_methods = n_methods,
+                              .batch = s->batch,
+                              .n_targets = s->model->targets.count,
+                              .input = s->input,
+                              .targets = s->targets,
+                              .at = s->model->at ? graph->nodes[s->model->at].name : NULL};
 }
 
 static void judge_all(struct ab_run *run, struct ab_setting *s, const struct subset *set,
@@ -181,7 +181,7 @@ static void judge_all(struct ab_run *run, struct ab_setting *s, const struct sub
     const char *name = s->model->source.name;
     ab_progress_step(0, "%s: reference of %d methods in double precision", name, set->count);
     double start = ab_now_ns();
-    const struct ab_case judged = case_of(s, set->methods, set->count);
+    const struct ab_judged judged = case_of(s, set->methods, set->count);
     enum ab_status status = ab_referee_create(s->model->source.graph, &judged, run->machine.cores,
                                               *run->cache ? run->cache : NULL, &referee, &err);
     if (status != AB_OK) {
@@ -275,7 +275,7 @@ static bool judge_alone(struct ab_run *run, struct ab_setting *s, int b, int m, 
     if (own) ab_setting_split(s, own, maps);
     if (status == AB_OK) status = ab_plan_execute(plan, s->input, s->targets, maps, NULL, NULL);
     bool same = status == AB_OK && !memcmp(own, map, ab_setting_maps_count(s) * sizeof *own);
-    const struct ab_case judged = case_of(s, &method, 1);
+    const struct ab_judged judged = case_of(s, &method, 1);
     if (same)
         status = ab_referee_create(graph, &judged, run->machine.cores,
                                    *run->cache ? run->cache : NULL, &referee, NULL);

@@ -309,12 +309,12 @@ static void judge(struct scene *s)
     struct ab_agreement results[2];
     struct ab_plan_options options = options_of(s);
     options.retain = true;
-    const struct ab_case judged = {.methods = (const struct ab_method *const *)&s->method,
-                                   .n_methods = 1,
-                                   .batch = s->c->batch,
-                                   .n_targets = s->c->targets,
-                                   .input = s->x,
-                                   .targets = s->targets};
+    const struct ab_judged judged = {.methods = (const struct ab_method *const *)&s->method,
+                                     .n_methods = 1,
+                                     .batch = s->c->batch,
+                                     .n_targets = s->c->targets,
+                                     .input = s->x,
+                                     .targets = s->targets};
     enum ab_status status = explain(s, &options, 0, s->maps, &plan, &err);
     if (!status) check_finite(s);
     if (!status) status = ab_referee_create(s->truth.graph, &judged, 1, NULL, &referee, &err);

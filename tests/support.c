@@ -134,7 +134,7 @@ int test_main(const char *suite, const struct test_case *cases, int count, int a
 struct guarded guard_new(size_t bytes, size_t align, enum guard_side side)
 {
     struct guarded g;
-    CHECK(ab_guarded_new(&g, bytes, align, 0, (enum ab_side)side), "no memory for %zu bytes",
+    CHECK(ab_guarded_new(&g, bytes, align, 0, (enum ab_guard_side)side), "no memory for %zu bytes",
           bytes);
     return g;
 }
@@ -218,7 +218,7 @@ const char *fill_name(enum fill fill)
 struct blocked blocked_new(int n, int c, int h, int w, struct ab_halo halo, enum guard_side side)
 {
     struct blocked b;
-    CHECK(ab_blocked_new(&b, n, c, h, w, halo, (enum ab_side)side), "no memory for a tensor");
+    CHECK(ab_blocked_new(&b, n, c, h, w, halo, (enum ab_guard_side)side), "no memory for a tensor");
     return b;
 }
 

@@ -221,12 +221,12 @@ struct court {
 static void court_call(struct court *c, const struct ab_graph *g, const char *cache)
 {
     struct ab_error err = {""};
-    const struct ab_case judged = {.methods = (const struct ab_method *const *)c->methods,
-                                   .n_methods = c->count,
-                                   .batch = BATCH,
-                                   .n_targets = c->targets,
-                                   .input = c->x,
-                                   .targets = c->asked};
+    const struct ab_judged judged = {.methods = (const struct ab_method *const *)c->methods,
+                                     .n_methods = c->count,
+                                     .batch = BATCH,
+                                     .n_targets = c->targets,
+                                     .input = c->x,
+                                     .targets = c->asked};
     CHECK(!ab_referee_create(g, &judged, 2, cache, &c->referee, &err), "%s", err.text);
 }
 

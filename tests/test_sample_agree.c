@@ -47,11 +47,11 @@ static struct ab_referee *referee(const struct bench *b, const char *cache)
 {
     struct ab_error err = {""};
     struct ab_referee *r = NULL;
-    const struct ab_case judged = {.methods = (const struct ab_method *const *)b->methods,
-                                   .n_methods = b->count,
-                                   .batch = 2,
-                                   .n_targets = b->targets,
-                                   .input = b->input};
+    const struct ab_judged judged = {.methods = (const struct ab_method *const *)b->methods,
+                                     .n_methods = b->count,
+                                     .batch = 2,
+                                     .n_targets = b->targets,
+                                     .input = b->input};
     CHECK(!ab_referee_create(b->graph, &judged, 1, cache, &r, &err), "%s", err.text);
     return r;
 }

@@ -32,14 +32,14 @@ static int call(const char *name, const void *args)
 
 /* ---- arrays ---- */
 
-static struct ab_guarded array(size_t count, size_t item, enum ab_side side)
+static struct ab_guarded array(size_t count, size_t item, enum ab_guard_side side)
 {
     struct ab_guarded g;
     CHECK(ab_guarded_new(&g, count * item, item, 0, side), "out of memory");
     return g;
 }
 
-static struct ab_guarded input(size_t count, struct ab_rng *rng, enum ab_side side)
+static struct ab_guarded input(size_t count, struct ab_rng *rng, enum ab_guard_side side)
 {
     struct ab_guarded g = array(count, sizeof(float), side);
     ab_fill_floats(g.data, count, AB_FILL_INT, rng, NULL, 0);
@@ -119,7 +119,8 @@ static void conv_reference(const struct ab_conv2d_shape *s, const struct ab_veri
     ab_blocked_free(&dst);
 }
 
-static void conv_case(const char *name, const int *v, bool back, bool biased, enum ab_side side)
+static void conv_case(const char *name, const int *v, bool back, bool biased,
+                      enum ab_guard_side side)
 {
     const struct ab_conv2d_shape s = conv_shape(v);
     context("%s shape n%d g%d c%d %dx%d o%d back %d side %d", name, s.n, s.g, s.ic, s.ih, s.iw,
@@ -292,7 +293,7 @@ static void pool_reference(const struct ab_pool_shape *s, bool max, bool back,
 }
 
 /* v: n c ih iw oh ow kh kw sh sw dh dw pt pl pb pr include_pad */
-static void pool_case(const char *name, const int *v, bool back, enum ab_side side)
+static void pool_case(const char *name, const int *v, bool back, enum ab_guard_side side)
 {
     const bool max = strstr(name, "max") != NULL;
     const struct ab_pool_shape s = {v[0], v[1],  v[2],  v[3],  v[4],  v[5],  v[6],  v[7], v[8],

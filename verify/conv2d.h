@@ -9,7 +9,7 @@
 /* Canonical arrays: weights as in the model, maps NCHW. */
 struct ab_conv_problem {
     struct ab_trial trial;
-    bool ready, exact;
+    bool ready, judged, exact;    /* judged: truth, reach and exact are there */
     int src_dims[4], dst_dims[4]; /* NCHW */
     float gain;
     float *wei, *effective;               /* as given; transformed by wmod, rounded to float */
@@ -43,6 +43,9 @@ static inline size_t ab_conv_weights(const struct ab_conv2d_shape *s)
  * at one. NULL, *outcome SKIPPED: no memory, or no file. */
 const struct ab_conv_problem *ab_conv_problem_of(const struct ab_trial *trial,
                                                  struct ab_outcome *outcome);
+/* The same without the truth, which takes long. */
+const struct ab_conv_problem *ab_conv_operands_of(const struct ab_trial *trial,
+                                                  struct ab_outcome *outcome);
 
 /* The sums of the problem's operands, bias and add included, in double, and `reach`. False: out of
  * memory. */

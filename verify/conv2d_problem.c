@@ -119,14 +119,10 @@ static bool make(struct ab_conv_problem *p, const struct ab_file_values *file)
     if (p->bias) ab_fill_others(p->bias, (size_t)p->dst_dims[1], t, &rng);
     if (p->add) ab_fill_others(p->add, results, t, &rng);
     if (!ab_epilogue_new(&p->f, t, results, s->n, p->dst_dims[1], &rng)) return false;
-    if (t->op == AB_KERNEL_conv2d_f64 && !widen(p, &rng)) return false;
-    if (!ab_conv_truth(p)) return false;
-    p->exact = ab_truth_is_exact(&p->truth, t, 1.0);
-    return true;
+    return t->op != AB_KERNEL_conv2d_f64 || widen(p, &rng);
 }
 
-const struct ab_conv_problem *ab_conv_problem_of(const struct ab_trial *trial,
-                                                 struct ab_outcome *outcome)
+static struct ab_conv_problem *operands_of(const struct ab_trial *trial, struct ab_outcome *outcome)
 {
     static _Thread_local struct ab_conv_problem last;
     struct ab_file_values file;
@@ -139,6 +135,27 @@ const struct ab_conv_problem *ab_conv_problem_of(const struct ab_trial *trial,
     ab_file_values_free(&file);
     if (last.ready) return &last;
     problem_free(&last);
+    ab_outcome_no_memory(outcome);
+    return NULL;
+}
+
+const struct ab_conv_problem *ab_conv_operands_of(const struct ab_trial *trial,
+                                                  struct ab_outcome *outcome)
+{
+    return operands_of(trial, outcome);
+}
+
+const struct ab_conv_problem *ab_conv_problem_of(const struct ab_trial *trial,
+                                                 struct ab_outcome *outcome)
+{
+    struct ab_conv_problem *p = operands_of(trial, outcome);
+    if (!p || p->judged) return p;
+    p->judged = ab_conv_truth(p);
+    if (p->judged) {
+        p->exact = ab_truth_is_exact(&p->truth, trial, 1.0);
+        return p;
+    }
+    problem_free(p);
     ab_outcome_no_memory(outcome);
     return NULL;
 }

@@ -8,8 +8,8 @@
 /* Canonical arrays: wei [out][in], vectors [n][features]. */
 struct ab_dense_problem {
     struct ab_trial trial;
-    bool ready, exact;
-    int ns, nd; /* features of src and of dst */
+    bool ready, judged, exact; /* judged: truth and exact are there */
+    int ns, nd;                /* features of src and of dst */
     float gain;
     float *wei, *src, *bias, *add;        /* bias, add: NULL where the trial has none */
     double *src_f64, *bias_f64, *add_f64; /* of dense_f64, with digits that floats lack */
@@ -21,6 +21,9 @@ struct ab_dense_problem {
  * at one. NULL, *outcome SKIPPED: no memory, or no file. */
 const struct ab_dense_problem *ab_dense_problem_of(const struct ab_trial *trial,
                                                    struct ab_outcome *outcome);
+/* The same without the truth, which takes long. */
+const struct ab_dense_problem *ab_dense_operands_of(const struct ab_trial *trial,
+                                                    struct ab_outcome *outcome);
 
 bool ab_dense_fixed(int i, enum ab_kernel_op op, struct ab_trial *trial);
 void ab_dense_draw(struct ab_rng *rng, struct ab_trial *trial);

@@ -143,10 +143,7 @@ static bool make(struct ab_dense_problem *p, const struct ab_file_values *file)
     if (p->bias) ab_fill_others(p->bias, (size_t)p->nd, t, &rng);
     if (p->add) ab_fill_others(p->add, results, t, &rng);
     if (!ab_epilogue_new(&p->f, t, results, s->n, p->nd, &rng)) return false;
-    if (t->op == AB_KERNEL_dense_f64 && !widen(p, &rng)) return false;
-    make_truth(p);
-    p->exact = ab_truth_is_exact(&p->truth, t, 1.0);
-    return true;
+    return t->op != AB_KERNEL_dense_f64 || widen(p, &rng);
 }
 
 static bool same_trial(const struct ab_trial *a, const struct ab_trial *b)
@@ -154,8 +151,8 @@ static bool same_trial(const struct ab_trial *a, const struct ab_trial *b)
     return memcmp(a, b, sizeof *a) == 0;
 }
 
-const struct ab_dense_problem *ab_dense_problem_of(const struct ab_trial *trial,
-                                                   struct ab_outcome *outcome)
+static struct ab_dense_problem *operands_of(const struct ab_trial *trial,
+                                            struct ab_outcome *outcome)
 {
     static _Thread_local struct ab_dense_problem last;
     struct ab_file_values file;
@@ -172,4 +169,21 @@ const struct ab_dense_problem *ab_dense_problem_of(const struct ab_trial *trial,
     problem_free(&last);
     *outcome = (struct ab_outcome){.kind = AB_OUTCOME_SKIPPED, .why = "out of memory"};
     return NULL;
+}
+
+const struct ab_dense_problem *ab_dense_operands_of(const struct ab_trial *trial,
+                                                    struct ab_outcome *outcome)
+{
+    return operands_of(trial, outcome);
+}
+
+const struct ab_dense_problem *ab_dense_problem_of(const struct ab_trial *trial,
+                                                   struct ab_outcome *outcome)
+{
+    struct ab_dense_problem *p = operands_of(trial, outcome);
+    if (!p || p->judged) return p;
+    make_truth(p);
+    p->exact = ab_truth_is_exact(&p->truth, trial, 1.0);
+    p->judged = true;
+    return p;
 }

@@ -54,7 +54,7 @@ bool ab_guarded_find(const void *address, ptrdiff_t *from, size_t *bytes)
 }
 
 bool ab_guarded_new(struct ab_guarded *g, size_t bytes, size_t align, size_t offset,
-                    enum ab_side side)
+                    enum ab_guard_side side)
 {
     *g = (struct ab_guarded){0};
     size_t page = (size_t)sysconf(_SC_PAGESIZE), most = SIZE_MAX / 2;
@@ -135,7 +135,7 @@ uint32_t ab_float_bits(float v)
 /* ---- blocked tensors ---- */
 
 bool ab_blocked_new(struct ab_blocked *b, int n, int c, int h, int w, struct ab_halo halo,
-                    enum ab_side side)
+                    enum ab_guard_side side)
 {
     *b = (struct ab_blocked){.halo = halo, .n = n, .c = c, .h = h, .w = w};
     b->view.row = (ptrdiff_t)(halo.left + w + halo.right) * AB_LANES;

@@ -62,7 +62,7 @@ void ab_fill_floats(float *p, size_t count, enum ab_fill fill, struct ab_rng *r,
  * less `offset`. Slack is filled with a pattern. Fresh memory holds AB_SENTINEL floats, a NaN, so
  * that what a kernel should not read spreads into its result and what it should not write is seen
  * to have changed. */
-enum ab_side { AB_SIDE_LEFT, AB_SIDE_RIGHT };
+enum ab_guard_side { AB_SIDE_LEFT, AB_SIDE_RIGHT };
 #define AB_SENTINEL_BITS 0x7fc0a55au
 struct ab_guarded {
     void *data;
@@ -73,7 +73,7 @@ struct ab_guarded {
 };
 /* False: out of memory. */
 bool ab_guarded_new(struct ab_guarded *g, size_t bytes, size_t align, size_t offset,
-                    enum ab_side side);
+                    enum ab_guard_side side);
 void ab_guarded_free(struct ab_guarded *g);
 /* False, a sentence in why, if slack was written. */
 bool ab_guarded_check(const struct ab_guarded *g, char *why, size_t size);
@@ -98,7 +98,7 @@ struct ab_blocked {
     int n, c, h, w;
 };
 bool ab_blocked_new(struct ab_blocked *b, int n, int c, int h, int w, struct ab_halo halo,
-                    enum ab_side side);
+                    enum ab_guard_side side);
 void ab_blocked_free(struct ab_blocked *b);
 /* The interior with its padding lanes becomes sentinels; the halo is +0. */
 void ab_blocked_poison(struct ab_blocked *b);

@@ -24,4 +24,5 @@ const struct ab_verify_op ab_verify_op_avgpool = {.name = "avgpool",
                                                   .shrink = ab_pool_shrink,
                                                   .shape_parse = ab_pool_shape_parse,
                                                   .shape_print = ab_pool_shape_print,
-                                                  .run = ab_pool_run};
+                                                  .run = ab_pool_run,
+                                                  .set_up = ab_pool_set_up};

@@ -182,6 +182,17 @@ static void run(const struct ab_candidate *candidate, const struct ab_trial *tri
     ab_subject_run(&subject, p, &extent, candidate, trial, outcome, dump);
 }
 
+static bool set_up(const struct ab_candidate *candidate, const struct ab_trial *trial,
+                   struct ab_setup *setup, struct ab_outcome *outcome)
+{
+    if (!candidate->kernel) {
+        outcome->kind = AB_OUTCOME_UNSUPPORTED;
+        return false;
+    }
+    const struct ab_conv_problem *p = ab_conv_operands_of(trial, outcome);
+    return p && ab_setup_of_trial(&subject, p, setup, candidate, trial, outcome);
+}
+
 static bool fixed(int i, struct ab_trial *trial)
 {
     return ab_conv_fixed(i, AB_KERNEL_conv2d_f64, trial);
@@ -199,4 +210,5 @@ const struct ab_verify_op ab_verify_op_conv2d_f64 = {.name = "conv2d_f64",
                                                      .shrink = ab_conv_shrink,
                                                      .shape_parse = ab_conv_shape_parse,
                                                      .shape_print = ab_conv_shape_print,
-                                                     .run = run};
+                                                     .run = run,
+                                                     .set_up = set_up};

@@ -297,6 +297,17 @@ static void run(const struct ab_candidate *candidate, const struct ab_trial *tri
     ab_subject_run(&subject, p, &extent, candidate, trial, outcome, dump_folder);
 }
 
+static bool set_up(const struct ab_candidate *candidate, const struct ab_trial *trial,
+                   struct ab_setup *setup, struct ab_outcome *outcome)
+{
+    if (!candidate->kernel) {
+        outcome->kind = AB_OUTCOME_UNSUPPORTED;
+        return false;
+    }
+    const struct ab_dense_problem *p = ab_dense_operands_of(trial, outcome);
+    return p && ab_setup_of_trial(&subject, p, setup, candidate, trial, outcome);
+}
+
 static bool fixed(int i, struct ab_trial *trial)
 {
     memset(trial, 0, sizeof *trial);
@@ -317,4 +328,5 @@ const struct ab_verify_op ab_verify_op_dense = {.name = "dense",
                                                 .shrink = ab_dense_shrink,
                                                 .shape_parse = ab_dense_shape_parse,
                                                 .shape_print = ab_dense_shape_print,
-                                                .run = run};
+                                                .run = run,
+                                                .set_up = set_up};

@@ -139,6 +139,17 @@ static void run(const struct ab_candidate *candidate, const struct ab_trial *tri
     ab_subject_run(&subject, p, &extent, candidate, trial, outcome, dump_folder);
 }
 
+static bool set_up(const struct ab_candidate *candidate, const struct ab_trial *trial,
+                   struct ab_setup *setup, struct ab_outcome *outcome)
+{
+    if (!candidate->kernel || trial->f != AB_PW_COPY) {
+        outcome->kind = AB_OUTCOME_UNSUPPORTED;
+        return false;
+    }
+    const struct ab_dense_problem *p = ab_dense_operands_of(trial, outcome);
+    return p && ab_setup_of_trial(&subject, p, setup, candidate, trial, outcome);
+}
+
 /* No epilogues and no chains here. */
 static void in_double(struct ab_trial *trial)
 {
@@ -169,4 +180,5 @@ const struct ab_verify_op ab_verify_op_dense_f64 = {.name = "dense_f64",
                                                     .shrink = ab_dense_shrink,
                                                     .shape_parse = ab_dense_shape_parse,
                                                     .shape_print = ab_dense_shape_print,
-                                                    .run = run};
+                                                    .run = run,
+                                                    .set_up = set_up};

@@ -493,6 +493,17 @@ static void run(const struct ab_candidate *candidate, const struct ab_trial *tri
     ab_subject_run(&subject, p, &extent, candidate, trial, outcome, dump_folder);
 }
 
+static bool set_up(const struct ab_candidate *candidate, const struct ab_trial *trial,
+                   struct ab_setup *setup, struct ab_outcome *outcome)
+{
+    if (!candidate->kernel) {
+        outcome->kind = AB_OUTCOME_UNSUPPORTED;
+        return false;
+    }
+    const struct problem *p = problem_of(trial, outcome);
+    return p && ab_setup_of_trial(&subject, p, setup, candidate, trial, outcome);
+}
+
 /* Every kind with every fill, shapes in turn; then every kind on all shapes. */
 static bool fixed(int i, struct ab_trial *t)
 {
@@ -552,4 +563,5 @@ const struct ab_verify_op ab_verify_op_pointwise = {.name = "pointwise",
                                                     .shrink = ab_map_shrink,
                                                     .shape_parse = ab_map_shape_parse,
                                                     .shape_print = ab_map_shape_print,
-                                                    .run = run};
+                                                    .run = run,
+                                                    .set_up = set_up};

@@ -126,7 +126,7 @@ struct run {
     size_t sorted; /* how many keys the range has */
 };
 
-static bool place(struct run *r, enum ab_side side, int offset)
+static bool place(struct run *r, enum ab_guard_side side, int offset)
 {
     const struct ab_map_shape *s = &r->p->trial.shape.map;
     const int dims[4] = {s->n, s->c, s->h, s->w};
@@ -327,12 +327,17 @@ static bool has_nan(const struct problem *p)
     return false;
 }
 
+static bool applies(const struct ab_candidate *candidate, const struct ab_trial *trial)
+{
+    return candidate->kernel && (trial->f == AB_PW_COPY || trial->f == AB_PW_MUL);
+}
+
 static void run(const struct ab_candidate *candidate, const struct ab_trial *trial,
                 struct ab_outcome *outcome, const char *dump)
 {
     const struct ab_map_shape *s = &trial->shape.map;
     const int dims[4] = {s->n, s->c, s->h, s->w};
-    if (candidate->foreign || (trial->f != AB_PW_COPY && trial->f != AB_PW_MUL)) {
+    if (!applies(candidate, trial)) {
         outcome->kind = AB_OUTCOME_UNSUPPORTED;
         return;
     }
@@ -355,6 +360,25 @@ static void run(const struct ab_candidate *candidate, const struct ab_trial *tri
     const struct ab_range first = image_range(&r, 0);
     check_passes(&r, &first, AB_CHECK_alignment, "counts with operands elsewhere");
     ab_place_end(&r.place);
+}
+
+/* The first digit of a whole image, which is what all selections begin with. */
+static bool set_up(const struct ab_candidate *candidate, const struct ab_trial *trial,
+                   struct ab_setup *setup, struct ab_outcome *outcome)
+{
+    if (!applies(candidate, trial)) {
+        outcome->kind = AB_OUTCOME_UNSUPPORTED;
+        return false;
+    }
+    struct run r = {.p = problem_of(trial, outcome), .kernel = candidate->kernel, .o = outcome};
+    if (!r.p || !place(&r, trial->side, trial->offset)) return false;
+    *setup = (struct ab_setup){
+        .place = r.place, .args = {.select = r.args}, .candidate = candidate, .image = 0};
+    setup->args.select.range = image_range(&r, 0);
+    setup->args.select.shift = shifts[0];
+    setup->out = r.args.hist;
+    memset(r.args.hist, 0, BINS * sizeof *r.args.hist);
+    return true;
 }
 
 /* ---- trials ---- */
@@ -403,4 +427,5 @@ const struct ab_verify_op ab_verify_op_select = {.name = "select",
                                                  .shrink = ab_map_shrink,
                                                  .shape_parse = ab_map_shape_parse,
                                                  .shape_print = ab_map_shape_print,
-                                                 .run = run};
+                                                 .run = run,
+                                                 .set_up = set_up};

@@ -6,7 +6,7 @@
 
 static const uint64_t salt_of_strides = 0x73747269646573u;
 
-void ab_place_begin(struct ab_place *p, enum ab_side side, int offset, uint64_t salt)
+void ab_place_begin(struct ab_place *p, enum ab_guard_side side, int offset, uint64_t salt)
 {
     *p =
         (struct ab_place){.side = side, .offset = offset, .rng = ab_rng_new(salt, salt_of_strides)};

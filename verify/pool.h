@@ -30,6 +30,8 @@ enum { AB_POOL_DIVISIBLE = 3600 };
 
 void ab_pool_run(const struct ab_candidate *candidate, const struct ab_trial *trial,
                  struct ab_outcome *outcome, const char *dump);
+bool ab_pool_set_up(const struct ab_candidate *candidate, const struct ab_trial *trial,
+                    struct ab_setup *setup, struct ab_outcome *outcome);
 bool ab_pool_fixed(int i, enum ab_kernel_op op, struct ab_trial *trial);
 void ab_pool_draw(struct ab_rng *rng, struct ab_trial *trial);
 bool ab_pool_shrink(const struct ab_trial *trial, int k, struct ab_trial *smaller);

@@ -434,12 +434,18 @@ static int grain_of(const struct ab_trial *t)
     return s->kh == s->sh && s->dh == 1 && s->pt == 0 ? s->sh : 0;
 }
 
+static bool applies(const struct ab_candidate *candidate, const struct ab_trial *trial)
+{
+    if (trial->f == AB_PW_COPY) return true;
+    return candidate->kernel && trial->pass == AB_BWD && !ab_rule_makes_bits(trial->f);
+}
+
 void ab_pool_run(const struct ab_candidate *candidate, const struct ab_trial *trial,
                  struct ab_outcome *outcome, const char *dump)
 {
     const struct ab_pool_shape *s = &trial->shape.pool;
     const bool fuses = trial->f != AB_PW_COPY;
-    if (fuses && (candidate->foreign || trial->pass == AB_FWD || ab_rule_makes_bits(trial->f))) {
+    if (!applies(candidate, trial)) {
         outcome->kind = AB_OUTCOME_UNSUPPORTED;
         return;
     }
@@ -453,4 +459,15 @@ void ab_pool_run(const struct ab_candidate *candidate, const struct ab_trial *tr
                                      .grain = grain_of(trial),
                                      .epilogue = fuses};
     ab_subject_run(&subject, p, &extent, candidate, trial, outcome, dump);
+}
+
+bool ab_pool_set_up(const struct ab_candidate *candidate, const struct ab_trial *trial,
+                    struct ab_setup *setup, struct ab_outcome *outcome)
+{
+    if (!candidate->kernel || !applies(candidate, trial)) {
+        outcome->kind = AB_OUTCOME_UNSUPPORTED;
+        return false;
+    }
+    const struct ab_pool_problem *p = ab_pool_problem_of(trial, outcome);
+    return p && ab_setup_of_trial(&subject, p, setup, candidate, trial, outcome);
 }

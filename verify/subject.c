@@ -98,11 +98,20 @@ static bool setup_new(const struct ab_subject *subject, const void *problem, str
 }
 
 bool ab_setup_new(const struct ab_subject *subject, const void *problem, struct ab_setup *s,
-                  const struct ab_candidate *candidate, enum ab_side side, int offset,
+                  const struct ab_candidate *candidate, enum ab_guard_side side, int offset,
                   struct ab_outcome *outcome)
 {
     *s = (struct ab_setup){.candidate = candidate, .image = -1};
     ab_place_begin(&s->place, side, offset, (uint64_t)offset + (side == AB_SIDE_LEFT));
+    return setup_new(subject, problem, s, outcome);
+}
+
+bool ab_setup_of_trial(const struct ab_subject *subject, const void *problem, struct ab_setup *s,
+                       const struct ab_candidate *candidate, const struct ab_trial *trial,
+                       struct ab_outcome *outcome)
+{
+    *s = (struct ab_setup){.candidate = candidate, .image = -1};
+    ab_place_begin(&s->place, trial->side, trial->offset, trial->seed);
     return setup_new(subject, problem, s, outcome);
 }
 

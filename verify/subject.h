@@ -12,7 +12,7 @@ enum { AB_PLACED = 24 };
 
 /* The buffers of one call. After `failed` (out of memory) pointers are NULL: do not call. */
 struct ab_place {
-    enum ab_side side;
+    enum ab_guard_side side;
     int offset;        /* of buffers whose alignment permits it */
     struct ab_rng rng; /* of strides and halos */
     struct ab_placed {
@@ -24,7 +24,7 @@ struct ab_place {
     bool failed;
 };
 
-void ab_place_begin(struct ab_place *p, enum ab_side side, int offset, uint64_t salt);
+void ab_place_begin(struct ab_place *p, enum ab_guard_side side, int offset, uint64_t salt);
 void ab_place_end(struct ab_place *p);
 /* A flat buffer holding `contents` (NULL: sentinels), at offset where align (a power of two) is
  * less than 64. Inputs may not change. */
@@ -61,6 +61,7 @@ union ab_call_args {
     struct ab_dense_f64_args dense_f64;
     struct ab_pool_args pool;
     struct ab_pointwise_args pointwise;
+    struct ab_select_args select;
     struct ab_verify_dense foreign_dense;
     struct ab_verify_pool foreign_pool;
     struct ab_verify_pointwise foreign_pointwise;
@@ -126,8 +127,12 @@ void ab_subject_run(const struct ab_subject *subject, const void *problem,
 /* A setup of the subject at some side and offset; false, *outcome SKIPPED: out of memory. Release
  * with ab_place_end. */
 bool ab_setup_new(const struct ab_subject *subject, const void *problem, struct ab_setup *s,
-                  const struct ab_candidate *candidate, enum ab_side side, int offset,
+                  const struct ab_candidate *candidate, enum ab_guard_side side, int offset,
                   struct ab_outcome *outcome);
+/* The same where the trial says. */
+bool ab_setup_of_trial(const struct ab_subject *subject, const void *problem, struct ab_setup *s,
+                       const struct ab_candidate *candidate, const struct ab_trial *trial,
+                       struct ab_outcome *outcome);
 /* Calls the candidate once, on reset outputs. */
 void ab_setup_call(struct ab_setup *s, struct ab_outcome *outcome);
 

@@ -112,7 +112,7 @@ static enum ab_status read_fill(const char *value, struct ab_trial *t, struct ab
 static enum ab_status read_side(const char *value, struct ab_trial *t, struct ab_error *err)
 {
     int i = word_of("side", value, side_names, 2, err);
-    t->side = (enum ab_side)i;
+    t->side = (enum ab_guard_side)i;
     return i < 0 ? AB_ERR_ARG : AB_OK;
 }
 

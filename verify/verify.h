@@ -54,7 +54,7 @@ struct ab_trial {
     enum ab_fill fill;
     int exponent; /* -20..20: the signal is scaled by 2^exponent */
     uint64_t seed;
-    enum ab_side side; /* at which guard page buffers lie */
+    enum ab_guard_side side; /* at which guard page buffers lie */
     int offset;     /* 0..60, multiples of 4: bytes off the alignment that operands need not have */
     unsigned with;  /* AB_WITH_* */
     char file[128]; /* AB_FILL_FILE: an .npy of float32, whose values are taken round and round */
@@ -116,6 +116,7 @@ static inline bool ab_outcome_failed(const struct ab_outcome *o)
 /* ---- operations ---- */
 
 /* conv2d_f64 and dense_f64 are trials of conv2d and dense judged with u = 2^-53. */
+struct ab_setup;
 struct ab_verify_op {
     const char *name;
     enum ab_kernel_op op;
@@ -135,6 +136,11 @@ struct ab_verify_op {
      * With `dump` (a folder), operands, result and reference are written there as .npy. */
     void (*run)(const struct ab_candidate *candidate, const struct ab_trial *trial,
                 struct ab_outcome *outcome, const char *dump);
+    /* The trial's operands for a kernel of ours, set up once for many calls of kernel->run on
+     * setup->args (subject.h), the epilogue included: no truth is made and nothing is checked.
+     * False: *outcome (zeroed on entry) says why. Release with ab_place_end. */
+    bool (*set_up)(const struct ab_candidate *candidate, const struct ab_trial *trial,
+                   struct ab_setup *setup, struct ab_outcome *outcome);
 };
 
 #define AB_VERIFY_OP(name) extern const struct ab_verify_op ab_verify_op_##name;

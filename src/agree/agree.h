@@ -50,7 +50,7 @@ void ab_agree_maps(const double *ref, const double *got, int n, struct ab_dims d
 void ab_agreement_merge(struct ab_agreement *all, const struct ab_agreement *one);
 
 /* What is judged: all methods on one batch of images. Zeros: a batch of 1, one target each. */
-struct ab_case {
+struct ab_judged {
     const struct ab_method *const *methods;
     int n_methods, batch, n_targets;
     const float *input; /* as for ab_plan_execute */
@@ -62,7 +62,7 @@ struct ab_case {
  * own maps and decisions by the content hash of graph, methods, images and targets (NULL: no cache;
  * an unreadable or damaged entry is recomputed, never trusted). */
 struct ab_referee;
-enum ab_status ab_referee_create(const struct ab_graph *graph, const struct ab_case *judged,
+enum ab_status ab_referee_create(const struct ab_graph *graph, const struct ab_judged *judged,
                                  int threads, const char *cache_dir, struct ab_referee **referee,
                                  struct ab_error *err);
 void ab_referee_destroy(struct ab_referee **referee);

@@ -64,7 +64,7 @@ void ab_referee_mark(const struct ab_program *p, int id, bool *needed)
     }
 }
 
-static bool copy_arguments(struct ab_referee *r, const struct ab_case *judged)
+static bool copy_arguments(struct ab_referee *r, const struct ab_judged *judged)
 {
     const size_t count = input_count(r), outputs = (size_t)ab_referee_outputs(r);
     const int choices = r->batch * r->n_targets;
@@ -99,7 +99,7 @@ static enum ab_status settle(struct ab_referee *r, const char *cache_dir, struct
     return AB_OK;
 }
 
-enum ab_status ab_referee_blank(const struct ab_graph *graph, const struct ab_case *judged,
+enum ab_status ab_referee_blank(const struct ab_graph *graph, const struct ab_judged *judged,
                                 int threads, struct ab_referee **referee, struct ab_error *err)
 {
     const struct ab_plan_options options = {.backend = "reference",
@@ -130,7 +130,7 @@ fail:
     return status;
 }
 
-enum ab_status ab_referee_single(const struct ab_graph *graph, const struct ab_case *judged,
+enum ab_status ab_referee_single(const struct ab_graph *graph, const struct ab_judged *judged,
                                  int threads, const char *cache_dir, struct ab_referee **referee,
                                  struct ab_error *err)
 {

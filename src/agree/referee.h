@@ -38,10 +38,10 @@ bool ab_referee_has_rival(const struct ab_referee *referee, int map);
 /* What the reference computes from: equal hashes, equal maps. */
 uint64_t ab_referee_hash(const struct ab_referee *referee);
 /* A referee that has computed nothing yet: no own maps and decisions. */
-enum ab_status ab_referee_blank(const struct ab_graph *graph, const struct ab_case *judged,
+enum ab_status ab_referee_blank(const struct ab_graph *graph, const struct ab_judged *judged,
                                 int threads, struct ab_referee **referee, struct ab_error *err);
 /* As ab_referee_create, _destroy, _map and _judge, but there may be no method. */
-enum ab_status ab_referee_single(const struct ab_graph *graph, const struct ab_case *judged,
+enum ab_status ab_referee_single(const struct ab_graph *graph, const struct ab_judged *judged,
                                  int threads, const char *cache_dir, struct ab_referee **referee,
                                  struct ab_error *err);
 void ab_referee_single_destroy(struct ab_referee **referee);

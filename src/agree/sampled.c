@@ -83,7 +83,7 @@ static void destroy(struct ab_sampled_part **part)
     *part = NULL;
 }
 
-static enum ab_status open_part(struct ab_referee *r, const struct ab_case *judged, int threads,
+static enum ab_status open_part(struct ab_referee *r, const struct ab_judged *judged, int threads,
                                 const char *cache_dir, struct ab_error *err)
 {
     struct ab_sampled_part *p = r->sampled = calloc(1, sizeof *p);
@@ -108,11 +108,11 @@ static enum ab_status open_part(struct ab_referee *r, const struct ab_case *judg
     return status;
 }
 
-enum ab_status ab_referee_create(const struct ab_graph *graph, const struct ab_case *judged,
+enum ab_status ab_referee_create(const struct ab_graph *graph, const struct ab_judged *judged,
                                  int threads, const char *cache_dir, struct ab_referee **referee,
                                  struct ab_error *err)
 {
-    struct ab_case single = *judged;
+    struct ab_judged single = *judged;
     const struct ab_method **methods = calloc((size_t)judged->n_methods, sizeof *methods);
     *referee = NULL;
     if (!methods) return ab_fail(err, AB_ERR_MEMORY, "out of memory for the referee");
@@ -190,7 +190,7 @@ static enum ab_status open_follower(const struct ab_referee *r, const struct ab_
 {
     const size_t count = s->draw.count, each = (size_t)s->each;
     const struct ab_method *base = s->base;
-    const struct ab_case chunk = {&base, 1, s->chunk, s->each, s->inputs, s->targets};
+    const struct ab_judged chunk = {&base, 1, s->chunk, s->each, s->inputs, s->targets};
     f->draw = &s->draw;
     f->input = r->input;
     f->batch = r->batch;

@@ -31,11 +31,11 @@ static void clean(void)
     free(state.entry);
 }
 
-static struct ab_case judged(void)
+static struct ab_judged judged(void)
 {
     static const struct ab_method *methods[1];
     methods[0] = state.method;
-    return (struct ab_case){.methods = methods, .n_methods = 1, .input = state.input};
+    return (struct ab_judged){.methods = methods, .n_methods = 1, .input = state.input};
 }
 
 static void build(struct ab_error *err)
@@ -56,7 +56,7 @@ static void read_entry(void)
 {
     struct ab_error err = {""};
     struct ab_referee *referee;
-    const struct ab_case c = judged();
+    const struct ab_judged c = judged();
     MUST(!ab_referee_create(state.graph, &c, 1, state.folder, &referee, &err), "%s", err.text);
     snprintf(state.path, sizeof state.path, "%s/reference-%016llx.bin", state.folder,
              (unsigned long long)ab_referee_hash(referee));
@@ -121,7 +121,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct ab_referee *referee;
     struct ab_agreement agreement;
     float map[2 * 6 * 6], *maps[] = {map};
-    const struct ab_case c = judged();
+    const struct ab_judged c = judged();
     MUST(!ab_plan_execute(state.plan, state.input, NULL, maps, NULL, &err), "%s", err.text);
     MUST(!ab_referee_create(state.graph, &c, 1, state.folder, &referee, &err), "%s", err.text);
     MUST(!ab_referee_judge(referee, state.plan, &agreement, &err), "%s", err.text);
