@@ -48,7 +48,6 @@ static volatile float sink;
     } while (0)
 /* Streams, floats of prefetch distance, and locality as for __builtin_prefetch: 3 is L1, 2 is L2.
  */
-enum { PATTERNS = 5 };
 #define READ_PATTERN(pattern, ...)                                                                 \
     switch (pattern) {                                                                             \
     case 0: READ_LOOP(2, 64, 3, __VA_ARGS__); break;                                               \
@@ -100,11 +99,16 @@ static read_fn *widest(void)
     return read_plain;
 }
 
+void ab_bandwidth_pass(const void *data, size_t bytes, int pattern)
+{
+    widest()(pattern, data, bytes / sizeof(float));
+}
+
 double ab_bandwidth_read_ns(const void *data, size_t bytes, size_t part)
 {
     read_fn *read = widest();
     double best = INFINITY;
-    for (int i = 0; i < PATTERNS; i++) {
+    for (int i = 0; i < AB_BANDWIDTH_PATTERNS; i++) {
         double start = ab_now_ns();
         for (size_t at = 0; at + part <= bytes; at += part)
             read(i, (const float *)data + at / sizeof(float), part / sizeof(float));
@@ -122,9 +126,10 @@ static double measure(size_t bytes)
     if (!data) return 0;
     const int passes = 1 + (int)((1 << 19) / bytes);
     double best = INFINITY, start = ab_now_ns(), now = start;
-    for (int i = 0; i < 2 * PATTERNS || now - start < 20e6; i++) {
+    for (int i = 0; i < 2 * AB_BANDWIDTH_PATTERNS || now - start < 20e6; i++) {
         double before = ab_now_ns();
-        for (int k = 0; k < passes; k++) read(i % PATTERNS, data, bytes / sizeof(float));
+        for (int k = 0; k < passes; k++)
+            read(i % AB_BANDWIDTH_PATTERNS, data, bytes / sizeof(float));
         now = ab_now_ns();
         best = fmin(best, now - before);
     }

@@ -20,4 +20,9 @@ double ab_bandwidth_gbs(size_t bytes);
  * reads side by side. */
 double ab_bandwidth_read_ns(const void *data, size_t bytes, size_t part);
 
+/* One pass over `bytes` at `data` in one of the access patterns, for whoever times it in their own
+ * way, from any thread. */
+enum { AB_BANDWIDTH_PATTERNS = 5 };
+void ab_bandwidth_pass(const void *data, size_t bytes, int pattern);
+
 #endif

@@ -102,6 +102,13 @@ double ab_peak_gflops(enum ab_isa isa)
     return known[isa];
 }
 
+double ab_peak_slice(enum ab_isa isa)
+{
+    struct probe p = probe_of(isa);
+    p.loop();
+    return 2.0 * CHAINS * ROUNDS * p.lanes;
+}
+
 double ab_peak_again(enum ab_isa isa)
 {
     double before = ab_peak_gflops(isa), now = before > 0 ? measure(probe_of(isa), 50e3) : 0;

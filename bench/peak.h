@@ -10,6 +10,11 @@
  * there is no probe. Takes some 20 ms the first time, nothing later. */
 double ab_peak_gflops(enum ab_isa isa);
 
+/* One slice, some 3 us, for whoever times it in their own way, from any thread; only where
+ * ab_peak_gflops is not 0 (asking a guest's CPU what it has takes longer than the slice). Returns
+ * the operations it did. */
+double ab_peak_slice(enum ab_isa isa);
+
 /* Measures for another 50 us and keeps the best: called between the samples that are to be compared
  * with it, it sees the pace that they run at. */
 double ab_peak_again(enum ab_isa isa);

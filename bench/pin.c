@@ -26,6 +26,8 @@ struct ab_pin *ab_pin_create(struct ab_machine *machine)
     *machine = (struct ab_machine){.cores = 1, .threads = 1, .numa_nodes = 1};
     struct ab_pin *pin = calloc(1, sizeof *pin);
     if (!pin) return NULL;
+    /* It talks on stderr where /sys is hidden; what it then finds by other means is good enough. */
+    setenv("HWLOC_HIDE_ERRORS", "2", 0);
     if (hwloc_topology_init(&pin->topology) != 0) goto fail;
     if (hwloc_topology_load(pin->topology) != 0) goto fail;
     pin->allowed = hwloc_bitmap_alloc();
