@@ -14,10 +14,11 @@
 
 enum ab_change {
     AB_CHANGE_SAME,       /* the interval lies within the threshold */
-    AB_CHANGE_REGRESSION, /* B is slower by more than the threshold */
+    AB_CHANGE_REGRESSION, /* B is slower by more than the threshold: the whole interval says so */
     AB_CHANGE_IMPROVEMENT,
     AB_CHANGE_INCONCLUSIVE /* the interval straddles it, or there are too few samples */
 };
+/* "same", "regression", "improvement", "inconclusive". */
 const char *ab_change_name(enum ab_change c);
 
 struct ab_samples {
@@ -30,8 +31,9 @@ struct ab_decide_options {
     bool paired;     /* slice i of A and of B were taken in the same turn */
     int rows;        /* judged together, 1 or more */
     double alpha;    /* of a false alarm among all rows; 0: 0.01 */
-    double user;     /* the share that the user tolerates: 0.02 */
-    double floor;    /* the noise floor's share, counted three times; NaN: not known */
+    double user;     /* the share that the user tolerates; 0: 0.01 */
+    double floor;    /* the noise floor's share, counted three times; NaN: not known, which counts
+                        as 0 where paired and as 1 % where not */
     double least_ns; /* differences below this are no regression */
 };
 
@@ -39,20 +41,31 @@ struct ab_decision {
     enum ab_change change;
     double ratio, low, high; /* B over A; NaN: too few samples */
     double threshold;        /* the share that was used */
-    double a_ns, b_ns;       /* low quantiles of all of A and B */
+    double a_ns, b_ns;       /* low quantiles of all of A and B; NaN: no samples */
     int groups;
     char why[160]; /* of INCONCLUSIVE; else "" */
 };
+/* Cannot fail: what stands in its way is INCONCLUSIVE. A sample that is not a positive number makes
+ * a row inconclusive, since the clock that it is from cannot be trusted. */
 void ab_decide(const struct ab_samples *a, const struct ab_samples *b,
                const struct ab_decide_options *o, struct ab_decision *d);
 
-/* Sizes of errors against the reference: whether B's grew beyond what rounding explains. NaN: not
- * judged. `class_limit`: what such methods may differ by. */
+/* The least count of samples that ab_decide can judge with these options: fewer do not reach the
+ * confidence however they lie. */
+int ab_decide_least(const struct ab_decide_options *o);
+
+/* Sizes of errors against the reference, of relative L2 kind: whether B's grew (REGRESSION) or
+ * shrank beyond what another order of summing explains: fourfold, and above 1e-6. NaN, in either:
+ * not judged, SAME. */
 enum ab_change ab_decide_error(double a, double b);
 
-/* Exact step fitting: breaks[] gets the first index of each segment but the first, of a piecewise
- * constant fit to log(values) by least absolute deviation, each break costing `penalty`. Returns
- * their number; -1: out of memory. O(n^2 log n). */
+/* Exact step fitting: breaks[count] gets the first index of each segment but the first, of a
+ * piecewise constant fit to log(values) by least absolute deviation, each break costing `penalty`.
+ * Values are positive and finite. Returns their number; -1: out of memory. O(n^2 log n). */
 int ab_change_points(const double *values, int count, double penalty, int *breaks);
+/* A penalty at which fewer than 1 of 100 series without steps get a break: from the series' own
+ * differences of neighbours, and no less than what the noise floor (a share; NaN: not known)
+ * makes of it. */
+double ab_change_penalty(const double *values, int count, double floor);
 
 #endif
