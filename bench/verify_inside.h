@@ -39,6 +39,7 @@ struct ab_verify_row {
     char options[AB_OPTIONS_TEXT]; /* of a repro line, "--plugin ./mine.so " */
     long cases[AB_OUTCOME_KINDS];
     long elements, undetermined;
+    long varied[AB_CHECKS];    /* cases whose bits depend on what such a check changes */
     double ratio, sharp;       /* the worst of the cases */
     char worst[AB_CASE_TEXT];  /* the trial of `ratio` */
     char unsure[AB_CASE_TEXT]; /* the first mistrusted trial */

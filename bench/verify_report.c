@@ -41,6 +41,15 @@ static json_t *failures_json(const struct ab_verify_row *row)
     return list;
 }
 
+static json_t *varied_json(const struct ab_verify_row *row)
+{
+    json_t *o = json_object();
+    for (int k = 0; k < AB_CHECKS; k++)
+        if (row->varied[k])
+            json_object_set_new(o, ab_check_name((enum ab_check)k), json_integer(row->varied[k]));
+    return o;
+}
+
 static json_t *row_json(const struct ab_verify_row *row)
 {
     json_t *o = json_object();
@@ -61,6 +70,7 @@ static json_t *row_json(const struct ab_verify_row *row)
     json_object_set_new(o, "worst_sharp_ratio", number(row->sharp));
     json_object_set_new(o, "mistrusted_trial", text_or_null(row->unsure));
     json_object_set_new(o, "failures", failures_json(row));
+    json_object_set_new(o, "varied", varied_json(row));
     return o;
 }
 

@@ -64,6 +64,8 @@ void ab_verify_tell(FILE *f, const struct ab_outcome *o, const char *dump)
     if (o->ratio > 0)
         fprintf(f, "error      %.3g of the hard bound, %.3g of the sharp one\n", o->ratio,
                 o->sharp);
+    for (int k = 0; k < AB_CHECKS; k++)
+        if (o->varies >> k & 1) fprintf(f, "note       %s\n", ab_check_meaning((enum ab_check)k));
     if (dump) fprintf(f, "buffers    written to %s/*.npy\n", dump);
 }
 

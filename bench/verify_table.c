@@ -96,6 +96,15 @@ static void print_unsure(FILE *f, const struct ab_verify_row *row)
         fprintf(f, "mistrusted: %s: %s\n    %s %s\n", row->name, row->why, row->name, row->unsure);
 }
 
+/* Of foreign kernels: no failure, and worth knowing. */
+static void print_varied(FILE *f, const struct ab_verify_row *row)
+{
+    for (int k = 0; k < AB_CHECKS; k++)
+        if (row->varied[k])
+            fprintf(f, "note: %s: in %ld of %ld cases %s\n", row->name, row->varied[k],
+                    ab_row_cases(row), ab_check_meaning((enum ab_check)k));
+}
+
 static void print_sum(FILE *f, const struct ab_verify_session *s)
 {
     const struct ab_tally *t = &s->tally;
@@ -128,6 +137,7 @@ void ab_verify_print(FILE *f, const struct ab_verify_session *s)
     if (ab_tally_failures(t)) fputc('\n', f);
     for (int i = 0; i < t->count; i++) print_failures(f, &t->rows[i]);
     for (int i = 0; i < t->count; i++) print_unsure(f, &t->rows[i]);
+    for (int i = 0; i < t->count; i++) print_varied(f, &t->rows[i]);
     print_sum(f, s);
 }
 

@@ -56,6 +56,7 @@ void ab_tally_add(struct ab_verify_row *row, const char *trial, const struct ab_
     row->cases[o->kind]++;
     row->elements += o->elements;
     row->undetermined += o->undetermined;
+    for (int k = 0; k < AB_CHECKS; k++) row->varied[k] += o->varies >> k & 1;
     const bool says = o->kind == AB_OUTCOME_PASS || o->kind == AB_OUTCOME_FAIL;
     if (says && o->sharp > row->sharp) row->sharp = o->sharp;
     if (says && o->ratio > row->ratio) {

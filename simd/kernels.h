@@ -352,7 +352,7 @@ const struct ab_kernel *ab_kernels(int *count);
 /* 0 for kernels that add up the plain products, for which sums of small integers are exact.
  * Otherwise the measured factor c of an algorithm that transforms its inputs: an error may reach c
  * sqrt(src channels) u times the largest sum of magnitudes |w||a| among the outputs of the same
- * channel within five pixels. */
+ * channel within five pixels, those beyond the edges of dst among them. */
 double ab_kernel_amplification(const struct ab_kernel *k);
 /* Whether `k` makes sums that several calls have in common once: conv2d and dense kernels that
  * chain them (`next`) and add bias, add and epilogue to finished sums. */

@@ -177,6 +177,78 @@ TEST(broken_kernels_fail)
     }
 }
 
+/* ---- foreign ones, whose bits may depend on what they like ---- */
+
+/* Sums from the front or from the back. */
+static int sums(const struct ab_verify_dense *a, bool from_back)
+{
+    const int results = a->backward ? a->in : a->out, terms = a->backward ? a->out : a->in;
+    for (int i = 0; i < a->n * results; i++) {
+        const float *src = a->src + i / results * terms;
+        float sum = a->bias ? a->bias[i % results] : 0.0f;
+        for (int t = 0; t < terms; t++) {
+            const int k = from_back ? terms - 1 - t : t;
+            sum += src[k] * a->wei[a->backward ? k * a->in + i % results : i % results * a->in + k];
+        }
+        a->dst[i] = sum;
+    }
+    return AB_VERIFY_DONE;
+}
+
+static int by_address(const void *args)
+{
+    const struct ab_verify_dense *a = args;
+    return sums(a, (uintptr_t)a->src / 4 % 8 < 4);
+}
+
+static int by_batch(const void *args)
+{
+    const struct ab_verify_dense *a = args;
+    return sums(a, a->n > 1);
+}
+
+static int by_call(const void *args)
+{
+    static int calls;
+    return sums(args, calls++ % 2);
+}
+
+static int by_contents(const void *args)
+{
+    const struct ab_verify_dense *a = args;
+    const bool fresh = a->dst[0] != 1.0f;
+    return sums(a, fresh);
+}
+
+TEST(foreign_bits_are_told)
+{
+    static const struct {
+        int (*run)(const void *args);
+        unsigned varies;
+    } expected[] = {{by_address, 1u << AB_CHECK_alignment},
+                    {by_batch, 1u << AB_CHECK_batch},
+                    {by_call, 1u << AB_CHECK_repeat}};
+    const struct ab_verify_op *op = op_named("dense");
+    struct ab_verify_kernel k = {.name = "sums", .operation = AB_VERIFY_DENSE};
+    const struct ab_candidate c = {
+        .name = "test:sums", .isa = "test", .op = AB_KERNEL_dense, .foreign = &k};
+    struct ab_trial trial;
+    struct ab_error err;
+    CHECK(ab_trial_parse("dense n3i50o20 fwd fill=normal seed=3 offset=4 with=split", &trial,
+                         &err) == AB_OK,
+          "%s", err.text);
+    for (size_t i = 0; i < sizeof expected / sizeof *expected; i++) {
+        k.run = expected[i].run;
+        const struct ab_outcome o = judged(op, &c, &trial);
+        CHECK(o.kind == AB_OUTCOME_PASS, "%zu: %s", i, o.why);
+        CHECK(o.varies & expected[i].varies, "%zu: %x", i, o.varies);
+        CHECK(i == 2 || o.varies == expected[i].varies, "%zu: %x", i, o.varies);
+    }
+    k.run = by_contents;
+    const struct ab_outcome o = judged(op, &c, &trial);
+    CHECK(o.kind == AB_OUTCOME_FAIL && o.check == AB_CHECK_unwritten, "%s", o.why);
+}
+
 /* ---- texts and neighbours ---- */
 
 TEST(shapes_print_and_parse_back)
@@ -260,6 +332,7 @@ static const struct test_case cases[] = {
     CASE(sound_pointwise),
     CASE(sound_select),
     CASE(broken_kernels_fail),
+    CASE(foreign_bits_are_told),
     CASE(shapes_print_and_parse_back),
     CASE(wrong_shapes_are_refused),
     CASE(simpler_trials_are_simpler),

@@ -13,8 +13,12 @@ static void place_foreign(const struct ab_conv_problem *p, struct ab_setup *s)
 {
     const struct ab_conv2d_shape *c = &p->trial.shape.conv;
     struct ab_verify_conv2d *a = &s->args.foreign_conv2d;
+    const size_t images = s->image < 0 ? (size_t)c->n : 1,
+                 first = s->image < 0 ? 0 : (size_t)s->image;
+    const size_t src = ab_conv_src_count(p) / (size_t)c->n,
+                 dst = ab_conv_dst_count(p) / (size_t)c->n;
     *a = (struct ab_verify_conv2d){.backward = p->trial.pass == AB_BWD,
-                                   .n = c->n,
+                                   .n = (int)images,
                                    .g = c->g,
                                    .ic = c->ic,
                                    .ih = c->ih,
@@ -34,9 +38,9 @@ static void place_foreign(const struct ab_conv_problem *p, struct ab_setup *s)
                                    .pr = c->pr};
     a->wei =
         ab_place_bytes(&s->place, "wei", p->effective, ab_conv_weights(c) * sizeof(float), 4, true);
-    a->src =
-        ab_place_bytes(&s->place, "src", p->src, ab_conv_src_count(p) * sizeof(float), 4, true);
-    a->dst = ab_place_bytes(&s->place, "dst", NULL, ab_conv_dst_count(p) * sizeof(float), 4, false);
+    a->src = ab_place_bytes(&s->place, "src", p->src + first * src, images * src * sizeof(float), 4,
+                            true);
+    a->dst = ab_place_bytes(&s->place, "dst", NULL, images * dst * sizeof(float), 4, false);
     if (p->bias)
         a->bias = ab_place_bytes(&s->place, "bias", p->bias, (size_t)p->dst_dims[1] * sizeof(float),
                                  4, true);
@@ -60,7 +64,8 @@ static void result(const void *problem, const struct ab_setup *s, struct ab_resu
 {
     const struct ab_conv_problem *p = problem;
     if (!s->dst) {
-        memcpy(r->values, s->out, ab_conv_dst_count(p) * sizeof(float));
+        const size_t all = ab_conv_dst_count(p), images = (size_t)p->dst_dims[0];
+        memcpy(r->values, s->out, (s->image < 0 ? all : all / images) * sizeof(float));
         return;
     }
     ab_blocked_to_nchw(s->dst, r->values);

@@ -58,12 +58,14 @@ static void place_foreign(const struct ab_dense_problem *p, struct ab_setup *s)
 {
     const struct ab_dense_shape *d = &p->trial.shape.dense;
     struct ab_verify_dense *a = &s->args.foreign_dense;
-    const size_t n = (size_t)d->n * sizeof(float);
+    const int images = s->image < 0 ? d->n : 1, first = s->image < 0 ? 0 : s->image;
+    const size_t n = (size_t)images * sizeof(float);
     *a = (struct ab_verify_dense){
-        p->trial.pass == AB_BWD, d->n, d->in, d->out, NULL, NULL, NULL, NULL};
+        p->trial.pass == AB_BWD, images, d->in, d->out, NULL, NULL, NULL, NULL};
     a->wei = ab_place_bytes(&s->place, "wei", p->wei,
                             (size_t)d->in * (size_t)d->out * sizeof(float), 4, true);
-    a->src = ab_place_bytes(&s->place, "src", p->src, n * (size_t)p->ns, 4, true);
+    a->src = ab_place_bytes(&s->place, "src", p->src + (ptrdiff_t)first * p->ns, n * (size_t)p->ns,
+                            4, true);
     a->dst = ab_place_bytes(&s->place, "dst", NULL, n * (size_t)p->nd, 4, false);
     if (p->bias)
         a->bias =

@@ -484,7 +484,7 @@ static void run(const struct ab_candidate *candidate, const struct ab_trial *tri
     }
     const struct problem *p = problem_of(trial, outcome);
     if (!p) return;
-    const struct ab_extent extent = {.images = s->n,
+    const struct ab_extent extent = {.images = candidate->foreign ? 1 : s->n,
                                      .values = p->count,
                                      .size = sizeof(float),
                                      .marks = ab_rule_makes_bits(trial->f) ? p->count : 0,

@@ -135,10 +135,12 @@ static void place_foreign(const struct ab_pool_problem *p, struct ab_setup *s)
 {
     const struct ab_pool_shape *d = &p->trial.shape.pool;
     const bool fwd = p->trial.pass == AB_FWD;
-    const size_t taps = (size_t)(d->n * d->c) * outputs_of(d) * sizeof(uint16_t);
+    const int images = s->image < 0 ? d->n : 1, first = s->image < 0 ? 0 : s->image;
+    const size_t n = (size_t)d->n, src = bytes_of(p->src_dims) / n, dst = bytes_of(p->dst_dims) / n;
+    const size_t taps = (size_t)d->c * outputs_of(d);
     struct ab_verify_pool *a = &s->args.foreign_pool;
     *a = (struct ab_verify_pool){.backward = !fwd,
-                                 .n = d->n,
+                                 .n = images,
                                  .c = d->c,
                                  .ih = d->ih,
                                  .iw = d->iw,
@@ -155,10 +157,13 @@ static void place_foreign(const struct ab_pool_problem *p, struct ab_setup *s)
                                  .pb = d->pb,
                                  .pr = d->pr,
                                  .include_pad = d->include_pad};
-    a->src = ab_place_bytes(&s->place, "src", p->src, bytes_of(p->src_dims), 4, true);
-    a->dst = ab_place_bytes(&s->place, "dst", NULL, bytes_of(p->dst_dims), 4, false);
+    a->src = ab_place_bytes(&s->place, "src", p->src + (size_t)first * src / sizeof(float),
+                            (size_t)images * src, 4, true);
+    a->dst = ab_place_bytes(&s->place, "dst", NULL, (size_t)images * dst, 4, false);
     if (p->is_max)
-        a->switches = ab_place_bytes(&s->place, "switches", fwd ? NULL : p->taps, taps, 4, !fwd);
+        a->switches =
+            ab_place_bytes(&s->place, "switches", fwd ? NULL : p->taps + (size_t)first * taps,
+                           (size_t)images * taps * sizeof(uint16_t), 4, !fwd);
     s->out = a->dst;
     s->marks = a->switches;
 }
@@ -184,10 +189,12 @@ static bool makes_taps(const struct ab_pool_problem *p)
 }
 
 /* A zero of either sign is as good among foreign maxima. */
-static void settle_zeros(const struct ab_pool_problem *p, float *got)
+static void settle_zeros(const struct ab_pool_problem *p, int first, int images, float *got)
 {
-    for (size_t i = 0; i < p->truth.count && makes_taps(p); i++)
-        if (got[i] == 0.0f && p->truth.sum[i] == 0.0) got[i] = (float)p->truth.sum[i];
+    const size_t image = p->truth.count / (size_t)p->dst_dims[0];
+    const double *sum = p->truth.sum + (size_t)first * image;
+    for (size_t i = 0; i < image * (size_t)images && makes_taps(p); i++)
+        if (got[i] == 0.0f && sum[i] == 0.0) got[i] = (float)sum[i];
 }
 
 static void result(const void *problem, const struct ab_setup *s, struct ab_result *r)
@@ -197,8 +204,8 @@ static void result(const void *problem, const struct ab_setup *s, struct ab_resu
     const int n = s->image < 0 ? d->n : 1;
     const size_t outputs = outputs_of(d);
     if (s->candidate->foreign) {
-        memcpy(r->values, s->out, bytes_of(p->dst_dims));
-        settle_zeros(p, r->values);
+        memcpy(r->values, s->out, bytes_of(p->dst_dims) / (size_t)d->n * (size_t)n);
+        settle_zeros(p, s->image < 0 ? 0 : s->image, n, r->values);
         if (makes_taps(p))
             memcpy(r->marks, s->marks, (size_t)(n * d->c) * outputs * sizeof *r->marks);
         return;

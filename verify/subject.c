@@ -284,9 +284,10 @@ static void check_threads(struct run *r, struct ab_setup *s, const struct ab_ran
     compare(r, s, AB_CHECK_threads, "in concurrent parts");
 }
 
-static void check_elsewhere(const struct run *r)
+static void check_elsewhere(const struct run *r, int image)
 {
     struct ab_setup s = {.candidate = r->candidate, .image = -1};
+    (void)image;
     if (stopped(r)) return;
     ab_place_begin(&s.place, r->trial->side == AB_SIDE_LEFT ? AB_SIDE_RIGHT : AB_SIDE_LEFT,
                    (r->trial->offset + 20) % 64, r->trial->seed + 1);
@@ -313,6 +314,16 @@ static void check_image(const struct run *r, int image)
     ab_place_end(&s.place);
 }
 
+static void check_repeat(const struct run *r, int image)
+{
+    struct ab_setup s = {.candidate = r->candidate, .image = -1};
+    (void)image;
+    ab_place_begin(&s.place, r->trial->side, r->trial->offset, r->trial->seed);
+    if (!setup_new(r->subject, r->problem, &s, r->o)) return;
+    check_again(r, &s);
+    ab_place_end(&s.place);
+}
+
 static void check_determinism(struct run *r)
 {
     struct ab_setup s = {.candidate = r->candidate, .image = -1};
@@ -324,7 +335,7 @@ static void check_determinism(struct run *r)
         make_parts(r, parts);
         check_parts(r, &s, parts);
         check_threads(r, &s, parts);
-        check_elsewhere(r);
+        check_elsewhere(r, -1);
         const int last = r->extent->images - 1;
         if (last > 0) check_image(r, 0);
         if (last > 1) check_image(r, last / 2);
@@ -332,6 +343,37 @@ static void check_determinism(struct run *r)
     }
     if (r->subject->more && !stopped(r)) r->subject->more(r->problem, &s, &r->want, r->o);
     ab_place_end(&s.place);
+}
+
+enum {
+    REPEAT = 1 << AB_CHECK_repeat,
+    ALIGNMENT = 1 << AB_CHECK_alignment,
+    BATCH = 1 << AB_CHECK_batch
+};
+
+/* A check whose failure is no failure of a foreign kernel: what its bits depend on is told. */
+static void note(struct run *r, void (*check)(const struct run *r, int image), int image)
+{
+    struct ab_outcome *const told = r->o;
+    struct ab_outcome o = *told;
+    if (stopped(r)) return;
+    r->o = &o;
+    check(r, image);
+    r->o = told;
+    const unsigned kind = 1u << o.check;
+    if (o.kind == AB_OUTCOME_FAIL && kind & (REPEAT | ALIGNMENT | BATCH))
+        told->varies |= kind;
+    else
+        *told = o;
+}
+
+static void check_foreign(struct run *r)
+{
+    note(r, check_repeat, -1);
+    if (!(r->trial->with & AB_WITH_SPLIT)) return;
+    note(r, check_elsewhere, -1);
+    const int last = r->extent->images - 1;
+    if (last > 0) note(r, check_image, last);
 }
 
 static void copy_result(const struct run *r, struct ab_result *to, const struct ab_result *from)
@@ -344,12 +386,16 @@ static void run_all(struct run *r, const char *dump)
 {
     const bool native = r->candidate->kernel != NULL;
     run_first(r, true, &r->bare, dump);
-    if (stopped(r) || !native) return;
-    if (r->extent->epilogue)
+    if (stopped(r)) return;
+    if (native && r->extent->epilogue)
         run_first(r, false, &r->want, NULL);
     else
         copy_result(r, &r->want, &r->bare);
-    if (!stopped(r) && !r->extent->once) check_determinism(r);
+    if (stopped(r) || r->extent->once) return;
+    if (native)
+        check_determinism(r);
+    else
+        check_foreign(r);
 }
 
 void ab_subject_run(const struct ab_subject *subject, const void *problem,

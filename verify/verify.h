@@ -102,6 +102,9 @@ struct ab_outcome {
     double ratio;        /* worst error over the hard bound; 0 where bits are compared and equal */
     double sharp;        /* worst error over the sharp bound; above 1 is worth a look, no failure */
     long elements, undetermined; /* judged; excluded because single precision cannot decide them */
+    /* Of foreign kernels, of which equal bits are not demanded: 1u << AB_CHECK_repeat, _alignment
+     * or _batch where other bits came out. */
+    unsigned varies;
     char why[256]; /* failed, mistrusted, skipped: one line, with the element and the values */
 };
 
