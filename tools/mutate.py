@@ -3,9 +3,9 @@
 """Does `attrbench verify` notice when a kernel is wrong? Changes simd/ by one token at a time.
 
 A scratch copy of the sources is built once. Then, for each of N mutations drawn by a seed: change
-one token, compile one of the objects that the file is part of, put the file back, link, run
-`attrbench verify` on the kernels that the object has a part in, and put the object back. (Templates
-are compiled for several instruction sets; a change is tried in one of them.) What becomes of it:
+one token, compile one of the objects that the file is part of, put the file back, link, and run
+`attrbench verify` on the kernels that the object has a part in. (Templates are compiled for several
+instruction sets; a change is tried in one of them.) What becomes of it:
 
   killed       verify fails (exit code 6)
   timeout      verify does not end in time: noticed too
@@ -24,10 +24,11 @@ import hashlib
 import json
 import random
 import re
+import resource
+import shlex
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -37,6 +38,9 @@ OPERATIONS = ("conv2d", "dense", "maxpool", "avgpool", "pointwise", "select")
 # Not judged by verify: the choice among kernels and the CPU's detection, which change no result,
 # and files of other architectures.
 LEFT_OUT = re.compile(r"(^|_)neon|^cpu\.c$|^pick\.c$|^names\.c$|^kernels\.h$")
+
+# Of the scratch copy, and of what is compiled again and again: half the time of -O1.
+BUILT, COMPILED = "-O1", "-Og"
 
 # ---- tokens --------------------------------------------------------------------------------------
 
@@ -216,6 +220,12 @@ def run(command, **more):
                           stderr=subprocess.STDOUT, text=True, errors="replace", **more)
 
 
+def cpu_seconds():
+    """Of all processes that have been waited for."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 def must(command, what, **more):
     done = run(command, **more)
     if done.returncode:
@@ -234,18 +244,29 @@ def patterns_of(name):
 
 
 class Scratch:
-    """A copy of the sources, its build, and which objects each file of simd/ is part of."""
+    """A copy of the sources, its build, and which objects each file of simd/ is part of.
+
+    Mutated objects are compiled beside the build, with few optimisations and without ninja, and
+    linked in front of the library, which then has no use for its own."""
 
     def __init__(self, folder, jobs, options):
         self.source, self.build, self.jobs = folder / "source", folder / "build", jobs
+        self.mutant, self.baseline = folder / "mutant", folder / "baseline"
         if not (self.source / "CMakeLists.txt").exists():
             self.copy()
+        for made in (self.mutant, self.baseline):
+            made.mkdir(exist_ok=True)
+        for kept in self.source.glob("simd/*.saved"):  # of a run that was killed
+            kept.replace(kept.with_name(kept.name.removesuffix(".saved")))
+        # No type that CMakeLists.txt has flags for: those would be added to these.
         must(["cmake", "-G", "Ninja", "-S", self.source, "-B", self.build,
-              "-DCMAKE_BUILD_TYPE=Release", "-DCMAKE_C_FLAGS_RELEASE=-O1 -DNDEBUG",
-              "-DAB_TESTS=OFF", "-DAB_WERROR=OFF", "-DAB_WITH_ONEDNN=OFF", "-DAB_WITH_ONNX=OFF",
-              "-DAB_WITH_IMAGES=OFF", *options], "configuring the scratch copy")
-        self.recover()
-        self.link()
+              "-DCMAKE_BUILD_TYPE=Mutated", f"-DCMAKE_C_FLAGS_MUTATED={BUILT} -DNDEBUG",
+              f"-DCMAKE_CXX_FLAGS_MUTATED={BUILT} -DNDEBUG", "-DAB_TESTS=OFF", "-DAB_WERROR=OFF",
+              "-DAB_WITH_ONEDNN=OFF", "-DAB_WITH_ONNX=OFF", "-DAB_WITH_IMAGES=OFF", *options],
+             "configuring the scratch copy")
+        must(["ninja", "-C", self.build, "-j", jobs, "attrbench_command"],
+             "building the scratch copy")
+        self.commands, self.link = self.read_commands()
         self.objects = self.read_dependencies()
 
     def copy(self):
@@ -256,21 +277,18 @@ class Scratch:
             if (ROOT / name).is_file():
                 shutil.copy2(ROOT / name, to)
 
-    def recover(self):
-        """What a run that was killed has left: a mutated file, a mutated object."""
-        for kept in [*self.source.glob("simd/*.saved"), *self.build.rglob("*.o.saved")]:
-            kept.replace(kept.with_name(kept.name.removesuffix(".saved")))
-
-    def link(self):
-        """The command of objects as they are: the archive may hold a mutated one."""
-        for archive in self.build.glob("libattrbench.*"):
-            archive.unlink()
-        done = self.make("attrbench_command")
-        if done.returncode:
-            raise Failure(f"building the scratch copy fails:\n{done.stdout[-3000:]}")
-
-    def make(self, target):
-        return run(["ninja", "-C", self.build, "-j", self.jobs, target])
+    def read_commands(self):
+        """({object: what compiles it}, what links the command), without their outputs."""
+        commands = {}
+        for entry in json.loads((self.build / "compile_commands.json").read_text()):
+            words = [COMPILED if word == BUILT else word for word in shlex.split(entry["command"])]
+            at = words.index("-o")
+            commands[words[at + 1]] = words[:at] + words[at + 2:]
+        lines = must(["ninja", "-C", self.build, "-t", "commands", "attrbench_command"],
+                     "ninja -t commands").strip().splitlines()
+        link = [word for word in shlex.split(lines[-1]) if word not in ("&&", ":")]
+        at = link.index("-o")
+        return commands, link[:at] + link[at + 2:]
 
     def read_dependencies(self):
         objects, current = {}, None
@@ -281,9 +299,17 @@ class Scratch:
                 objects.setdefault(Path(line.strip()).name, []).append(current)
         return {name: sorted(group) for name, group in objects.items()}
 
-    def verify(self, name, timeout):
-        """(status, the line that says most) of verify on the kernels of an object."""
-        command = [self.build / "attrbench", "verify", "--fail-fast"]
+    def compile(self, name, to):
+        return run([*self.commands[name], "-o", to], cwd=self.build)
+
+    def verify(self, name, made, timeout):
+        """(status, the line that says most) of verify on the kernels of an object, of which `made`
+        takes the place."""
+        program = self.mutant / "attrbench"
+        linked = run([*self.link[:1], made, *self.link[1:], "-o", program], cwd=self.build)
+        if linked.returncode:
+            return "no-compile", linked.stdout[-400:]
+        command = [program, "verify", "--fail-fast"]
         for pattern in patterns_of(name):
             command += ["--op", pattern]
         try:
@@ -295,31 +321,41 @@ class Scratch:
         return ({0: "survived", 6: "killed"}.get(done.returncode, "error"),
                 (failed or lines[-1:])[0].strip()[:400])
 
+    def original(self, name, timeout):
+        """An object that is not mutated. Verify must pass it, or it would kill all mutations."""
+        kept = self.baseline / Path(name).relative_to("CMakeFiles").as_posix().replace("/", "+")
+        if kept.exists() and kept.stat().st_mtime > (self.build / "attrbench").stat().st_mtime:
+            return kept.read_bytes()
+        made = self.mutant / "original.o"
+        compiled = self.compile(name, made)
+        if compiled.returncode:
+            raise Failure(f"{name} cannot be compiled:\n{compiled.stdout[-3000:]}")
+        status, line = self.verify(name, made, timeout)
+        if status != "survived":
+            raise Failure(f"verify does not pass without a mutation ({patterns_of(name)}): "
+                          f"{status}: {line}")
+        made.replace(kept)
+        return kept.read_bytes()
+
     def attempt(self, mutation, timeout):
-        """(status, note) of a mutation. The file and then the object get back their content and
-        their times, by which ninja knows that nothing else is to be made again."""
-        source, target = self.source / "simd" / mutation["file"], self.build / mutation["object"]
-        saved = {p: p.with_name(p.name + ".saved") for p in (source, target)}
-        for path, kept in saved.items():
-            shutil.copy2(path, kept)
+        """(status, note) of a mutation."""
+        name, made = mutation["object"], self.mutant / "mutated.o"
+        before = self.original(name, timeout)
+        source = self.source / "simd" / mutation["file"]
+        saved = source.with_name(source.name + ".saved")
+        shutil.copy2(source, saved)
         try:
-            text, before = source.read_text(), target.read_bytes()
+            text = source.read_text()
             source.write_text(text[:mutation["start"]] + mutation["new"] + text[mutation["end"]:])
-            compiled = self.make(mutation["object"])
-            shutil.copy2(saved[source], source)
-            if compiled.returncode:
-                errors = [line for line in compiled.stdout.splitlines() if "error" in line]
-                return "no-compile", (errors or [""])[0][:400]
-            if target.read_bytes() == before:
-                return "same-code", ""
-            linked = self.make("attrbench_command")
-            if linked.returncode:
-                return "no-compile", linked.stdout[-400:]
-            return self.verify(mutation["object"], timeout)
+            compiled = self.compile(name, made)
         finally:
-            for path, kept in saved.items():
-                shutil.copy2(kept, path)
-                kept.unlink()
+            saved.replace(source)
+        if compiled.returncode:
+            errors = [line for line in compiled.stdout.splitlines() if "error" in line]
+            return "no-compile", (errors or [""])[0][:400]
+        if made.read_bytes() == before:
+            return "same-code", ""
+        return self.verify(name, made, timeout)
 
 
 # ---- the run -------------------------------------------------------------------------------------
@@ -394,15 +430,6 @@ def summary(records, known, out):
     return count.get("survived", 0) + count.get("error", 0)
 
 
-def check_baseline(scratch, name, timeout):
-    """Verify must pass an object that is not mutated, or all of its mutations would be killed."""
-    scratch.link()
-    status, line = scratch.verify(name, timeout)
-    if status != "survived":
-        raise Failure(f"verify does not pass without a mutation ({patterns_of(name)}): "
-                      f"{status}: {line}")
-
-
 def parse():
     text = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     text.add_argument("--count", type=int, default=200, help="how many mutations (200)")
@@ -414,7 +441,7 @@ def parse():
                       help="of one verify (300)")
     text.add_argument("--jobs", type=int, default=1, help="of the build (1)")
     text.add_argument("--cmake", action="append", default=[], metavar="OPTION",
-                      help="more for the scratch copy's configuration (which builds with -O1)")
+                      help="more for the scratch copy's configuration (which is no release)")
     text.add_argument("--again", action="store_true",
                       help="run survivors and errors of earlier runs again, on today's sources")
     text.add_argument("--list", action="store_true", help="print the mutations, run nothing")
@@ -437,18 +464,14 @@ def work(given):
             print(f"simd/{m['file']}:{m['line']} ({m['kind']})", f"  - {m['before']}",
                   f"  + {m['after']}", sep="\n")
         return 0
-    passes = set()
     retry = ("survived", "error") if given.again else ()
     with results.open("a") as out:
         for number, m in enumerate(mutations, 1):
             if m["id"] in records and records[m["id"]]["status"] not in retry:
                 continue
-            if m["object"] not in passes:
-                check_baseline(scratch, m["object"], given.timeout)
-                passes.add(m["object"])
-            start = time.monotonic()
+            start = cpu_seconds()
             m["status"], m["note"] = scratch.attempt(m, given.timeout)
-            m["seconds"] = round(time.monotonic() - start, 1)
+            m["cpu_seconds"] = round(cpu_seconds() - start, 1)
             records[m["id"]] = m
             print(json.dumps(m), file=out, flush=True)
             print(f"{number}/{len(mutations)} {m['status']} simd/{m['file']}:{m['line']} "

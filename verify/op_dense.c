@@ -158,7 +158,7 @@ static int make_chain(const struct ab_dense_problem *p, const struct ab_setup *s
                       struct ab_place *place, struct ab_dense_args calls[MOST_CALLS],
                       struct ab_rng *rng)
 {
-    const int count = ab_rng_between(rng, 1, MOST_CALLS);
+    const int count = ab_rng_between(rng, 2, MOST_CALLS);
     int room = AB_DENSE_CHAIN, made = 0;
     while (made < count && room > 0) {
         struct ab_dense_args *a = &calls[made++];
