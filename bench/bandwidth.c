@@ -24,7 +24,7 @@
 enum { LINE = 16, UNROLL = 8 };
 
 /* Keeps sums alive without storing them where the loop could wait for it. */
-static volatile float sink;
+static _Thread_local volatile float sink;
 
 /* Adds up `streams` parts of `data` side by side, UNROLL lines of all of them a step. */
 #define READ_LOOP(S, AHEAD, LOCALITY, vector, zero, load, add)                                     \

@@ -114,6 +114,35 @@ static void say_threads_of_cores(struct ab_doctor *d)
                          "%d CPUs are hardware threads of %d cores", d->n_cpus, d->n_own);
 }
 
+/* Capacity as the scheduler sees it, or the highest clock: of AArch64's big and little cores, and
+ * of CPUs with two kinds of cores. 0: not known. */
+static long long strength_of(int cpu)
+{
+    long long value;
+    if (ab_sys_number(&value, "%s/cpu%d/cpu_capacity", cpu_folder, cpu)) return value;
+    if (ab_sys_number(&value, "%s/cpu%d/cpufreq/cpuinfo_max_freq", cpu_folder, cpu)) return value;
+    return 0;
+}
+
+/* A tenth: favoured cores of one kind differ by less. */
+static void say_kinds(struct ab_doctor *d)
+{
+    long long least = strength_of(d->cpus[0]), most = least;
+    for (int i = 1; i < d->n_cpus; i++) {
+        long long strength = strength_of(d->cpus[i]);
+        if (strength < least) least = strength;
+        if (strength > most) most = strength;
+    }
+    bool equal = least * 10 >= most * 9;
+    ab_doctor_put(d, "equal", most > 0 ? json_boolean(equal) : NULL, "the system does not say");
+    if (equal || least <= 0) return;
+    ab_doctor_line(d, "kinds", "the weakest usable CPU has %lld %% of the strongest",
+                   100 * least / most);
+    ab_doctor_advise(d, 70, "bind the process to CPUs of one kind (taskset -c)",
+                     "the usable CPUs are of different kinds: %lld %% to 100 %%",
+                     100 * least / most);
+}
+
 /* Caches of the first usable CPU, as the system describes them: guests are told stories. */
 static void say_caches(struct ab_doctor *d)
 {
@@ -196,6 +225,7 @@ void ab_doctor_cpu(struct ab_doctor *d, const json_t *context)
     say_identity(d, cpu);
     say_cpus(d);
     say_threads_of_cores(d);
+    say_kinds(d);
     say_caches(d);
     say_virtualisation(d, cpu);
     say_quota(d);

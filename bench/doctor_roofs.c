@@ -136,12 +136,12 @@ static double read_own(void *user, int thread, int round)
     return CHUNK;
 }
 
-static double read_together(const struct ab_doctor *d, double each)
+static double read_memory(const struct ab_doctor *d, int threads, double each)
 {
-    size_t count = (size_t)d->n_own, bytes = (size_t)each / CHUNK * CHUNK;
+    size_t count = (size_t)threads, bytes = (size_t)each / CHUNK * CHUNK;
     struct areas a = {calloc(count, sizeof *a.of_thread), bytes};
     if (!a.of_thread || !bytes) return free(a.of_thread), 0;
-    double rate = ab_abreast(d->cpus, d->n_own, read_own, &a, 10 * span, 0);
+    double rate = ab_abreast(d->cpus, threads, read_own, &a, 10 * span, 0);
     for (size_t i = 0; i < count; i++) ab_buffer_free(a.of_thread[i]);
     free(a.of_thread);
     return rate;
@@ -162,6 +162,30 @@ static void reading_of(struct ab_doctor *d, json_t *all, const char *key, long s
                        size > 0 ? "no larger than the level before" : "its size is not known");
 }
 
+/* Memory itself: by one thread, and by all cores where there is room for that. */
+static void read_all(struct ab_doctor *d, json_t *all, double available)
+{
+    char text[96] = "";
+    double each = fmax(memory_bytes / d->n_own, least_bytes);
+    bool several = d->n_own > 1, room = !(available < 2 * each * d->n_own);
+    double one = read_memory(d, 1, memory_bytes);
+    double together = several && room ? read_memory(d, d->n_own, each) : 0;
+    json_object_set_new(all, "memory", one > 0 ? json_real(one) : json_null());
+    json_object_set_new(all, "memory_all_cores", together > 0 ? json_real(together) : json_null());
+    if (together > 0)
+        snprintf(text, sizeof text, ", %d threads %.1f GB/s", d->n_own, together);
+    else if (several)
+        snprintf(text, sizeof text, ", %d threads %s", d->n_own,
+                 room ? "never ran at once" : "would need more memory than there is");
+    if (one > 0)
+        ab_doctor_line(d, "read memory", "1 thread %.1f GB/s%s%s", one, text,
+                       (double)d->machine.l3 * 2 > memory_bytes
+                           ? "; partly from the last cache, which is large"
+                           : "");
+    else
+        ab_doctor_line(d, "read memory", "not measured: the system gives no thread or no memory");
+}
+
 static void reading(struct ab_doctor *d)
 {
     const struct ab_machine *m = &d->machine;
@@ -176,20 +200,7 @@ static void reading(struct ab_doctor *d)
         ab_doctor_line(d, "read memory", "not measured: less than 768 MiB are available");
         return;
     }
-    double one = ab_bandwidth_gbs((size_t)memory_bytes);
-    double each = fmax(memory_bytes / d->n_own, least_bytes);
-    bool room = !(available < 2 * each * d->n_own);
-    double together = d->n_own > 1 && room ? read_together(d, each) : 0;
-    json_object_set_new(all, "memory", one > 0 ? json_real(one) : json_null());
-    json_object_set_new(all, "memory_all_cores", together > 0 ? json_real(together) : json_null());
-    char text[96] = "";
-    if (together > 0) snprintf(text, sizeof text, ", %d threads %.1f GB/s", d->n_own, together);
-    if (d->n_own > 1 && together <= 0)
-        snprintf(text, sizeof text, ", %d threads %s", d->n_own,
-                 room ? "never ran at once" : "would need more memory than there is");
-    ab_doctor_line(d, "read memory", "1 thread %.1f GB/s%s%s", one, text,
-                   (double)m->l3 * 2 > memory_bytes ? "; partly from the last cache, which is large"
-                                                    : "");
+    read_all(d, all, available);
 }
 
 void ab_doctor_roofs(struct ab_doctor *d)

@@ -10,6 +10,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static const char cpu_folder[] = "/sys/devices/system/cpu";
 
@@ -123,7 +124,8 @@ static void say_large_pages(struct ab_doctor *d, const json_t *system)
         ab_doctor_advise(d, 40,
                          "as root: echo madvise > /sys/kernel/mm/transparent_hugepage/enabled",
                          "large pages are switched off, so large tensors pay for address lookups");
-    else if (known && mode && share < 0.5)
+    /* Where pages are larger to begin with, 32 MiB are below one large page. */
+    else if (known && mode && share < 0.5 && sysconf(_SC_PAGESIZE) == 4096)
         ab_doctor_advise(d, 30, "free memory, or reboot: it is in pieces",
                          "large pages are allowed but only %.0f %% came", 100 * share);
 }

@@ -20,7 +20,7 @@
 enum { CHAINS = 12, ROUNDS = 2000, SLICES = 2000 };
 
 /* Keeps results alive without storing them where the loop could wait for it. */
-static volatile float sink;
+static _Thread_local volatile float sink;
 
 #define FMA_LOOP(vector, set1, fma)                                                                \
     vector acc[CHAINS], factor = set1(0.999f), summand = set1(0.001f);                             \

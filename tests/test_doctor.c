@@ -191,6 +191,27 @@ TEST(hardware_threads_of_one_core_come_last)
     end();
 }
 
+TEST(cpus_of_different_kinds_get_advice)
+{
+    char path[128];
+    begin();
+    json_t *context = ab_context_json(&d.machine);
+    for (int i = 0; i < d.n_cpus; i++) {
+        snprintf(path, sizeof path, "/sys/devices/system/cpu/cpu%d/cpu_capacity", d.cpus[i]);
+        put(path, "1000\n");
+    }
+    ab_doctor_cpu(&d, context);
+    CHECK(json_is_true(at("cpu", "equal")) && !advises("different kinds"), "all the same");
+    put(path, "950\n");
+    ab_doctor_cpu(&d, context);
+    CHECK(!advises("different kinds"), "a favoured core");
+    put(path, "446\n");
+    ab_doctor_cpu(&d, context);
+    CHECK(advises("different kinds") == (d.n_cpus > 1), "big and little");
+    json_decref(context);
+    end();
+}
+
 TEST(meters_that_do_not_move_are_dead)
 {
     begin();
@@ -317,6 +338,7 @@ static const struct test_case cases[] = {
     CASE(large_pages_that_are_off_and_slow_clocks_get_advice),
     CASE(quotas_below_the_cpus_that_are_seen_get_advice),
     CASE(hardware_threads_of_one_core_come_last),
+    CASE(cpus_of_different_kinds_get_advice),
     CASE(meters_that_do_not_move_are_dead),
     CASE(counters_and_openmp_of_this_machine),
     CASE(neighbours_that_compute_get_advice),
