@@ -17,7 +17,7 @@ struct ab_slice {
     bool disturbed;      /* the thread was switched out or moved to another core meanwhile */
     const double *parts; /* [n_parts] ns of one call's parts (steps), or NULL; the side's until its
                             next slice */
-    int n_parts;
+    int n_parts;         /* the same in every slice */
 };
 
 /* calls > 0. Cache state before each slice is the side's own matter. */
@@ -42,32 +42,54 @@ struct ab_series {
 struct ab_race_options {
     double seconds; /* of sampling, all sides together */
     int min_rounds, max_rounds;
+    int slow_rounds;     /* takes the place of min_rounds where a round takes over a second; 0: not
+                            so */
     double slice_ns;     /* what a slice should take at least; 0: 50 us */
+    int max_calls;       /* of a slice; 1: caches that are cold before a slice stay so for one call
+                            only; 0: a million */
     double warm_seconds; /* most for the warm-up of each side; 0: a quarter of `seconds` */
+    bool started; /* the sides have run before. Where one call of each outlasts the warm-up, these
+                     calls are the first round. */
 };
 
-/* Fills series[count] (zeroed by the caller); a side that fails leaves, the others go on.
- * *calls: of each slice. Ends early when ab_interrupted is set. AB_ERR_MEMORY alone fails it. */
+/* Fills series[count] (zeroed by the caller); a side that fails leaves, the others go on. Each side
+ * warms up by itself until its slices no longer become shorter, one slice at least; then come
+ * rounds for `seconds`, min_rounds at least. *calls: of each slice, 0 if no side came so far. Ends
+ * early when ab_interrupted is set, after whole rounds if there is one. AB_ERR_MEMORY alone fails
+ * it. */
 enum ab_status ab_race(const struct ab_side *sides, int count, const struct ab_race_options *o,
                        struct ab_series *series, int *calls, struct ab_error *err);
 void ab_series_free(struct ab_series *s);
+/* How many of its slices were disturbed. */
+int ab_series_disturbed(const struct ab_series *s);
 
-/* A side that calls run(user): times `calls` calls, sees context switches and moves. */
+/* A side that calls run(user): times `calls` calls, sees context switches and moves.
+ *
+ * On one thread the time is that of the clock or, if less, the time that the thread ran: what other
+ * processes take in between, or a hypervisor that tells, does not count. On several threads it is
+ * that of the clock, and a slice is disturbed when any thread of the process was switched out
+ * against its will. */
 struct ab_local {
     enum ab_status (*run)(void *user, struct ab_error *err);
     void *user;
-    void (*before)(void *user); /* each slice, untimed (cold caches); NULL: one untimed call */
+    void (*before)(void *user); /* each slice, untimed (cold caches); NULL: one untimed call, so
+                                   that a slice finds what its own last call leaves, except where
+                                   calls are so long that this makes no difference */
+    int threads;                /* that a call keeps busy, the calling one among them; 0: 1 */
+    double least_ns;            /* of a call so far; 0 at first */
 };
 /* The slice function of a side whose user is a struct ab_local. */
 enum ab_status ab_local_slice(void *local, int calls, struct ab_slice *slice, struct ab_error *err);
 
 /* ---- cache state, a stated dimension ---- */
 
-/* HOT: as the last call leaves it. COLD: a buffer larger than 1.25 times the last level of cache is
- * read in between. */
+/* HOT: as the last call leaves it. COLD: a buffer of 1.25 times the last level of cache is read in
+ * between. */
 enum ab_cache { AB_CACHE_HOT, AB_CACHE_COLD };
-/* Evicts all caches by reading; the buffer (of the last level's size, `l3` bytes; 0: 32 MiB) is
- * made once. False: out of memory. */
-bool ab_cache_evict(long l3);
+const char *ab_cache_name(enum ab_cache cache);
+/* Evicts all caches of the calling thread and of threads - 1 OpenMP workers, which each read the
+ * buffer (for a last level of `l3` bytes; 0: 32 MiB); it is made once and kept. False: out of
+ * memory. Not for concurrent use. */
+bool ab_cache_evict(long l3, int threads);
 
 #endif
