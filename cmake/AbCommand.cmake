@@ -13,7 +13,7 @@ if(AB_HAVE_BENCH AND bench_sources)
                "${AB_VERSION_DIR}")
     target_link_libraries(ab_bench
         PUBLIC ab_verify attrbench benchmark::benchmark Hwloc::hwloc Jansson::jansson
-               OpenMP::OpenMP_C Threads::Threads m
+               SQLite::SQLite3 OpenMP::OpenMP_C Threads::Threads m
         PRIVATE ab_flags)
     add_dependencies(ab_bench ab_version)
 endif()

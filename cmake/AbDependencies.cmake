@@ -52,6 +52,7 @@ ab_group(IMAGES "libpng-dev, libjpeg-dev and libstb-dev" PNG_FOUND JPEG_FOUND AB
 
 find_package(Jansson QUIET)
 find_package(Hwloc QUIET)
+find_package(SQLite3 3.37 QUIET) # STRICT tables
 find_package(benchmark QUIET)
-ab_group(BENCH "libbenchmark-dev, libhwloc-dev and libjansson-dev"
-         benchmark_FOUND Hwloc_FOUND Jansson_FOUND)
+ab_group(BENCH "libbenchmark-dev, libhwloc-dev, libjansson-dev and libsqlite3-dev (3.37 or later)"
+         benchmark_FOUND Hwloc_FOUND Jansson_FOUND SQLite3_FOUND)

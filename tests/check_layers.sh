@@ -63,6 +63,7 @@ only() {
 }
 only '(oneapi/dnnl/)?dnnl[a-z_]*\.h' 'src/backend/onednn[a-z0-9_]*\.[ch]|examples/verify_onednn\.c'
 only 'benchmark/benchmark\.h' 'bench/gbench\.cc'
+only 'sqlite3\.h' 'bench/db[a-z_]*\.[ch]|tests/test_db[a-z_]*\.c'
 only 'onnx\.pb-c\.h' 'src/model/onnx[a-z0-9_]*\.[ch]'
 only '(png|jpeglib|stb_[a-z_]+)\.h' 'src/base/[a-z0-9_]+\.c|tests/[a-z0-9_]+\.c|bench/[a-z0-9_]+\.c'
 
