@@ -5,6 +5,8 @@
 
 #include "base/base.h"
 
+#include <jansson.h>
+
 /* Exit codes: the contract with scripts. */
 enum ab_exit {
     AB_EXIT_OK = 0,
@@ -70,6 +72,9 @@ bool ab_options_parse(const struct ab_command *command, int *argc, char **argv, 
                       struct ab_error *err);
 /* Frees the lists in `settings`. */
 void ab_options_free(const struct ab_command *command, void *settings);
+/* The options that are set, one word each ("--threads=1,2"): parsing them gives the same settings.
+ * New reference; NULL: out of memory. */
+json_t *ab_options_words(const struct ab_command *command, const void *settings);
 void ab_command_help(const struct ab_command *command);
 
 bool ab_parse_seconds(const char *text, double *seconds);

@@ -144,6 +144,9 @@ static enum ab_status store_step(struct ab_run *run, const struct ab_record *of,
     snprintf(r.repro, sizeof r.repro, "%.1580s --profile", of->repro);
     snprintf(r.agreement.why, sizeof r.agreement.why, "steps are timed, not judged");
     snprintf(r.target, sizeof r.target, "%s", of->target);
+    snprintf(r.at, sizeof r.at, "%s", of->at);
+    snprintf(r.methods, sizeof r.methods, "%s", of->methods);
+    snprintf(r.layer, sizeof r.layer, "%s", step_layer(plan, s));
     r.targets = of->targets;
     r.seed_mode = of->seed_mode;
     r.threads = of->threads;

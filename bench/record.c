@@ -3,6 +3,7 @@
 #include "record.h"
 
 #include "base/outfile.h"
+#include "save.h"
 
 #include <errno.h>
 #include <math.h>
@@ -125,7 +126,6 @@ static void put_kernel(json_t *row, const struct ab_record *r)
 /* What records of all methods in one plan have besides. */
 static void put_joint(json_t *row, const struct ab_record *r)
 {
-    put_text(row, "methods", r->methods, NULL);
     json_object_set_new(row, "n_methods", json_integer(r->n_methods));
     put(row, "sum_single_ns", r->sum_single_ns, "not every method was timed");
     put(row, "joint_ratio", r->joint_ratio, "not every method was timed");
@@ -147,6 +147,9 @@ json_t *ab_record_json(const struct ab_record *r)
     put_text(row, "cache", "hot", NULL);
     put_text(row, "target", r->target, "a kernel has no target");
     json_object_set_new(row, "targets", json_integer(r->targets));
+    if (*r->at) put_text(row, "at", r->at, NULL);
+    if (*r->methods) put_text(row, "methods", r->methods, NULL);
+    if (r->kind && !strcmp(r->kind, "step")) put_text(row, "layer", r->layer, "of no layer alone");
     put_text(row, "seed_mode", r->seed_mode, "a kernel has no seed");
     put_text(row, "pinned", r->pinned, "not timed");
     json_object_set_new(row, "repetition", json_integer(r->repetition));
@@ -236,9 +239,8 @@ enum ab_status ab_store_open(struct ab_store *store, const char *folder, const j
     return status;
 }
 
-enum ab_status ab_store_add(struct ab_store *store, const struct ab_record *r, struct ab_error *err)
+enum ab_status ab_store_add_json(struct ab_store *store, json_t *row, struct ab_error *err)
 {
-    json_t *row = ab_record_json(r);
     if (!row || json_array_append_new(store->rows, row) != 0)
         return ab_fail(err, AB_ERR_MEMORY, "results: out of memory; measure fewer rows");
     if (json_dumpf(row, store->lines, JSON_COMPACT | JSON_ENSURE_ASCII | JSON_PRESERVE_ORDER) !=
@@ -246,6 +248,13 @@ enum ab_status ab_store_add(struct ab_store *store, const struct ab_record *r, s
         fputc('\n', store->lines) == EOF || fflush(store->lines) != 0)
         return lost(store, "/results.jsonl", err);
     return AB_OK;
+}
+
+enum ab_status ab_store_add(struct ab_store *store, const struct ab_record *r, struct ab_error *err)
+{
+    json_t *row = ab_record_json(r);
+    if (row && store->save) ab_save_row(store->save, row);
+    return ab_store_add_json(store, row, err);
 }
 
 enum ab_status ab_store_finish(struct ab_store *store, const json_t *context, struct ab_error *err)

@@ -18,6 +18,8 @@ struct ab_record {
     char backend[32], isa[16];
     char kernels[768]; /* names, separated by commas */
     char target[96];   /* as it was asked for */
+    char at[96];       /* the layer whose maps they are; "": the image */
+    char layer[96];    /* of steps: the network's layer; "": none */
     int targets;       /* classes that one execution explains */
     const char *seed_mode;
     int threads, batch, repetition;
@@ -65,13 +67,15 @@ struct ab_store {
     char folder[1024];
     FILE *lines;
     json_t *rows;
+    struct ab_save *save; /* the run of --save, borrowed; NULL: none */
 };
 /* Makes the folder and notices here if it cannot be written. */
 enum ab_status ab_store_open(struct ab_store *store, const char *folder, const json_t *context,
                              struct ab_error *err);
-/* Borrows r; `row` is one more reference of the JSON that was written. */
 enum ab_status ab_store_add(struct ab_store *store, const struct ab_record *r,
                             struct ab_error *err);
+/* A row that was saved before: to the files alone. Steals `row`. */
+enum ab_status ab_store_add_json(struct ab_store *store, json_t *row, struct ab_error *err);
 enum ab_status ab_store_finish(struct ab_store *store, const json_t *context, struct ab_error *err);
 void ab_store_close(struct ab_store *store);
 

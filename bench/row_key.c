@@ -120,7 +120,11 @@ static bool has(const struct ab_keys *keys, const char *key)
 
 bool ab_keys_next(struct ab_keys *keys, const json_t *record, char *key, size_t size)
 {
-    ab_row_key(record, key, size > 16 ? size - 16 : 0);
+    const char *own = text(record, "key"); /* cases of workers and exports bring theirs */
+    if (*own)
+        snprintf(key, size > 16 ? size - 16 : 0, "%s", own);
+    else
+        ab_row_key(record, key, size > 16 ? size - 16 : 0);
     const size_t length = strlen(key);
     for (int again = 2; has(keys, key); again++)
         snprintf(key + length, size - length, "#%d", again);

@@ -200,6 +200,7 @@ static void fill_row(struct ab_run *run, struct ab_group *g, int b)
     snprintf(r->backend, sizeof r->backend, "%s", run->backends[b]);
     snprintf(r->target, sizeof r->target, "%s",
              run->settings->target ? run->settings->target : "top");
+    snprintf(r->at, sizeof r->at, "%s", run->settings->at ? run->settings->at : "");
     r->targets = g->setting->model->targets.count;
     r->seed_mode = ab_seed_name(run->methods[g->method]->composite.seed);
     r->threads = g->threads;
@@ -296,6 +297,7 @@ static void tear_down(struct ab_run *run)
     free(run->models);
     ab_methods_free(run->methods, run->n_methods);
     ab_store_close(&run->store);
+    ab_save_close(&run->save);
     json_decref(run->context);
     ab_pin_destroy(&run->pin);
 }
@@ -328,7 +330,8 @@ static double weigh(struct ab_run *run)
         s->reference_untimed = !run->settings->backends.count && each > REFERENCE_SECONDS;
         total += s->weight;
     }
-    for (int g = 0; g < run->n_groups; g++) total += run->groups[g].setting->group_weight;
+    for (int g = 0; g < run->n_groups; g++)
+        if (!ab_group_restored(&run->groups[g])) total += run->groups[g].setting->group_weight;
     return total;
 }
 
@@ -367,12 +370,14 @@ static void run_row(struct ab_gbench_state *state, void *user)
     if (!*run->error.text) ab_store_add(&run->store, r, &run->error);
 }
 
-static void register_rows(struct ab_run *run)
+/* Returns how many. */
+static int register_rows(struct ab_run *run)
 {
+    int count = 0;
     for (int g = 0; g < run->n_groups; g++)
         for (int i = 0; i < run->groups[g].n_rows; i++) {
             struct ab_row *row = &run->groups[g].rows[i];
-            if (ab_row_untimed(row)) continue;
+            if (ab_row_untimed(row) || ab_group_restored(row->group)) continue;
             const struct ab_record *r = &row->record;
             char name[700];
             snprintf(name, sizeof name, "%s/%s/%s/threads:%d/batch:%d", r->model, r->method,
@@ -384,7 +389,9 @@ static void register_rows(struct ab_run *run)
                                        .manual_time = true,
                                        .unit = AB_GBENCH_MS};
             ab_gbench_register(&c);
+            count++;
         }
+    return count;
 }
 
 static void tell_notes(const struct ab_run *run)
@@ -429,8 +436,7 @@ static int write_results(struct ab_run *run, FILE *talk)
         status = ab_contact_write(run, maps, &err);
     }
     ab_progress_end();
-    ab_context_end(run->context);
-    enum ab_status stored = ab_store_finish(&run->store, run->context, status ? NULL : &err);
+    enum ab_status stored = ab_run_close_files(run, status ? NULL : &err);
     if (run->settings->json && !ab_records_print(stdout, run->context, run->store.rows))
         return ab_complain(AB_EXIT_ERROR, "standard output: cannot be written; redirect elsewhere");
     if (status != AB_OK || stored != AB_OK) return ab_complain(AB_EXIT_ERROR, "%s", err.text);
@@ -448,6 +454,7 @@ static int finish(struct ab_run *run)
     ab_table_print(talk, run);
     int code = write_results(run, talk);
     fflush(talk);
+    code = ab_run_tell_saved(run, talk, code);
     if (*run->error.text) return ab_complain(AB_EXIT_ERROR, "%s", run->error.text);
     if (code != AB_EXIT_OK) return code;
     if (ab_interrupted)
@@ -470,33 +477,31 @@ bool ab_row_untimed(const struct ab_row *row)
 
 static int run_jobs(struct ab_run *run)
 {
-    double total = weigh(run);
-    register_rows(run);
-    if (ab_gbench_lists()) return ab_gbench_run(NULL, NULL), AB_EXIT_OK;
-    const char *folder = run->settings->out ? run->settings->out : "./attrbench-out";
+    struct ab_error err;
+    weigh(run);
+    if (ab_gbench_lists()) return register_rows(run), ab_gbench_run(NULL, NULL), AB_EXIT_OK;
     run->pin = ab_pin_create(&run->machine);
     run->context = ab_context_json(&run->machine);
-    struct ab_error err;
-    if (ab_store_open(&run->store, folder, run->context, &err) != AB_OK)
-        return ab_complain(AB_EXIT_ERROR, "%s", err.text);
+    const enum ab_status status = ab_run_open_files(run, &err);
+    if (status != AB_OK) return ab_complain_status(status, &err);
     find_cache(run);
     tell_notes(run);
     put_context(run);
     ab_interrupt_catch();
-    ab_progress_start(total, false);
-    int matched = ab_gbench_run(NULL, NULL);
-    if (matched <= 0) {
+    ab_progress_start(weigh(run), false);
+    if (register_rows(run) && ab_gbench_run(NULL, NULL) <= 0) {
         ab_progress_end();
+        ab_save_discard(&run->save);
         return ab_complain(AB_EXIT_USAGE, "--benchmark_filter: no row matches; list the rows with "
                                           "--benchmark_list_tests");
     }
     return finish(run);
 }
 
-static int run_command(void *user, int argc, char **argv)
+int ab_run_measure(const struct ab_run_settings *settings, const json_t *words, int argc,
+                   char **argv)
 {
-    const struct ab_run_settings *settings = user;
-    struct ab_run run = {.settings = settings};
+    struct ab_run run = {.settings = settings, .words = words};
     struct ab_error err;
     char why[512];
     if (!ab_gbench_initialize(&argc, argv, why, sizeof why))
@@ -518,76 +523,3 @@ static int run_command(void *user, int argc, char **argv)
     tear_down(&run);
     return code;
 }
-
-#define FIELD(name) offsetof(struct ab_run_settings, name)
-static const struct ab_option options[] = {
-    {"model", "M", "a built-in network (attrbench models) or an ONNX file; may be repeated",
-     AB_OPTION_TEXTS, FIELD(models)},
-    {"method", "S[,S]...",
-     "methods (attrbench methods), NAME or NAME:key=value,..., or all; default: the eleven\n"
-     "usual ones",
-     AB_OPTION_METHODS, FIELD(methods)},
-    {"backend", "B[,B]...", "native, native:ISA, onednn, reference; default: all", AB_OPTION_LIST,
-     FIELD(backends)},
-    {"threads", "N[,N]...", "threads of an execution; default 1", AB_OPTION_COUNTS, FIELD(threads)},
-    {"batch", "N[,N]...", "images of an execution; default 1", AB_OPTION_COUNTS, FIELD(batches)},
-    {"input", "F|DIR",
-     "picture, .npy array, or a folder of them; may be repeated; default: a "
-     "digit or a\nphotograph, as the model takes",
-     AB_OPTION_TEXTS, FIELD(inputs)},
-    {"target", "T[,T]...",
-     "classes to explain, all in one execution: top, topN (the N highest), numbers, labels;\n"
-     "default top",
-     AB_OPTION_TEXT, FIELD(target)},
-    {"at", "LAYER", "maps of a layer's output instead of the image", AB_OPTION_TEXT, FIELD(at)},
-    {"labels", "F", "names of the classes, one a line", AB_OPTION_TEXT, FIELD(labels)},
-    {"preprocess", "P",
-     "imagenet, unit, none or mean=a/b/c,std=a/b/c; default: imagenet for "
-     "three\nchannels, unit for others",
-     AB_OPTION_TEXT, FIELD(preprocess)},
-    {"time", "T",
-     "seconds of sampling for each method (its backends share it); default 0.5,\nwithout --model "
-     "and --method 0.25",
-     AB_OPTION_SECONDS, FIELD(time)},
-    {"algo", "auto|direct",
-     "convolutions of the native backend: the fastest algorithm for each, or plain sums\nalone "
-     "(no Winograd)",
-     AB_OPTION_CHOICE, FIELD(algo)},
-    {"memory", "fast|lean",
-     "native: keep packed and transformed weights, or no second copy of large ones\n(implies plain "
-     "sums)",
-     AB_OPTION_CHOICE, FIELD(memory)},
-    {"no-agree", NULL, "do not compare with the reference", AB_OPTION_FLAG, FIELD(no_agree)},
-    {"no-joint", NULL, "do not time all methods in one plan beside them one by one", AB_OPTION_FLAG,
-     FIELD(no_joint)},
-    {"profile", NULL,
-     "the steps of each plan too: kernel, time, GFLOP/s, bytes, share of the roof, and the\nnumber "
-     "of forward and backward passes over linear layers",
-     AB_OPTION_FLAG, FIELD(profile)},
-    {"kernels", "GLOB",
-     "time kernels of this name instead (attrbench kernels) on --shapes, against\noneDNN at the "
-     "same instruction set: --backend native:ISA,onednn",
-     AB_OPTION_TEXT, FIELD(kernels)},
-    {"shapes", "F", "a file of convolution shapes, one a line (data/shapes/)", AB_OPTION_TEXT,
-     FIELD(shapes)},
-    {"json", NULL, "records as JSON on standard output; talk goes to standard error",
-     AB_OPTION_FLAG, FIELD(json)},
-    {"out", "DIR", "where results.json and maps.png or kernels.md go; default ./attrbench-out",
-     AB_OPTION_TEXT, FIELD(out)},
-};
-
-const struct ab_command ab_command_run = {
-    .name = "run",
-    .summary = "measures methods on models: latency, agreement with the reference, heat maps",
-    .usage = "[OPTION]... [--benchmark_*]...",
-    .more = "Without --model and --method: the digits network by eleven methods and VGG-16 by "
-            "five, all\n"
-            "backends, in about a minute; --model vgg16 takes all eleven there. Google Benchmark's "
-            "flags (--benchmark_filter=REGEX, --benchmark_out=F,\n"
-            "--benchmark_repetitions=N, --benchmark_list_tests) do what they do everywhere.",
-    .options = options,
-    .n_options = sizeof options / sizeof *options,
-    .settings_size = sizeof(struct ab_run_settings),
-    .benchmark_flags = true,
-    .run = run_command,
-};

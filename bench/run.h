@@ -10,6 +10,7 @@
 #include "gbench.h"
 #include "pin.h"
 #include "record.h"
+#include "save.h"
 #include "source.h"
 
 #include <signal.h>
@@ -18,6 +19,7 @@ struct ab_run_settings {
     struct ab_words models, methods, backends, inputs;
     struct ab_counts threads, batches;
     const char *target, *at, *preprocess, *labels, *out, *kernels, *shapes;
+    const char *save, *resume, *db;
     double time;
     int algo, memory; /* enum ab_algo, enum ab_memory */
     bool json, profile, no_agree, no_joint;
@@ -74,9 +76,9 @@ struct ab_group {
 
 struct ab_row {
     struct ab_group *group;
-    int backend;  /* index in settings->backends */
-    int reported; /* repetitions handed to Google Benchmark */
-    bool done;
+    int backend;         /* index in settings->backends */
+    int reported;        /* repetitions handed to Google Benchmark */
+    bool done, restored; /* restored: from the store, by --resume */
     struct ab_record record;
 };
 
@@ -89,6 +91,7 @@ struct ab_joint_row {
 
 struct ab_run {
     const struct ab_run_settings *settings;
+    const json_t *words; /* the options as a list, to be given again by --resume */
     const char *backends[AB_MAX_BACKENDS];
     int n_backends;
     struct ab_run_model *models;
@@ -103,6 +106,7 @@ struct ab_run {
     struct ab_pin *pin;
     json_t *context;
     struct ab_store store;
+    struct ab_save save;
     struct ab_together *together; /* together.c: the plans of all methods at hand, or NULL */
     struct ab_joint_row *joint;   /* what they took, setting by setting */
     int n_joint;
@@ -156,6 +160,26 @@ double ab_step_bytes(const struct ab_plan *plan, const struct ab_step *step);
 
 /* What a plan is and does, into a record: kernels, isa, flops, bytes, peak, memory. */
 void ab_record_plan(struct ab_record *r, const struct ab_plan *plan, int threads);
+
+/* Measures what the settings ask for; argv: Google Benchmark's flags. Returns the exit code. */
+int ab_run_measure(const struct ab_run_settings *settings, const json_t *words, int argc,
+                   char **argv);
+/* The same for the options that the run of --resume was begun with. */
+int ab_run_resume(const struct ab_run_settings *settings, int argc, char **argv);
+
+/* Opens where rows go: results.jsonl in --out, and the run of --save or --resume in the store,
+ * whose rows are brought back into the groups that they are of. */
+enum ab_status ab_run_open_files(struct ab_run *run, struct ab_error *err);
+/* Writes results.json and, unless interrupted, finishes the run in the store. */
+enum ab_status ab_run_close_files(struct ab_run *run, struct ab_error *err);
+/* Tells on `talk` what was saved. Returns `code`, or AB_EXIT_ERROR if the store has not all. */
+int ab_run_tell_saved(const struct ab_run *run, FILE *talk, int code);
+/* Fills groups and joint rows from the records of an earlier part of this run; what is complete is
+ * not measured again. */
+enum ab_status ab_run_restore(struct ab_run *run, const struct ab_db_row *rows, int count,
+                              struct ab_error *err);
+/* Every row of the group was brought back. */
+bool ab_group_restored(const struct ab_group *group);
 
 /* ---- what the user sees ---- */
 

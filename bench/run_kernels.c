@@ -60,20 +60,18 @@ static enum ab_status measure(struct ab_kernel_run *k, const struct ab_shape *sh
                               struct ab_error *err)
 {
     struct ab_run *run = k->run;
-    const char *folder = run->settings->out ? run->settings->out : "./attrbench-out";
     run->pin = ab_pin_create(&run->machine);
     ab_pin_threads(run->pin, 1, k->where, sizeof k->where);
     run->context = ab_context_json(&run->machine);
     put_context(k);
-    enum ab_status status = ab_store_open(&run->store, folder, run->context, err);
+    enum ab_status status = ab_run_open_files(run, err);
     if (status != AB_OK) return status;
     ab_interrupt_catch();
     ab_kernel_table_head(k);
     status = run_shapes(k, shapes, count, err);
     if (ab_interrupted) json_object_set_new(run->context, "interrupted", json_true());
     if (status == AB_OK) status = ab_kernel_finish(k, err);
-    ab_context_end(run->context);
-    if (status == AB_OK) status = ab_store_finish(&run->store, run->context, err);
+    if (status == AB_OK) status = ab_run_close_files(run, err);
     return status;
 }
 
@@ -95,6 +93,8 @@ int ab_run_kernels(struct ab_run *run)
         return ab_complain(AB_EXIT_ERROR, "standard output: cannot be written; redirect elsewhere");
     fprintf(k.talk, "\nresults: %s/results.json, %s/kernels.md\n", run->store.folder,
             run->store.folder);
+    const int code = ab_run_tell_saved(run, k.talk, AB_EXIT_OK);
+    if (code != AB_EXIT_OK) return code;
     if (ab_interrupted) return AB_EXIT_INTERRUPTED;
     return run->disagreed ? AB_EXIT_DISAGREE : AB_EXIT_OK;
 }

@@ -127,6 +127,7 @@ static double sum_of_singles(const struct ab_run *run, const struct ab_together 
             snprintf(r->model, sizeof r->model, "%s", one->model);
             snprintf(r->shape, sizeof r->shape, "%s", one->shape);
             snprintf(r->target, sizeof r->target, "%s", one->target);
+            snprintf(r->at, sizeof r->at, "%s", one->at);
             r->targets = one->targets;
             r->algo = one->algo;
             r->memory = one->memory;
