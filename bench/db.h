@@ -100,6 +100,12 @@ enum ab_status ab_db_rows(struct ab_db *db, int64_t run, struct ab_db_row **rows
  * were disturbed). NaN: no samples, or out of memory. */
 double ab_db_low_ns(const double *ns, const bool *disturbed, int count);
 
+/* Every row of every run that has samples: by key, then in the order of the runs. `take` ends it
+ * with false, which is AB_ERR_MEMORY. */
+enum ab_status ab_db_each_low(struct ab_db *db,
+                              bool (*take)(void *user, const char *key, int64_t run, double low_ns),
+                              void *user, struct ab_error *err);
+
 /* The key of a record of results.json: kind/model/method/backend/... (kernels: their name and
  * shape). Two rows that measure the same thing have the same key. */
 enum { AB_ROW_KEY = 1024 };

@@ -185,6 +185,26 @@ enum ab_status ab_db_rows(struct ab_db *db, int64_t run, struct ab_db_row **rows
     return status;
 }
 
+enum ab_status ab_db_each_low(struct ab_db *db,
+                              bool (*take)(void *user, const char *key, int64_t run, double low_ns),
+                              void *user, struct ab_error *err)
+{
+    sqlite3_stmt *s;
+    bool more = false;
+    enum ab_status status =
+        ab_db_prepare(db,
+                      "SELECT key, run.id, low_ns FROM row JOIN run ON run.id = row.run"
+                      " WHERE low_ns IS NOT NULL ORDER BY key, started, run.id",
+                      &s, err);
+    while (status == AB_OK && (status = ab_db_step(db, s, &more, err)) == AB_OK && more) {
+        const char *key = (const char *)sqlite3_column_text(s, 0);
+        if (!take(user, key ? key : "", sqlite3_column_int64(s, 1), sqlite3_column_double(s, 2)))
+            status = ab_fail(err, AB_ERR_MEMORY, "%s: out of memory for rows", db->path);
+    }
+    sqlite3_finalize(s);
+    return status;
+}
+
 /* ---- noise floors ---- */
 
 enum ab_status ab_db_put_floor(struct ab_db *db, const char *fingerprint, const char *class,

@@ -70,7 +70,8 @@ enum ab_status ab_db_get(struct ab_db *db, int64_t id, struct ab_db_run *run, st
     if (status == AB_OK) status = read_one(db, s, run, &found, err);
     sqlite3_finalize(s);
     if (status == AB_OK && !found)
-        return ab_fail(err, AB_ERR_ARG, "#%lld: %s has no such run; 'attrbench history' lists them",
+        return ab_fail(err, AB_ERR_ARG,
+                       "#%lld: %s has no such run; 'attrbench history --runs' lists them",
                        (long long)id, db->path);
     return status;
 }

@@ -26,6 +26,12 @@ enum ab_status ab_kernel_run_setup(struct ab_kernel_run *k, struct ab_error *err
 void ab_kernel_table_head(const struct ab_kernel_run *k);
 enum ab_status ab_kernel_report(struct ab_kernel_run *k, struct ab_kernel_pass *p,
                                 struct ab_error *err);
+/* A pass whose records --resume found complete comes back instead of being timed. */
+enum ab_status ab_kernel_restore(struct ab_kernel_run *k, const struct ab_shape *shape,
+                                 enum ab_pass pass, bool *there, struct ab_error *err);
+/* One more row of the summary. */
+enum ab_status ab_kernel_add_row(struct ab_kernel_run *k, const struct ab_kernel_row *row,
+                                 struct ab_error *err);
 /* The summary of each batch size: on `talk`, in the context, and kernels.md. */
 enum ab_status ab_kernel_finish(struct ab_kernel_run *k, struct ab_error *err);
 

@@ -53,6 +53,10 @@ struct ab_kernel_summary {
     int lowest, lowest_large;
 };
 
+/* In the record of the kernel that was picked, and back; false: it is not there. */
+json_t *ab_kernel_row_json(const struct ab_kernel_row *row);
+bool ab_kernel_row_of(const json_t *json, struct ab_kernel_row *row);
+
 /* Rows of other batch sizes are passed over. */
 void ab_kernel_summarise(const struct ab_kernel_row *rows, int count, int batch,
                          struct ab_kernel_summary *s);

@@ -129,14 +129,20 @@ static void fill_duel(const struct ab_kernel_pass *p, const struct ab_kernel *ke
     if (theirs) snprintf(d->peer, sizeof d->peer, "%s", ab_peer_name(theirs->peer));
 }
 
-/* The line of the summary, from the record of the picked kernel. */
-static enum ab_status add_row(struct ab_kernel_run *k, const struct ab_kernel_pass *p,
-                              const struct ab_record *r, struct ab_error *err)
+enum ab_status ab_kernel_add_row(struct ab_kernel_run *k, const struct ab_kernel_row *row,
+                                 struct ab_error *err)
 {
     struct ab_kernel_row *grown = realloc(k->rows, ((size_t)k->n_rows + 1) * sizeof *grown);
     if (!grown) return ab_fail(err, AB_ERR_MEMORY, "out of memory for the summary");
     k->rows = grown;
-    struct ab_kernel_row *row = &grown[k->n_rows++];
+    grown[k->n_rows++] = *row;
+    return AB_OK;
+}
+
+/* The line of the summary, from the record of the picked kernel. */
+static void fill_row(const struct ab_kernel_pass *p, const struct ab_record *r,
+                     struct ab_kernel_row *row)
+{
     *row = (struct ab_kernel_row){
         .times = r->times,
         .batch = r->batch,
@@ -151,7 +157,19 @@ static enum ab_status add_row(struct ab_kernel_run *k, const struct ab_kernel_pa
     fill_duel(p, p->picked, p->best, &row->duel[AB_DUEL_PICK]);
     fill_duel(p, p->picked, p->best_direct, &row->duel[AB_DUEL_DEFAULT]);
     fill_duel(p, p->picked_direct, p->best_direct, &row->duel[AB_DUEL_DIRECT]);
-    return AB_OK;
+}
+
+/* The row and, with the picked kernel, what the summary needs of its pass. */
+static enum ab_status add_record(struct ab_kernel_run *k, const struct ab_kernel_pass *p,
+                                 const struct ab_record *r, struct ab_error *err)
+{
+    struct ab_kernel_row row;
+    if (!r->picked) return ab_store_add(&k->run->store, r, err);
+    fill_row(p, r, &row);
+    json_t *json = ab_record_json(r);
+    if (json) json_object_set_new(json, "summary", ab_kernel_row_json(&row));
+    const enum ab_status status = ab_store_add_json(&k->run->store, json, err);
+    return status == AB_OK ? ab_kernel_add_row(k, &row, err) : status;
 }
 
 enum ab_status ab_kernel_report(struct ab_kernel_run *k, struct ab_kernel_pass *p,
@@ -168,8 +186,7 @@ enum ab_status ab_kernel_report(struct ab_kernel_run *k, struct ab_kernel_pass *
         bool wrong = runner->kernel && r.agreement.verdict == AB_DISAGREE;
         k->run->disagreed = k->run->disagreed || wrong;
         print_record(k->talk, &r);
-        status = ab_store_add(&k->run->store, &r, err);
-        if (status == AB_OK && r.picked) status = add_row(k, p, &r, err);
+        status = add_record(k, p, &r, err);
         picked = picked || r.picked;
         ab_record_free(&r);
     }

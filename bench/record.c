@@ -239,7 +239,7 @@ enum ab_status ab_store_open(struct ab_store *store, const char *folder, const j
     return status;
 }
 
-enum ab_status ab_store_add_json(struct ab_store *store, json_t *row, struct ab_error *err)
+enum ab_status ab_store_restore(struct ab_store *store, json_t *row, struct ab_error *err)
 {
     if (!row || json_array_append_new(store->rows, row) != 0)
         return ab_fail(err, AB_ERR_MEMORY, "results: out of memory; measure fewer rows");
@@ -250,11 +250,15 @@ enum ab_status ab_store_add_json(struct ab_store *store, json_t *row, struct ab_
     return AB_OK;
 }
 
+enum ab_status ab_store_add_json(struct ab_store *store, json_t *row, struct ab_error *err)
+{
+    if (row && store->save) ab_save_row(store->save, row);
+    return ab_store_restore(store, row, err);
+}
+
 enum ab_status ab_store_add(struct ab_store *store, const struct ab_record *r, struct ab_error *err)
 {
-    json_t *row = ab_record_json(r);
-    if (row && store->save) ab_save_row(store->save, row);
-    return ab_store_add_json(store, row, err);
+    return ab_store_add_json(store, ab_record_json(r), err);
 }
 
 enum ab_status ab_store_finish(struct ab_store *store, const json_t *context, struct ab_error *err)

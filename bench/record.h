@@ -74,8 +74,10 @@ enum ab_status ab_store_open(struct ab_store *store, const char *folder, const j
                              struct ab_error *err);
 enum ab_status ab_store_add(struct ab_store *store, const struct ab_record *r,
                             struct ab_error *err);
-/* A row that was saved before: to the files alone. Steals `row`. */
+/* The same of its JSON, which it steals; NULL: out of memory. */
 enum ab_status ab_store_add_json(struct ab_store *store, json_t *row, struct ab_error *err);
+/* A row that was saved before: to the files alone. Steals `row`. */
+enum ab_status ab_store_restore(struct ab_store *store, json_t *row, struct ab_error *err);
 enum ab_status ab_store_finish(struct ab_store *store, const json_t *context, struct ab_error *err);
 void ab_store_close(struct ab_store *store);
 

@@ -298,6 +298,7 @@ static void tear_down(struct ab_run *run)
     ab_methods_free(run->methods, run->n_methods);
     ab_store_close(&run->store);
     ab_save_close(&run->save);
+    ab_db_rows_free(run->stored, run->n_stored);
     json_decref(run->context);
     ab_pin_destroy(&run->pin);
 }

@@ -107,6 +107,8 @@ struct ab_run {
     json_t *context;
     struct ab_store store;
     struct ab_save save;
+    struct ab_db_row *stored; /* of --resume: what there was, in the order it was measured */
+    int n_stored;
     struct ab_together *together; /* together.c: the plans of all methods at hand, or NULL */
     struct ab_joint_row *joint;   /* what they took, setting by setting */
     int n_joint;
@@ -174,10 +176,8 @@ enum ab_status ab_run_open_files(struct ab_run *run, struct ab_error *err);
 enum ab_status ab_run_close_files(struct ab_run *run, struct ab_error *err);
 /* Tells on `talk` what was saved. Returns `code`, or AB_EXIT_ERROR if the store has not all. */
 int ab_run_tell_saved(const struct ab_run *run, FILE *talk, int code);
-/* Fills groups and joint rows from the records of an earlier part of this run; what is complete is
- * not measured again. */
-enum ab_status ab_run_restore(struct ab_run *run, const struct ab_db_row *rows, int count,
-                              struct ab_error *err);
+/* Fills groups and joint rows from `stored`; what is complete is not measured again. */
+enum ab_status ab_run_restore(struct ab_run *run, struct ab_error *err);
 /* Every row of the group was brought back. */
 bool ab_group_restored(const struct ab_group *group);
 

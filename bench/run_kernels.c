@@ -40,8 +40,12 @@ static enum ab_status run_shapes(struct ab_kernel_run *k, const struct ab_shape 
         if (batches->count) shape.conv.n = batches->items[i / count];
         ab_shape_print(&shape, text, sizeof text);
         ab_progress_step(i ? 1 : 0, "%s", text);
-        for (int pass = 0; pass < 2 && status == AB_OK && !ab_interrupted; pass++)
-            status = run_pass(k, &shape, pass ? AB_BWD : AB_FWD, err);
+        for (int pass = 0; pass < 2 && status == AB_OK && !ab_interrupted; pass++) {
+            bool there;
+            status = ab_kernel_restore(k, &shape, pass ? AB_BWD : AB_FWD, &there, err);
+            if (status == AB_OK && !there)
+                status = run_pass(k, &shape, pass ? AB_BWD : AB_FWD, err);
+        }
     }
     ab_progress_end();
     return status;

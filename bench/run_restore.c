@@ -147,7 +147,7 @@ static enum ab_status restore_row(struct ab_run *run, struct ab_row *row,
     row->done = true;
     run->disagreed = run->disagreed || row->record.agreement.verdict == AB_DISAGREE;
     run->save.rows++;
-    return ab_store_add_json(&run->store, ab_db_row_json(from), err);
+    return ab_store_restore(&run->store, ab_db_row_json(from), err);
 }
 
 static enum ab_status restore_joint(struct ab_run *run, const struct ab_group *g,
@@ -178,7 +178,7 @@ static enum ab_status restore_joint(struct ab_run *run, const struct ab_group *g
         return ab_fail(err, AB_ERR_MEMORY, "--resume: out of memory for samples");
     run->n_joint++;
     run->save.rows++;
-    return ab_store_add_json(&run->store, ab_db_row_json(from), err);
+    return ab_store_restore(&run->store, ab_db_row_json(from), err);
 }
 
 static enum ab_status restore_group(struct ab_run *run, struct ab_group *g,
@@ -192,9 +192,10 @@ static enum ab_status restore_group(struct ab_run *run, struct ab_group *g,
     return status;
 }
 
-enum ab_status ab_run_restore(struct ab_run *run, const struct ab_db_row *rows, int count,
-                              struct ab_error *err)
+enum ab_status ab_run_restore(struct ab_run *run, struct ab_error *err)
 {
+    const struct ab_db_row *rows = run->stored;
+    const int count = run->n_stored;
     enum ab_status status = AB_OK;
     int kept = 0;
     for (int g = 0; g < run->n_groups; g++)
@@ -216,7 +217,7 @@ enum ab_status ab_run_restore(struct ab_run *run, const struct ab_db_row *rows, 
             if (is_joint_of(&rows[j], &run->groups[g]))
                 status = restore_joint(run, &run->groups[g], &rows[j], err);
     }
-    if (status == AB_OK)
+    if (status == AB_OK && run->n_groups)
         ab_progress_note("attrbench: %s: %d rows are there already", run->save.name, kept);
     return status;
 }

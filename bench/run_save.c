@@ -22,21 +22,17 @@ static void tell_clock(struct ab_run *run)
     ab_db_run_free(&begun);
 }
 
-/* What was measured before comes back; it is held until results.jsonl is open. */
+/* What was measured before comes back. */
 static enum ab_status go_on(struct ab_run *run, struct ab_error *err)
 {
     struct ab_db_run before;
-    struct ab_db_row *rows;
-    int count;
     enum ab_status status =
         ab_db_resume(run->save.db, run->settings->resume, run->context, &before, err);
     if (status != AB_OK) return status;
     ab_save_continue(&run->save, &before);
     ab_db_run_free(&before);
-    status = ab_db_rows(run->save.db, run->save.run, &rows, &count, err);
-    if (status == AB_OK) status = ab_run_restore(run, rows, count, err);
-    ab_db_rows_free(rows, count);
-    return status;
+    status = ab_db_rows(run->save.db, run->save.run, &run->stored, &run->n_stored, err);
+    return status == AB_OK ? ab_run_restore(run, err) : status;
 }
 
 enum ab_status ab_run_open_files(struct ab_run *run, struct ab_error *err)

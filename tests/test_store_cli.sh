@@ -107,6 +107,24 @@ grep -q 'attrbench run --resume stop --db i.db' out err || fail "how to go on is
 code 0 run --resume stop --db i.db --out i2
 [[ $(rows i2/results.json) == "$all" ]] || fail "an interrupted run is not completed"
 
+# ---- single convolutions ----
+printf 'n1c16h12w12o16k3s1p1 %s\n' one two three four >shapes.txt
+"$attrbench" run --kernels 'conv2d_*' --shapes shapes.txt --backend native --time 0.1 --out c --save conv \
+    --db c.db >out 2>err &
+pid=$!
+for _ in $(seq 400); do
+    [[ -e c/results.jsonl ]] && grep -q two c/results.jsonl && break
+    sleep 0.02
+done
+kill -9 $pid
+wait $pid 2>/dev/null
+code 0 run --resume conv --db c.db
+prints 'one, forward: there already'
+! grep -q 'four, backward-data: there' out || fail "what was not measured is there"
+[[ $(grep -c '^| n1c16h12w12o16k3s1p1\|^| one\|^| two\|^| three\|^| four' c/kernels.md) == 8 ]] ||
+    fail "kernels.md has not all passes"
+[[ $(grep -o '"picked":true' c/results.json | wc -l) == 8 ]] || fail "results.json has not all passes"
+
 # ---- two at once ----
 for n in 1 2; do
     "$attrbench" "${quick[@]}" --method $two --time 0.05 --out p$n --save p$n --db p.db >p$n.out 2>&1 &
