@@ -35,6 +35,7 @@ static void look(struct ab_doctor *d, struct ab_pin *pin)
     json_object_set_new(d->root, "context", context);
     ab_doctor_cpu(d, context);
     ab_doctor_system(d, context);
+    ab_doctor_clock(d);
     /* Before any binding: OpenMP's threads inherit that of the first. */
     ab_doctor_openmp(d);
     ab_doctor_counters(d);

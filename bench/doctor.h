@@ -31,6 +31,7 @@ struct ab_doctor {
     int n_own;                        /* of these, on cores of their own as the system says */
     double share;                     /* CPUs that two threads get who run at once, of 2; 0: not
                                          measured */
+    double core_ghz;                  /* before the work; 0: not known */
     struct ab_load started;           /* when the doctor began */
     struct ab_doctor_advice advice[AB_DOCTOR_ADVICE];
     int n_advice;
@@ -66,6 +67,7 @@ const char *ab_doctor_bytes(double bytes, char text[32]);
 void ab_doctor_cpus(struct ab_doctor *d, const struct ab_machine *machine);
 void ab_doctor_cpu(struct ab_doctor *d, const json_t *context);
 void ab_doctor_system(struct ab_doctor *d, const json_t *context);
+void ab_doctor_clock(struct ab_doctor *d);
 void ab_doctor_openmp(struct ab_doctor *d);
 /* How busy others keep the machine: waits until `seconds` after d->started. */
 void ab_doctor_quiet(struct ab_doctor *d, double seconds);
@@ -76,6 +78,8 @@ struct ab_energy *ab_doctor_energy_begin(void);
 void ab_doctor_energy(struct ab_doctor *d, struct ab_energy **energy);
 /* Multiply-adds and memory; whether CPUs share cores. */
 void ab_doctor_roofs(struct ab_doctor *d);
+/* The core's clock again. */
+void ab_doctor_pace(struct ab_doctor *d);
 /* What happened to the machine while the doctor was at it. */
 void ab_doctor_aftermath(struct ab_doctor *d);
 

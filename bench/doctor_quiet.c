@@ -80,6 +80,7 @@ void ab_doctor_aftermath(struct ab_doctor *d)
                    isnan(c.stolen) ? "unknown how much" : percent(c.stolen, a));
     ab_doctor_line(d, "switches", "%ld times this process lost its CPU in %.1f s", c.switched,
                    c.seconds);
+    ab_doctor_pace(d);
     if (!isnan(c.throttled))
         ab_doctor_line(d, "throttled", "%.0f periods were cut short by the quota", c.throttled);
     if (c.stolen > 0.01)

@@ -41,7 +41,7 @@ code 2 "$attrbench" doctor --json=yes && says "takes no value"
 # ---- for people ----
 code 0 "$attrbench" doctor
 [[ ! -s err ]] || fail "doctor talks on stderr"
-for title in CPU System OpenMP Counters Neighbours Roofs Energy Meanwhile Advice; do
+for title in CPU System Clocks OpenMP Counters Neighbours Roofs Energy Meanwhile Advice; do
     shows "^$title"
 done
 shows '^  FMA plain +1 thread [0-9.]+ GFLOP/s'
@@ -55,6 +55,7 @@ holds 'd["schema"] == 1 and d["context"]["cpu"]["isas"]'
 holds 'all(d["counters"][c]["state"] in ("works", "dead", "absent") for c in ("cycles", "task-clock"))'
 holds 'all(c["state"] == "works" or c["reason"] for c in d["counters"].values())'
 holds 'd["roofs"]["fma_gflops"]["plain"]["1"] > 0'
+holds 'd["clock"]["backwards"] is False and d["clock"]["cost_ns"] > 0 and d["clock"]["subnormal_factor"] > 0'
 holds '"load_at_end" in d["context"]["system"]'
 holds 'd["openmp"]["max_threads"] == 64 and any("64 threads" in a["finding"] for a in d["advice"])'
 holds 'all(a["finding"] and a["remedy"] and a["weight"] > 0 for a in d["advice"])'
