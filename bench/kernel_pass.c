@@ -79,8 +79,14 @@ static struct ab_kernel_runner *add_runner(struct ab_kernel_pass *p)
     struct ab_kernel_runner *r = &p->runners[p->n_runners];
     *r = (struct ab_kernel_runner){.fastest = INFINITY};
     r->ns = malloc(AB_KERNEL_ROUNDS * sizeof *r->ns);
-    if (r->ns) p->n_runners++;
-    return r->ns ? r : NULL;
+    r->disturbed = malloc(AB_KERNEL_ROUNDS * sizeof *r->disturbed);
+    if (r->ns && r->disturbed) {
+        p->n_runners++;
+        return r;
+    }
+    free(r->ns);
+    free(r->disturbed);
+    return NULL;
 }
 
 static enum ab_status add_kernel(struct ab_kernel_pass *p, const struct ab_kernel *k,
@@ -145,6 +151,7 @@ void ab_kernel_pass_close(struct ab_kernel_pass *p)
         ab_buffer_free(p->runners[i].scratch);
         ab_peer_close(&p->runners[i].peer);
         free(p->runners[i].ns);
+        free(p->runners[i].disturbed);
     }
     ab_buffer_free(p->src);
     ab_buffer_free(p->dst);

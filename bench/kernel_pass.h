@@ -6,6 +6,7 @@
 
 #include "agree/agree.h"
 #include "kernel_peer.h"
+#include "slices.h"
 #include "stats.h"
 #include "verify/shape.h"
 
@@ -17,6 +18,7 @@ struct ab_kernel_runner {
     struct ab_peer *peer;
     void *pack, *scratch;
     double *ns;
+    bool *disturbed;
     int count;
     double fastest;
     bool left; /* out of the race: a slow alternative of oneDNN */
@@ -30,6 +32,10 @@ struct ab_kernel_pass {
     float *src, *dst, *wei, *image; /* image: src as [n][c][h][w] */
     struct ab_kernel_runner runners[AB_KERNEL_RUNNERS];
     int n_runners;
+    bool cold;                             /* caches are evicted before each sample */
+    long l3;                               /* bytes of the last level of cache, 0: unknown */
+    int calls;                             /* of each sample */
+    double core_ghz, core_ghz_after;       /* before the rounds and after */
     int best, best_direct;                 /* of oneDNN's; -1: none */
     const struct ab_kernel *picked;        /* ab_pick's choice, timed or not */
     const struct ab_kernel *picked_direct; /* its choice with direct_only */
@@ -43,7 +49,8 @@ enum ab_status ab_kernel_pass_open(struct ab_kernel_pass *p, const struct ab_sha
                                    enum ab_pass pass, const char *glob, enum ab_isa isa,
                                    bool onednn, struct ab_error *err);
 void ab_kernel_pass_close(struct ab_kernel_pass *p);
-/* All runners by turns until `seconds` are over; then oneDNN's best are known. */
+/* All runners by turns until `seconds` are over; then oneDNN's best are known. `cold` and `l3` are
+ * set before. */
 void ab_kernel_pass_time(struct ab_kernel_pass *p, double seconds);
 /* Fills in each runner's agreement: from some rows against the reference kernel, or as not judged.
  */

@@ -27,9 +27,10 @@ static void write_repro(const struct ab_kernel_run *k, const struct ab_kernel_pa
 {
     const struct ab_run_settings *s = k->run->settings;
     snprintf(r->repro, sizeof r->repro,
-             "attrbench run --kernels '%s' --shapes '%s' --backend native:%s%s --batch %d",
+             "attrbench run --kernels '%s' --shapes '%s' --backend native:%s%s --batch %d%s%s",
              s->kernels, s->shapes, ab_isa_name(k->isa), k->onednn ? ",onednn" : "",
-             p->shape->conv.n);
+             p->shape->conv.n, s->cache ? " --cache cold" : "",
+             s->denormals ? " --denormals flush" : "");
 }
 
 static void fill_record(const struct ab_kernel_run *k, const struct ab_kernel_pass *p,
@@ -59,6 +60,13 @@ static void fill_record(const struct ab_kernel_run *k, const struct ab_kernel_pa
                                                            : 0;
     r->agreement = runner->agreement;
     r->ns = runner->count ? malloc((size_t)runner->count * sizeof *r->ns) : NULL;
+    r->disturbed = runner->count ? malloc((size_t)runner->count * sizeof *r->disturbed) : NULL;
+    if (r->disturbed)
+        memcpy(r->disturbed, runner->disturbed, (size_t)runner->count * sizeof *r->disturbed);
+    ab_run_conditions(k->run, r);
+    r->calls = p->calls;
+    r->core_ghz = p->core_ghz;
+    r->core_ghz_after = p->core_ghz_after;
     if (r->ns) memcpy(r->ns, runner->ns, (size_t)runner->count * sizeof *r->ns);
     if (r->ns) ab_stats_of(r->ns, runner->count, &r->stats);
     if (!own) r->ratio_why = "this row is oneDNN";
@@ -69,7 +77,9 @@ static void fill_record(const struct ab_kernel_run *k, const struct ab_kernel_pa
 
 void ab_kernel_table_head(const struct ab_kernel_run *k)
 {
-    fprintf(k->talk, "%s kernels, one thread, %s, hot cache; ", ab_isa_name(k->isa), k->where);
+    fprintf(k->talk, "%s kernels, one thread, %s, %s cache%s; ", ab_isa_name(k->isa), k->where,
+            ab_cache_name((enum ab_cache)k->run->settings->cache),
+            k->run->settings->denormals ? ", subnormal numbers flushed" : "");
     if (k->onednn)
         fprintf(k->talk, "oneDNN %s with %s\n", ab_peer_backend()->version(), k->onednn_isa);
     else

@@ -154,6 +154,8 @@ static enum ab_status store_step(struct ab_run *run, const struct ab_record *of,
     r.flops = ab_step_flops(plan, s);
     r.bytes = ab_step_bytes(plan, s);
     r.peak = of->peak;
+    ab_run_conditions(run, &r);
+    r.cache = AB_CACHE_HOT;
     r.ratio_why = "steps have no counterpart";
     r.ns = malloc(sizeof *r.ns);
     if (r.ns) r.ns[0] = ns;
@@ -182,6 +184,7 @@ static enum ab_status profile_plan(const struct profiled *p, FILE *f, struct ab_
                                            p->n_methods, &options, &whole, err);
     if (status != AB_OK) return status;
     struct timed t;
+    ab_run_denormals(p->run, true, r->threads);
     status = choose(whole, p->setting, &t, err);
     const struct ab_plan *plan = t.plan;
     double *ns = calloc((size_t)plan->program.n_steps, sizeof *ns), total = 0;
@@ -189,6 +192,7 @@ static enum ab_status profile_plan(const struct profiled *p, FILE *f, struct ab_
         status =
             ns ? time_steps(&t, ns, err)
                : ab_fail(err, AB_ERR_MEMORY, "--profile: out of memory; profile fewer methods");
+    ab_run_denormals(p->run, false, r->threads);
     for (int i = 0; status == AB_OK && i < plan->program.n_steps; i++) total += ns[i];
     if (status == AB_OK)
         fprintf(f,

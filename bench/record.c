@@ -16,6 +16,8 @@ void ab_record_init(struct ab_record *r)
 {
     *r = (struct ab_record){.ratio = (double)NAN,
                             .ratio_why = "oneDNN was not timed in this run",
+                            .calls = 1,
+                            .steady_why = "no warm-up that waits for it",
                             .peak_bytes = (double)NAN};
     r->agreement.verdict = AB_SKIPPED;
     snprintf(r->agreement.why, sizeof r->agreement.why, "not judged");
@@ -26,6 +28,7 @@ void ab_record_init(struct ab_record *r)
 void ab_record_free(struct ab_record *r)
 {
     free(r->ns);
+    free(r->disturbed);
     ab_record_init(r);
 }
 
@@ -90,6 +93,43 @@ static void put_times(json_t *row, const struct ab_record *r)
     put(row, "images_per_second", s->samples && r->batch ? 1e9 * r->batch / s->median : none, why);
 }
 
+/* How many of the samples, and which, by their places. */
+static void put_disturbed(json_t *row, const struct ab_record *r)
+{
+    const bool watched = r->disturbed || !r->stats.samples;
+    json_t *list = watched ? json_array() : NULL;
+    for (int i = 0; list && i < r->stats.samples; i++)
+        if (r->disturbed[i]) json_array_append_new(list, json_integer(i));
+    if (list) {
+        json_object_set_new(row, "disturbed", json_integer((json_int_t)json_array_size(list)));
+        json_object_set_new(row, "disturbed_at", list);
+    } else {
+        put(row, "disturbed", (double)NAN, "the samples were not watched");
+    }
+}
+
+/* Under what the samples were taken. */
+static void put_conditions(json_t *row, const struct ab_record *r)
+{
+    const char *ghz_why = "not measured, or not known of this kind of CPU";
+    put_text(row, "cache", ab_cache_name(r->cache), NULL);
+    put_text(row, "denormals", ab_denormals_name(r->denormals), NULL);
+    json_object_set_new(row, "calls_per_slice", json_integer(r->calls));
+    put_disturbed(row, r);
+    if (r->steady_why)
+        put(row, "steady", (double)NAN, r->steady_why);
+    else
+        json_object_set_new(row, "steady", json_boolean(r->steady));
+    put(row, "core_ghz", r->core_ghz > 0 ? r->core_ghz : (double)NAN, ghz_why);
+    put(row, "core_ghz_after", r->core_ghz_after > 0 ? r->core_ghz_after : (double)NAN, ghz_why);
+    if (r->counted)
+        json_object_set_new(row, "subnormals",
+                            json_pack("{s:I, s:I}", "input", (json_int_t)r->subnormal_inputs,
+                                      "maps", (json_int_t)r->subnormal_maps));
+    else
+        put(row, "subnormals", (double)NAN, "counted in inputs and maps of methods alone");
+}
+
 static void put_agreement(json_t *row, const struct ab_record *r)
 {
     const struct ab_agreement *a = &r->agreement;
@@ -144,7 +184,6 @@ json_t *ab_record_json(const struct ab_record *r)
     json_object_set_new(row, "kernels", kernel_names(r->kernels));
     json_object_set_new(row, "threads", json_integer(r->threads));
     json_object_set_new(row, "batch", json_integer(r->batch));
-    put_text(row, "cache", "hot", NULL);
     put_text(row, "target", r->target, "a kernel has no target");
     json_object_set_new(row, "targets", json_integer(r->targets));
     if (*r->at) put_text(row, "at", r->at, NULL);
@@ -154,6 +193,7 @@ json_t *ab_record_json(const struct ab_record *r)
     put_text(row, "pinned", r->pinned, "not timed");
     json_object_set_new(row, "repetition", json_integer(r->repetition));
     put_times(row, r);
+    put_conditions(row, r);
     put(row, "flops", r->flops > 0 ? r->flops : (double)NAN, "no plan");
     put(row, "bytes", r->bytes > 0 ? r->bytes : (double)NAN, "no plan");
     put(row, "gflops", ab_record_gflops(r), "not timed");

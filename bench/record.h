@@ -4,6 +4,8 @@
 #define AB_RECORD_H
 
 #include "agree/agree.h"
+#include "clock.h"
+#include "slices.h"
 #include "stats.h"
 
 #include <stdio.h>
@@ -24,8 +26,17 @@ struct ab_record {
     const char *seed_mode;
     int threads, batch, repetition;
     char pinned[64];
-    double *ns; /* the samples, owned, in the order they were taken */
+    double *ns;      /* the samples, owned, in the order they were taken */
+    bool *disturbed; /* of each sample, owned, or NULL: not watched */
     struct ab_stats stats;
+    enum ab_cache cache;
+    enum ab_denormals denormals;
+    int calls;                       /* executions of a sample, of which it is the mean */
+    bool steady;                     /* executions had stopped becoming faster when it began */
+    const char *steady_why;          /* why that is not known; NULL: it is */
+    double core_ghz, core_ghz_after; /* before the samples and after; 0: not known */
+    bool counted;                    /* subnormals of the input and of the maps were: */
+    size_t subnormal_inputs, subnormal_maps;
     double flops, bytes; /* of one execution; bytes: every operand and weight once */
     double peak;         /* GFLOP/s that `threads` cores reach at `isa`; 0: unknown */
     double ratio;

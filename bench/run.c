@@ -174,7 +174,9 @@ static void write_repro(const struct ab_run *run, struct ab_record *r)
                  {"at", s->at},
                  {"preprocess", s->preprocess},
                  {"algo", s->algo ? r->algo : NULL},
-                 {"memory", s->memory ? r->memory : NULL}};
+                 {"memory", s->memory ? r->memory : NULL},
+                 {"cache", s->cache ? ab_cache_name(r->cache) : NULL},
+                 {"denormals", s->denormals ? ab_denormals_name(r->denormals) : NULL}};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         if (texts[i].value && used < (int)sizeof r->repro)
             used += snprintf(r->repro + used, sizeof r->repro - (size_t)used, " --%s '%s'",
@@ -207,6 +209,7 @@ static void fill_row(struct ab_run *run, struct ab_group *g, int b)
     r->batch = g->setting->batch;
     r->algo = run->settings->algo == AB_ALGO_DIRECT ? "direct" : "auto";
     r->memory = run->settings->memory == AB_MEMORY_LEAN ? "lean" : "fast";
+    ab_run_conditions(run, r);
     r->model_bytes = 4.0 * (double)ab_graph_parameters(g->setting->model->source.graph);
     write_repro(run, r);
 }

@@ -21,7 +21,8 @@ struct ab_run_settings {
     const char *target, *at, *preprocess, *labels, *out, *kernels, *shapes;
     const char *save, *resume, *db;
     double time;
-    int algo, memory; /* enum ab_algo, enum ab_memory */
+    int algo, memory;     /* enum ab_algo, enum ab_memory */
+    int cache, denormals; /* enum ab_cache, enum ab_denormals */
     bool json, profile, no_agree, no_joint;
 };
 
@@ -134,6 +135,16 @@ void ab_setting_judge(struct ab_run *run, struct ab_setting *setting, int b, int
 /* Options of the plans that the run makes of a setting on backend `b`. */
 struct ab_plan_options ab_run_plan_options(const struct ab_run *run,
                                            const struct ab_setting *setting, int b, int threads);
+
+/* How threads treat subnormal numbers where executions are timed and judged (`on`), as the user
+ * asked; elsewhere as IEEE 754 does. Of the calling thread and threads - 1 workers. */
+void ab_run_denormals(const struct ab_run *run, bool on, int threads);
+/* Evicts the caches of the cores that `threads` run on: `before` of a cold ab_local. */
+void ab_run_evict(const struct ab_run *run, int threads);
+/* Makes what --cache cold needs. */
+enum ab_status ab_run_check_cold(const struct ab_run *run, struct ab_error *err);
+/* What the samples of the run are taken under, into a record. */
+void ab_run_conditions(const struct ab_run *run, struct ab_record *r);
 
 /* Floats of one target's maps of a setting, and of all of one method's. */
 size_t ab_setting_map_count(const struct ab_setting *setting);

@@ -97,18 +97,20 @@ static enum ab_status execute_joint(const struct ab_run *run, struct ab_setting 
     const struct ab_counts *threads = &run->settings->threads;
     int timed = threads->count ? threads->items[0] : 1;
     const int targets = s->model->targets.count;
-    struct ab_plan_options options =
-        ab_run_plan_options(run, s, b, fixed ? timed : run->machine.cores);
+    const int used = fixed ? timed : run->machine.cores;
+    struct ab_plan_options options = ab_run_plan_options(run, s, b, used);
     options.retain = true;
     float **maps = calloc((size_t)(set->count * targets), sizeof *maps);
     if (!maps) return ab_fail(err, AB_ERR_MEMORY, "out of memory for maps");
     for (int i = 0; i < set->count; i++)
         ab_setting_split(s, s->joint[b].maps[set->index[i]], maps + i * targets);
+    ab_run_denormals(run, true, used);
     enum ab_status status =
         ab_plan_create(s->model->source.graph, set->methods, set->count, &options, plan, err);
     const double start = ab_now_ns();
     if (status == AB_OK) status = ab_plan_execute(*plan, s->input, s->targets, maps, NULL, err);
     s->joint[b].seconds = (ab_now_ns() - start) / 1e9;
+    ab_run_denormals(run, false, used);
     s->joint[b].ran = status == AB_OK;
     free(maps);
     return status;
@@ -270,10 +272,12 @@ static bool judge_alone(struct ab_run *run, struct ab_setting *s, int b, int m, 
     struct ab_plan *plan = NULL;
     struct ab_referee *referee = NULL;
     float *own = malloc(ab_setting_maps_count(s) * sizeof *own);
+    ab_run_denormals(run, true, threads);
     enum ab_status status =
         own ? ab_plan_create(graph, &method, 1, &options, &plan, NULL) : AB_ERR_MEMORY;
     if (own) ab_setting_split(s, own, maps);
     if (status == AB_OK) status = ab_plan_execute(plan, s->input, s->targets, maps, NULL, NULL);
+    ab_run_denormals(run, false, threads);
     bool same = status == AB_OK && !memcmp(own, map, ab_setting_maps_count(s) * sizeof *own);
     const struct ab_judged judged = case_of(s, &method, 1);
     if (same)

@@ -18,7 +18,11 @@ static enum ab_status run_pass(struct ab_kernel_run *k, const struct ab_shape *s
     if (!p) return ab_fail(err, AB_ERR_MEMORY, "out of memory for samples");
     enum ab_status status = ab_kernel_pass_open(p, shape, pass, s->kernels, k->isa, k->onednn, err);
     if (status == AB_OK && p->n_runners) {
+        p->cold = s->cache == AB_CACHE_COLD;
+        p->l3 = k->run->machine.l3;
+        ab_run_denormals(k->run, true, 1);
         ab_kernel_pass_time(p, k->run->seconds / 2);
+        ab_run_denormals(k->run, false, 1);
         ab_kernel_pass_check(p, !s->no_agree);
         if (!ab_interrupted) status = ab_kernel_report(k, p, err);
     }

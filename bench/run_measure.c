@@ -11,9 +11,8 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Rounds at least; fewer where one takes longer than SLOW_SECONDS. */
+/* Rounds at least; fewer where one takes over a second. */
 enum { MIN_ROUNDS = 3, MIN_SLOW_ROUNDS = 2, MAX_ROUNDS = 1000 };
-static const double SLOW_SECONDS = 1;
 
 /* ---- what a plan is ---- */
 
@@ -109,9 +108,10 @@ struct runner {
     struct ab_plan *plan;
     float *map; /* of all targets */
     float *maps[AB_MAX_TARGETS];
-    double first_ns; /* the warm-up */
-    double *ns;
-    int count;
+    double first_ns; /* the first execution */
+    struct ab_local local;
+    struct ab_series series;
+    int calls; /* of each slice */
 };
 
 static bool is_reference(const struct ab_row *row)
@@ -121,20 +121,24 @@ static bool is_reference(const struct ab_row *row)
 
 static void give_up(struct runner *r, const char *why)
 {
-    snprintf(r->row->record.error, sizeof r->row->record.error, "%s", why);
+    snprintf(r->row->record.error, sizeof r->row->record.error, "%.511s", why);
     ab_plan_destroy(&r->plan);
 }
 
-static enum ab_status execute(struct runner *r, double *ns, struct ab_error *err)
+static enum ab_status execute(void *user, struct ab_error *err)
 {
+    struct runner *r = user;
     const struct ab_setting *s = r->row->group->setting;
-    double start = ab_now_ns();
-    enum ab_status status = ab_plan_execute(r->plan, s->input, s->targets, r->maps, NULL, err);
-    *ns = ab_now_ns() - start;
-    return status;
+    return ab_plan_execute(r->plan, s->input, s->targets, r->maps, NULL, err);
 }
 
-/* Plan and first execution, which also is the warm-up and the agreement's map. */
+static void evict(void *user)
+{
+    const struct runner *r = user;
+    ab_run_evict(r->row->group->run, r->row->group->threads);
+}
+
+/* Plan and first execution, which also is the agreement's map. */
 static void start(struct runner *r)
 {
     const struct ab_group *g = r->row->group;
@@ -145,9 +149,8 @@ static void start(struct runner *r)
     struct ab_plan_options options =
         ab_run_plan_options(run, g->setting, r->row->backend, g->threads);
     r->map = malloc(ab_setting_maps_count(g->setting) * sizeof *r->map);
-    r->ns = malloc(MAX_ROUNDS * sizeof *r->ns);
-    if (!r->map || !r->ns) {
-        give_up(r, "out of memory for the samples");
+    if (!r->map) {
+        give_up(r, "out of memory for maps");
         return;
     }
     ab_setting_split(g->setting, r->map, r->maps);
@@ -156,53 +159,84 @@ static void start(struct runner *r)
     double began = ab_now_ns();
     enum ab_status status =
         ab_plan_create(g->setting->model->source.graph, &method, 1, &options, &r->plan, &err);
-    record->setup_ns = ab_now_ns() - began;
-    if (status == AB_OK) status = execute(r, &r->first_ns, &err);
-    record->first_ns = r->first_ns;
+    const double planned = ab_now_ns();
+    record->setup_ns = planned - began;
+    if (status == AB_OK) status = execute(r, &err);
+    record->first_ns = r->first_ns = ab_now_ns() - planned;
     if (status != AB_OK) {
         give_up(r, err.text);
         return;
     }
     if (reset) record->peak_bytes = fmax(status_bytes("VmHWM:") - before, 0);
     ab_record_plan(record, r->plan, g->threads);
+    r->local = (struct ab_local){.run = execute,
+                                 .user = r,
+                                 .before = run->settings->cache == AB_CACHE_COLD ? evict : NULL,
+                                 .threads = g->threads,
+                                 .least_ns = r->first_ns};
 }
 
-static void sample(struct runner *r)
+/* Slices of the runners by turns, into their series. */
+static void race(const struct ab_run *run, struct runner *const *runners, int count,
+                 const struct ab_race_options *o)
 {
+    struct ab_side sides[AB_MAX_BACKENDS];
+    struct ab_series series[AB_MAX_BACKENDS] = {0};
     struct ab_error err;
-    if (!r->plan || r->count == MAX_ROUNDS) return;
-    if (execute(r, &r->ns[r->count], &err) == AB_OK)
-        r->count++;
-    else
-        give_up(r, err.text);
+    struct ab_race_options options = *o;
+    options.max_rounds = MAX_ROUNDS;
+    options.max_calls = run->settings->cache == AB_CACHE_COLD;
+    options.started = true;
+    int calls;
+    for (int i = 0; i < count; i++)
+        sides[i] = (struct ab_side){run->backends[runners[i]->row->backend], ab_local_slice,
+                                    &runners[i]->local};
+    const enum ab_status status = ab_race(sides, count, &options, series, &calls, &err);
+    for (int i = 0; i < count; i++) {
+        struct runner *r = runners[i];
+        r->series = series[i];
+        r->calls = calls;
+        if (status != AB_OK || series[i].status != AB_OK)
+            give_up(r, status != AB_OK ? err.text : series[i].err.text);
+    }
 }
 
-/* A B, B A, A B, ...: none is always first. The reference, far slower, is not in the round. */
+/* The reference, far slower, is not in the round. */
 static void take_turns(struct ab_run *run, struct runner *runners, int count)
 {
-    double start_ns = ab_now_ns(), budget = run->seconds * 1e9;
-    for (int round = 0; round < MAX_ROUNDS && !ab_interrupted; round++) {
-        double spent = ab_now_ns() - start_ns;
-        bool slow = round && spent / round > SLOW_SECONDS * 1e9;
-        if (round >= (slow ? MIN_SLOW_ROUNDS : MIN_ROUNDS) && spent >= budget) break;
-        for (int i = 0; i < count; i++) {
-            struct runner *r = &runners[round & 1 ? count - 1 - i : i];
-            if (!is_reference(r->row)) sample(r);
-        }
+    const struct ab_race_options o = {
+        .seconds = run->seconds, .min_rounds = MIN_ROUNDS, .slow_rounds = MIN_SLOW_ROUNDS};
+    struct runner *in[AB_MAX_BACKENDS];
+    int n = 0;
+    for (int i = 0; i < count; i++)
+        if (runners[i].plan && !is_reference(runners[i].row)) in[n++] = &runners[i];
+    const double before = ab_core_ghz();
+    race(run, in, n, &o);
+    const double after = ab_core_ghz();
+    for (int i = 0; i < count; i++) {
+        runners[i].row->record.core_ghz = before;
+        runners[i].row->record.core_ghz_after = after;
     }
+}
+
+/* The first execution as the only sample. */
+static void keep_first(struct runner *r)
+{
+    r->series.ns = malloc(sizeof *r->series.ns);
+    if (!r->series.ns) return;
+    r->series.ns[r->series.rounds++] = r->first_ns;
+    r->calls = 1;
 }
 
 /* One execution is enough where it takes long: its first one, then. */
 static void time_reference(struct ab_run *run, struct runner *r)
 {
-    double budget = run->seconds * 1e9 / 4, spent = r->first_ns;
+    const struct ab_race_options o = {.seconds = run->seconds / 4, .min_rounds = MIN_ROUNDS};
     if (!r->plan) return;
-    if (spent >= budget) r->ns[r->count++] = r->first_ns;
-    while (spent < budget && r->count < MAX_ROUNDS && r->plan && !ab_interrupted) {
-        int before = r->count;
-        sample(r);
-        if (r->count > before) spent += r->ns[before];
-    }
+    if (r->first_ns >= 1e9 * o.seconds)
+        keep_first(r);
+    else
+        race(run, &r, 1, &o);
 }
 
 /* The median over rounds of oneDNN's time over this row's; rows out of the round: of medians. */
@@ -216,31 +250,50 @@ static void set_ratio(const struct runner *runners, int count, const struct runn
     record->ratio = (double)NAN;
     if (peer == r)
         record->ratio_why = "this row is oneDNN";
-    else if (!peer || !peer->count)
+    else if (!peer || !peer->series.rounds)
         record->ratio_why = "oneDNN was not timed in this run";
-    else if (!r->count)
+    else if (!r->series.rounds)
         record->ratio_why = "not timed";
     else
-        record->ratio = ab_paired_ratio(peer->ns, peer->count, r->ns, r->count);
+        record->ratio =
+            ab_paired_ratio(peer->series.ns, peer->series.rounds, r->series.ns, r->series.rounds);
 }
 
 /* Samples of an earlier repetition give way. */
+static void keep_samples(struct runner *r)
+{
+    struct ab_record *record = &r->row->record;
+    free(record->ns);
+    free(record->disturbed);
+    record->ns = r->series.ns;
+    record->disturbed = r->series.disturbed;
+    record->calls = r->calls ? r->calls : 1;
+    record->steady = r->series.steady;
+    /* The first execution alone was not watched. */
+    record->steady_why = record->disturbed ? NULL : "no warm-up";
+    ab_stats_of(record->ns, r->series.rounds, &record->stats);
+    r->series = (struct ab_series){0};
+}
+
 static void finish(struct runner *r)
 {
     struct ab_row *row = r->row;
+    const struct ab_setting *s = row->group->setting;
     struct ab_run *run = row->group->run;
     struct ab_record *record = &row->record;
-    free(record->ns);
-    record->ns = r->ns;
-    r->ns = NULL;
-    ab_stats_of(record->ns, r->count, &record->stats);
-    if (!r->count) {
+    const struct ab_dims d = s->model->source.dims;
+    keep_samples(r);
+    if (!record->stats.samples) {
         if (!*record->error)
             snprintf(record->error, sizeof record->error, "interrupted before it was timed");
         snprintf(record->agreement.why, sizeof record->agreement.why, "%.150s", record->error);
         run->failed = run->failed || !ab_interrupted;
         return;
     }
+    record->counted = true;
+    record->subnormal_inputs =
+        ab_subnormal_count(s->input, (size_t)s->batch * (size_t)d.c * (size_t)d.h * (size_t)d.w);
+    record->subnormal_maps = ab_subnormal_count(r->map, ab_setting_maps_count(s));
     ab_setting_judge(run, row->group->setting, row->backend, row->group->method,
                      row->group->threads, r->map, &record->agreement);
     run->disagreed = run->disagreed || record->agreement.verdict == AB_DISAGREE;
@@ -257,6 +310,27 @@ static void refuse_group(struct ab_group *g)
     g->run->failed = true;
 }
 
+/* Plans and samples of the rows, on the threads that `where` tells. */
+static void time_rows(struct ab_group *g, struct runner *runners)
+{
+    struct ab_run *run = g->run;
+    char where[64] = "";
+    if (!ab_interrupted) ab_pin_threads(run->pin, g->threads, where, sizeof where);
+    ab_run_denormals(run, true, g->threads);
+    for (int i = 0; i < g->n_rows; i++) {
+        runners[i].row = &g->rows[i];
+        snprintf(g->rows[i].record.pinned, sizeof g->rows[i].record.pinned, "%s", where);
+        if (!ab_interrupted && !ab_row_untimed(&g->rows[i])) start(&runners[i]);
+    }
+    take_turns(run, runners, g->n_rows);
+    if (!ab_interrupted) ab_together_sample(g, where);
+    for (int i = 0; i < g->n_rows; i++)
+        if (is_reference(runners[i].row) && !ab_interrupted) time_reference(run, &runners[i]);
+    for (int i = 0; i < g->n_rows; i++) set_ratio(runners, g->n_rows, &runners[i]);
+    for (int i = 0; i < g->n_rows; i++) ab_plan_destroy(&runners[i].plan);
+    ab_run_denormals(run, false, g->threads);
+}
+
 void ab_group_measure(struct ab_group *g)
 {
     struct ab_run *run = g->run;
@@ -266,24 +340,43 @@ void ab_group_measure(struct ab_group *g)
                      g->threads == 1 ? "" : "s", g->setting->batch);
     struct runner runners[AB_MAX_BACKENDS] = {0};
     bool supported = g->setting->supported && g->setting->supported[g->method];
-    if (!supported) refuse_group(g);
-    char where[64] = "";
-    if (supported && !ab_interrupted) ab_pin_threads(run->pin, g->threads, where, sizeof where);
-    for (int i = 0; i < g->n_rows && supported; i++) {
-        runners[i].row = &g->rows[i];
-        snprintf(g->rows[i].record.pinned, sizeof g->rows[i].record.pinned, "%s", where);
-        if (!ab_interrupted && !ab_row_untimed(&g->rows[i])) start(&runners[i]);
-    }
-    if (supported) take_turns(run, runners, g->n_rows);
-    if (supported && !ab_interrupted) ab_together_sample(g, where);
-    for (int i = 0; i < g->n_rows && supported; i++)
-        if (is_reference(runners[i].row) && !ab_interrupted) time_reference(run, &runners[i]);
-    for (int i = 0; i < g->n_rows && supported; i++) set_ratio(runners, g->n_rows, &runners[i]);
-    for (int i = 0; i < g->n_rows && supported; i++) ab_plan_destroy(&runners[i].plan);
+    if (supported)
+        time_rows(g, runners);
+    else
+        refuse_group(g);
     for (int i = 0; i < g->n_rows && supported; i++) {
         if (!ab_row_untimed(&g->rows[i])) finish(&runners[i]);
+        ab_series_free(&runners[i].series);
         free(runners[i].map);
     }
     for (int i = 0; i < g->n_rows; i++) g->rows[i].record.repetition = g->measured;
     g->measured++;
+}
+
+/* ---- conditions ---- */
+
+void ab_run_denormals(const struct ab_run *run, bool on, int threads)
+{
+    const enum ab_denormals asked = (enum ab_denormals)run->settings->denormals;
+    ab_denormals_set_all(on ? asked : AB_DENORMALS_KEEP, threads);
+}
+
+void ab_run_evict(const struct ab_run *run, int threads)
+{
+    ab_cache_evict(run->machine.l3, threads);
+}
+
+enum ab_status ab_run_check_cold(const struct ab_run *run, struct ab_error *err)
+{
+    if (run->settings->cache != AB_CACHE_COLD || ab_cache_evict(run->machine.l3, 1)) return AB_OK;
+    return ab_fail(err, AB_ERR_MEMORY,
+                   "--cache cold: no memory for 1.25 times the last level of cache (%ld MiB); free "
+                   "some, or leave it out",
+                   run->machine.l3 >> 20);
+}
+
+void ab_run_conditions(const struct ab_run *run, struct ab_record *r)
+{
+    r->cache = (enum ab_cache)run->settings->cache;
+    r->denormals = (enum ab_denormals)run->settings->denormals;
 }

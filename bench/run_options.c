@@ -53,6 +53,14 @@ static const struct ab_option options[] = {
      "native: keep packed and transformed weights, or no second copy of large ones\n(implies plain "
      "sums)",
      AB_OPTION_CHOICE, FIELD(memory)},
+    {"cache", "hot|cold",
+     "what an execution finds in the caches: what its own last one left, or nothing (all are\n"
+     "evicted before each)",
+     AB_OPTION_CHOICE, FIELD(cache)},
+    {"denormals", "keep|flush",
+     "subnormal numbers as IEEE 754 has them, or as zeros (FTZ and DAZ), which shows what\nthey "
+     "cost",
+     AB_OPTION_CHOICE, FIELD(denormals)},
     {"no-agree", NULL, "do not compare with the reference", AB_OPTION_FLAG, FIELD(no_agree)},
     {"no-joint", NULL, "do not time all methods in one plan beside them one by one", AB_OPTION_FLAG,
      FIELD(no_joint)},

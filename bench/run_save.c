@@ -39,8 +39,9 @@ enum ab_status ab_run_open_files(struct ab_run *run, struct ab_error *err)
 {
     const struct ab_run_settings *s = run->settings;
     const char *name = s->resume ? s->resume : s->save;
-    enum ab_status status = AB_OK;
-    if (name) status = ab_save_open(&run->save, s->db ? s->db : ab_db_default(), name, err);
+    enum ab_status status = ab_run_check_cold(run, err);
+    if (status == AB_OK && name)
+        status = ab_save_open(&run->save, s->db ? s->db : ab_db_default(), name, err);
     if (status == AB_OK)
         status = ab_store_open(&run->store, s->out ? s->out : "./attrbench-out", run->context, err);
     if (status != AB_OK || !name) return status;

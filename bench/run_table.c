@@ -26,10 +26,12 @@ static void print_header(FILE *f, const struct ab_group *g)
                  g->rows[0].record.target);
     else
         ab_target_text(m->targets.items[0], &m->source, target, sizeof target);
-    fprintf(f, "\n%s%s, %dx%dx%d, batch %d, %d thread%s (%s), %s%s, %s\n", m->source.name,
+    fprintf(f, "\n%s%s, %dx%dx%d, batch %d, %d thread%s (%s)%s%s, %s%s, %s\n", m->source.name,
             *m->source.path ? "" : " (random weights)", d.c, d.h, d.w, g->setting->batch,
             g->threads, g->threads == 1 ? "" : "s",
             *g->rows[0].record.pinned ? g->rows[0].record.pinned : "not pinned",
+            g->rows[0].record.cache == AB_CACHE_COLD ? ", cold caches" : "",
+            g->rows[0].record.denormals == AB_DENORMALS_FLUSH ? ", subnormals flushed" : "",
             m->images.names.items[0], g->setting->batch > 1 ? ", ..." : "", target);
     fprintf(f, "%-24s %-13s %9s %9s %8s %8s %5s %8s  %7s %7s %7s  %s\n", "method", "backend",
             "median", "setup", "memory", "GFLOP/s", "peak", "speed-up", "rel L2", "max err",
@@ -95,6 +97,37 @@ static void print_untimed(FILE *f, const struct ab_run *run)
     }
 }
 
+/* The core's clock, and what makes equal work unequally long: lost cores, subnormal numbers. */
+static void print_conditions(FILE *f, const struct ab_run *run)
+{
+    double low = INFINITY, high = 0;
+    long slices = 0, disturbed = 0;
+    int subnormal = 0, rows = 0;
+    for (int g = 0; g < run->n_groups; g++)
+        for (int i = 0; i < run->groups[g].n_rows; i++) {
+            const struct ab_row *row = &run->groups[g].rows[i];
+            const struct ab_record *r = &row->record;
+            if (!row->done || row->restored) continue;
+            rows++;
+            if (r->core_ghz > 0) low = fmin(low, fmin(r->core_ghz, r->core_ghz_after));
+            high = fmax(high, fmax(r->core_ghz, r->core_ghz_after));
+            for (int s = 0; r->disturbed && s < r->stats.samples; s++)
+                slices++, disturbed += r->disturbed[s];
+            subnormal += r->subnormal_inputs || r->subnormal_maps;
+        }
+    if (!rows) return;
+    if (high > 0)
+        fprintf(f, "core clock: %.2f to %.2f GHz, by dependent instructions. ", low, high);
+    else
+        fprintf(f, "core clock: not known of this kind of CPU. ");
+    fprintf(f, "samples during which a thread lost its core: %ld of %ld.\n", disturbed, slices);
+    if (subnormal && !run->settings->denormals)
+        fprintf(f,
+                "subnormal numbers are in the inputs or maps of %d rows; --denormals flush shows "
+                "what they cost\n",
+                subnormal);
+}
+
 static bool same_block(const struct ab_group *a, const struct ab_group *b)
 {
     return a && a->setting == b->setting && a->threads == b->threads;
@@ -133,6 +166,7 @@ void ab_table_print(FILE *f, const struct ab_run *run)
         fprintf(
             f, "above 100 %%: GFLOP/s counts the multiplications of the plain definition; Winograd "
                "needs fewer.\n");
+    print_conditions(f, run);
     ab_together_print(f, run);
     print_untimed(f, run);
     print_reasons(f, run);

@@ -14,7 +14,11 @@ static const double SLOW_SECONDS = 1;
 struct plan_of_all {
     struct ab_plan *plan;
     float **maps; /* [methods * targets], all NULL: computed and dropped */
+    const struct ab_run *run;
+    const struct ab_setting *setting;
+    struct ab_local local;
     double ns[MAX_SAMPLES];
+    bool disturbed[MAX_SAMPLES];
     int count;
     char pinned[64];
 };
@@ -36,52 +40,76 @@ const struct ab_method **ab_supported_methods(const struct ab_run *run, const st
     return methods;
 }
 
-static void execute(struct plan_of_all *p, const struct ab_setting *s)
+static enum ab_status execute(void *user, struct ab_error *err)
 {
-    struct ab_error err;
+    struct plan_of_all *p = user;
     float *const *maps = p->maps;
-    const double start = ab_now_ns();
-    const enum ab_status status = ab_plan_execute(p->plan, s->input, s->targets, maps, NULL, &err);
-    if (status == AB_OK && p->count < MAX_SAMPLES) p->ns[p->count++] = ab_now_ns() - start;
-    if (status != AB_OK) ab_plan_destroy(&p->plan);
+    return ab_plan_execute(p->plan, p->setting->input, p->setting->targets, maps, NULL, err);
 }
 
-/* One sample, or where executions are short some of them after one that warms up. */
-static void take_samples(const struct ab_run *run, struct plan_of_all *p,
-                         const struct ab_setting *s)
+static void evict(void *user)
+{
+    const struct plan_of_all *p = user;
+    ab_run_evict(p->run, p->local.threads);
+}
+
+static void sample(struct plan_of_all *p)
+{
+    struct ab_error err;
+    struct ab_slice slice;
+    if (ab_local_slice(&p->local, 1, &slice, &err) != AB_OK) {
+        ab_plan_destroy(&p->plan);
+        return;
+    }
+    p->ns[p->count] = slice.ns;
+    p->disturbed[p->count++] = slice.disturbed;
+}
+
+/* One sample, or where executions are short some of them. */
+static void take_samples(const struct ab_run *run, struct plan_of_all *p)
 {
     const double began = ab_now_ns(), budget = run->seconds * 1e9 / 8;
-    const int before = p->count;
-    execute(p, s);
-    if (!p->plan || ab_now_ns() - began > budget || p->count == MAX_SAMPLES) return;
-    p->count = before;
-    do execute(p, s);
-    while (p->plan && ab_now_ns() - began < budget && p->count < before + MAX_SAMPLES / 16 &&
-           p->count < MAX_SAMPLES && !ab_interrupted);
+    const int most =
+        p->count + MAX_SAMPLES / 16 < MAX_SAMPLES ? p->count + MAX_SAMPLES / 16 : MAX_SAMPLES;
+    while (p->plan && p->count < most && !ab_interrupted) {
+        sample(p);
+        if (ab_now_ns() - began >= budget) break;
+    }
+}
+
+/* The first execution is no sample. */
+static void open_plan(struct ab_run *run, struct ab_together *t, int b,
+                      const struct ab_method *const *methods, int count)
+{
+    struct plan_of_all *p = &t->of[b];
+    struct ab_error err;
+    const struct ab_plan_options options = ab_run_plan_options(run, t->setting, b, t->threads);
+    p->run = run;
+    p->setting = t->setting;
+    if (ab_plan_create(t->setting->model->source.graph, methods, count, &options, &p->plan, &err) !=
+        AB_OK)
+        return;
+    p->maps = calloc((size_t)(count * t->setting->model->targets.count), sizeof *p->maps);
+    p->local = (struct ab_local){.run = execute,
+                                 .user = p,
+                                 .before = run->settings->cache == AB_CACHE_COLD ? evict : NULL,
+                                 .threads = t->threads};
+    const double start = ab_now_ns();
+    if (!p->maps || execute(p, &err) != AB_OK) ab_plan_destroy(&p->plan);
+    p->local.least_ns = ab_now_ns() - start;
 }
 
 /* A plan that cannot be made, for want of memory most often, is left out: its methods' own rows
- * are there. The first execution warms up and is no sample. */
+ * are there. */
 static void open_plans(struct ab_run *run, struct ab_together *t)
 {
     int count;
-    struct ab_error err;
     const struct ab_method **methods = ab_supported_methods(run, t->setting, &count);
     for (int b = 0; methods && b < run->n_backends && count > 1; b++) {
-        struct plan_of_all *p = &t->of[b];
         if (!strcmp(run->backends[b], "reference") || ab_interrupted) continue;
         struct ab_joint *joint = &t->setting->joint[b];
         joint->untimed = run->brief && joint->seconds > SLOW_SECONDS;
-        if (joint->untimed) continue;
-        const struct ab_plan_options options = ab_run_plan_options(run, t->setting, b, t->threads);
-        if (ab_plan_create(t->setting->model->source.graph, methods, count, &options, &p->plan,
-                           &err) != AB_OK)
-            continue;
-        p->maps = calloc((size_t)(count * t->setting->model->targets.count), sizeof *p->maps);
-        if (!p->maps) ab_plan_destroy(&p->plan);
-        if (!p->maps) continue;
-        execute(p, t->setting);
-        p->count = 0;
+        if (!joint->untimed) open_plan(run, t, b, methods, count);
     }
     free(methods);
 }
@@ -104,7 +132,7 @@ void ab_together_sample(struct ab_group *g, const char *pinned)
     }
     for (int b = 0; b < run->n_backends && !ab_interrupted; b++) {
         snprintf(t->of[b].pinned, sizeof t->of[b].pinned, "%s", pinned);
-        if (t->of[b].plan) take_samples(run, &t->of[b], g->setting);
+        if (t->of[b].plan) take_samples(run, &t->of[b]);
     }
 }
 
@@ -157,9 +185,12 @@ static void write_record(struct ab_run *run, const struct ab_together *t, int b)
     r.ratio_why = "all methods together have no counterpart; see joint_ratio";
     snprintf(r.agreement.why, sizeof r.agreement.why, "judged method by method");
     ab_record_plan(&r, p->plan, t->threads);
+    ab_run_conditions(run, &r);
     r.ns = malloc((size_t)p->count * sizeof *r.ns);
-    if (r.ns && isfinite(r.sum_single_ns)) {
+    r.disturbed = malloc((size_t)p->count * sizeof *r.disturbed);
+    if (r.ns && r.disturbed && isfinite(r.sum_single_ns)) {
         memcpy(r.ns, p->ns, (size_t)p->count * sizeof *r.ns);
+        memcpy(r.disturbed, p->disturbed, (size_t)p->count * sizeof *r.disturbed);
         ab_stats_of(r.ns, p->count, &r.stats);
         r.joint_ratio = r.stats.median / r.sum_single_ns;
         struct ab_joint_row *more =

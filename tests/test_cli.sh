@@ -113,6 +113,12 @@ code 2 run --time soon
 says "duration"
 code 2 run --memory fat
 says "give fast|lean"
+code 2 run --cache warm
+says "give hot|cold"
+code 2 run --denormals zero
+says "give keep|flush"
+code 2 run --cache
+says "--cache"
 code 2 explain --model digits --input "$digit" --out x.png --algo winograd
 says "give auto|direct"
 code 2 run --benchmark_fliter=x
@@ -166,6 +172,17 @@ together --no-joint --method gradient,lrp-zplus
 run_digits 0 --backend native --algo direct --memory lean
 grep -q '"memory":"lean"' o/results.json || fail "no memory mode in the record"
 grep -q 'winograd' o/results.json && fail "a lean plan runs Winograd"
+run_digits 0 --backend native --cache cold --denormals flush --threads 1,2
+grep -q ', cold caches, subnormals flushed' out || fail "the table does not tell its conditions"
+grep -q '^core clock: ' out || fail "no clock of the core"
+[[ $(grep -c '"cache":"cold","denormals":"flush","calls_per_slice":1,"disturbed":[0-9]' o/results.json) == 2 ]] ||
+    fail "no conditions in the records"
+grep -q -- "--cache 'cold' --denormals 'flush'" o/results.json || fail "conditions are not in repro"
+! grep -q '"verdict":"disagree"' o/results.json || fail "flushing makes maps wrong"
+run_digits 0
+grep -q '"cache":"hot","denormals":"keep","calls_per_slice":[1-9]' o/results.json || fail "no usual conditions"
+grep -qE '"steady":(true|false)' o/results.json || fail "steadiness is not told"
+grep -qE '"subnormals":\{"input":0,"maps":0\}' o/results.json || fail "subnormals are not counted"
 run_digits 0 --backend native --benchmark_out=gb.json --benchmark_out_format=json \
     --benchmark_min_time=0.02s --benchmark_repetitions=2
 json gb.json
@@ -226,6 +243,34 @@ code 1 run --kernels 'conv2d*' --shapes bad.txt --out k
 says "bad.txt:1"
 code 2 run --kernels 'nothing*' --shapes shapes.txt --out k
 says "attrbench kernels"
+
+kernels 0 --shapes shapes.txt --backend native --cache cold
+grep -q 'cold cache;' out || fail "kernels do not tell their cache state"
+grep -q '"cache":"cold","denormals":"keep","calls_per_slice":1,' k/results.json || fail "cold kernels"
+kernels 0 --shapes shapes.txt --backend native
+grep -qE '"cache":"hot","denormals":"keep","calls_per_slice":([2-9]|[1-9][0-9])' k/results.json ||
+    fail "short kernels are not called several times a sample"
+
+# ---- subnormal numbers ----
+if [[ -n $(command -v python3) ]]; then
+    python3 - <<'PYTHON'
+import struct
+header = "{'descr': '<f4', 'fortran_order': False, 'shape': (1, 1, 28, 28), }"
+header += ' ' * (117 - len(header)) + '\n'
+values = [1e-40] * 100 + [0.5] * 684
+with open('tiny.npy', 'wb') as f:
+    f.write(b'\x93NUMPY\x01\x00' + len(header).to_bytes(2, 'little') + header.encode())
+    f.write(struct.pack('<784f', *values))
+PYTHON
+    for mode in keep flush; do
+        code 0 run --model digits --method input-x-gradient --input tiny.npy --denormals $mode --time 0.02 --out o
+        grep -q '"subnormals":{"input":100,' o/results.json || fail "subnormal inputs are not counted"
+        ! grep -q '"verdict":"disagree"' o/results.json || fail "--denormals $mode makes maps wrong"
+        grep '"backend":"native"' o/results.json | grep -o '"maps":[0-9]*}' >maps.$mode
+    done
+    grep -q '"maps":0}' maps.flush || fail "subnormal numbers are in flushed maps: $(cat maps.flush)"
+    ! grep -q '"maps":0}' maps.keep || fail "no subnormal numbers are in maps: $(cat maps.keep)"
+fi
 
 # ---- an interruption keeps what is finished ----
 timeout 200 "$attrbench" run --model digits --time 0.5 --backend native --out i >out 2>err &

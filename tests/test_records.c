@@ -37,13 +37,45 @@ static bool is_null_with_reason(const json_t *row, const char *key)
 
 TEST(has_all_names)
 {
-    static const char *const names[] = {
-        "kind",       "op",        "shape",          "model",      "method", "backend",
-        "isa",        "kernels",   "threads",        "batch",      "cache",  "seed_mode",
-        "ns_min",     "ns_p10",    "ns_median",      "ns_p90",     "ns_p99", "samples",
-        "flops",      "bytes",     "gflops",         "peak_share", "ratio",  "rel_l2",
-        "max_err",    "cosine",    "err_over_bound", "verdict",    "repro",  "planned_bytes",
-        "peak_bytes", "samples_ns"};
+    static const char *const names[] = {"kind",
+                                        "op",
+                                        "shape",
+                                        "model",
+                                        "method",
+                                        "backend",
+                                        "isa",
+                                        "kernels",
+                                        "threads",
+                                        "batch",
+                                        "cache",
+                                        "seed_mode",
+                                        "ns_min",
+                                        "ns_p10",
+                                        "ns_median",
+                                        "ns_p90",
+                                        "ns_p99",
+                                        "samples",
+                                        "flops",
+                                        "bytes",
+                                        "gflops",
+                                        "peak_share",
+                                        "ratio",
+                                        "rel_l2",
+                                        "max_err",
+                                        "cosine",
+                                        "err_over_bound",
+                                        "verdict",
+                                        "repro",
+                                        "planned_bytes",
+                                        "peak_bytes",
+                                        "samples_ns",
+                                        "denormals",
+                                        "calls_per_slice",
+                                        "disturbed",
+                                        "steady",
+                                        "core_ghz",
+                                        "core_ghz_after",
+                                        "subnormals"};
     struct ab_record r;
     fill(&r, 3);
     json_t *row = ab_record_json(&r);
@@ -77,6 +109,48 @@ TEST(what_is_not_a_number_is_null_with_a_reason)
     CHECK(is_null_with_reason(row, "gflops"), "gflops without samples");
     json_decref(row);
     ab_record_free(&r);
+}
+
+TEST(conditions_are_told)
+{
+    struct ab_record r;
+    fill(&r, 4);
+    json_t *row = ab_record_json(&r);
+    CHECK(!strcmp(json_string_value(json_object_get(row, "cache")), "hot"), "cache");
+    CHECK(!strcmp(json_string_value(json_object_get(row, "denormals")), "keep"), "denormals");
+    CHECK(is_null_with_reason(row, "disturbed"), "samples that nobody watched");
+    CHECK(!json_object_get(row, "disturbed_at"), "samples that nobody watched");
+    CHECK(is_null_with_reason(row, "steady"), "steady without a warm-up");
+    CHECK(is_null_with_reason(row, "core_ghz"), "a clock that was not measured");
+    CHECK(is_null_with_reason(row, "subnormals"), "numbers that nobody counted");
+    json_decref(row);
+    r.cache = AB_CACHE_COLD;
+    r.denormals = AB_DENORMALS_FLUSH;
+    r.disturbed = calloc(4, sizeof *r.disturbed);
+    r.disturbed[1] = r.disturbed[3] = true;
+    r.steady_why = NULL;
+    r.steady = true;
+    r.calls = 7;
+    r.core_ghz = 3.5;
+    r.counted = true;
+    r.subnormal_maps = 5;
+    row = ab_record_json(&r);
+    const json_t *places = json_object_get(row, "disturbed_at"),
+                 *subnormals = json_object_get(row, "subnormals");
+    CHECK(!strcmp(json_string_value(json_object_get(row, "cache")), "cold"), "cache");
+    CHECK(!strcmp(json_string_value(json_object_get(row, "denormals")), "flush"), "denormals");
+    CHECK(json_integer_value(json_object_get(row, "disturbed")) == 2, "disturbed");
+    CHECK(json_array_size(places) == 2 && json_integer_value(json_array_get(places, 1)) == 3,
+          "places of disturbed samples");
+    CHECK(json_is_true(json_object_get(row, "steady")), "steady");
+    CHECK(json_integer_value(json_object_get(row, "calls_per_slice")) == 7, "calls");
+    CHECK(json_real_value(json_object_get(row, "core_ghz")) == 3.5, "clock");
+    CHECK(json_integer_value(json_object_get(subnormals, "input")) == 0 &&
+              json_integer_value(json_object_get(subnormals, "maps")) == 5,
+          "subnormals");
+    json_decref(row);
+    ab_record_free(&r);
+    CHECK(!r.disturbed, "freed");
 }
 
 TEST(enough_samples_have_a_p99)
@@ -149,8 +223,11 @@ TEST(quantiles)
     CHECK(!ab_stats_of(v, 0, &s), "none");
 }
 
-static const struct test_case cases[] = {
-    CASE(has_all_names),    CASE(what_is_not_a_number_is_null_with_a_reason),
-    CASE(a_store_survives), CASE(enough_samples_have_a_p99),
-    CASE(quantiles),        CASE(places_that_cannot_be_written)};
+static const struct test_case cases[] = {CASE(has_all_names),
+                                         CASE(what_is_not_a_number_is_null_with_a_reason),
+                                         CASE(a_store_survives),
+                                         CASE(enough_samples_have_a_p99),
+                                         CASE(conditions_are_told),
+                                         CASE(quantiles),
+                                         CASE(places_that_cannot_be_written)};
 TEST_MAIN("records", cases)
