@@ -121,8 +121,9 @@ struct ab_keys {
 bool ab_keys_next(struct ab_keys *keys, const json_t *record, char *key, size_t size);
 void ab_keys_free(struct ab_keys *keys);
 
-/* A record with "samples_ns" (and "disturbed_at": indices) as a row: takes them out of `record`,
- * whose reference it steals. `key`: copied. What is wrong with the samples is an AB_ERR_FORMAT. */
+/* A record with "samples_ns" (and "disturbed_at": their places; null: not watched) as a row:
+ * takes them out of `record`, whose reference it steals. `key`: copied. What is wrong with the
+ * samples is an AB_ERR_FORMAT. */
 enum ab_status ab_db_row_of(json_t *record, const char *key, struct ab_db_row *row,
                             struct ab_error *err);
 /* The reverse: the record with its samples. New reference; NULL: out of memory. */

@@ -176,6 +176,7 @@ enum ab_status ab_db_row_of(json_t *record, const char *key, struct ab_db_row *r
     enum ab_status status = AB_OK;
     const json_t *times = json_object_get(record, "samples_ns"),
                  *marks = json_object_get(record, "disturbed_at");
+    const bool marked = marks && !json_is_null(marks); /* null: the samples were not watched */
     *row = (struct ab_db_row){.key = strdup(key), .record = record};
     const long long calls = json_integer_value(json_object_get(record, "calls_per_slice"));
     row->calls = calls > 0 && calls < 1000000000 ? (int)calls : 1;
@@ -183,11 +184,11 @@ enum ab_status ab_db_row_of(json_t *record, const char *key, struct ab_db_row *r
     if (status == AB_OK && times && !json_is_array(times))
         status = ab_fail(err, AB_ERR_FORMAT, "samples_ns is no list");
     if (status == AB_OK) status = read_times(times, row, err);
-    if (status == AB_OK && marks && !json_is_array(marks))
+    if (status == AB_OK && marked && !json_is_array(marks))
         status = ab_fail(err, AB_ERR_FORMAT, "disturbed_at is no list");
-    if (status == AB_OK && marks) status = read_marks(marks, row, err);
+    if (status == AB_OK && marked) status = read_marks(marks, row, err);
     json_object_del(record, "samples_ns");
-    json_object_del(record, "disturbed_at");
+    if (marked) json_object_del(record, "disturbed_at");
     if (status != AB_OK) ab_db_row_free(row);
     return status;
 }

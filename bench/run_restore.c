@@ -47,6 +47,19 @@ static void restore_agreement(const json_t *json, struct ab_agreement *a)
     text(json, "verdict_reason", a->why, sizeof a->why);
 }
 
+/* What the clock and the numbers were like. */
+static void restore_conditions(const struct ab_db_row *row, struct ab_record *r)
+{
+    const json_t *subnormals = json_object_get(row->record, "subnormals");
+    r->calls = row->calls;
+    r->steady = json_is_true(json_object_get(row->record, "steady"));
+    r->core_ghz = fmax(number(row->record, "core_ghz"), 0);
+    r->core_ghz_after = fmax(number(row->record, "core_ghz_after"), 0);
+    r->counted = json_is_object(subnormals);
+    r->subnormal_inputs = (size_t)fmax(number(subnormals, "input"), 0);
+    r->subnormal_maps = (size_t)fmax(number(subnormals, "maps"), 0);
+}
+
 /* Labels of the row stay as the run has set them. */
 static bool restore_record(const struct ab_db_row *row, struct ab_record *r)
 {
@@ -55,6 +68,11 @@ static bool restore_record(const struct ab_db_row *row, struct ab_record *r)
     r->ns = malloc((size_t)(row->count ? row->count : 1) * sizeof *r->ns);
     if (!r->ns) return false;
     if (row->count) memcpy(r->ns, row->ns, (size_t)row->count * sizeof *r->ns);
+    if (row->disturbed) {
+        r->disturbed = malloc(((size_t)row->count + 1) * sizeof *r->disturbed);
+        if (!r->disturbed) return false;
+        memcpy(r->disturbed, row->disturbed, (size_t)row->count * sizeof *r->disturbed);
+    }
     if (!ab_stats_of(r->ns, row->count, &r->stats)) return false;
     r->flops = fmax(number(json, "flops"), 0);
     r->bytes = fmax(number(json, "bytes"), 0);
@@ -67,6 +85,7 @@ static bool restore_record(const struct ab_db_row *row, struct ab_record *r)
     text(json, "isa", r->isa, sizeof r->isa);
     text(json, "pinned", r->pinned, sizeof r->pinned);
     restore_kernels(json, r);
+    restore_conditions(row, r);
     restore_agreement(json, &r->agreement);
     return true;
 }

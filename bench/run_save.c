@@ -40,6 +40,7 @@ enum ab_status ab_run_open_files(struct ab_run *run, struct ab_error *err)
     const struct ab_run_settings *s = run->settings;
     const char *name = s->resume ? s->resume : s->save;
     enum ab_status status = ab_run_check_cold(run, err);
+    if (status == AB_OK && s->save && !s->resume) status = ab_db_check_name(s->save, err);
     if (status == AB_OK && name)
         status = ab_save_open(&run->save, s->db ? s->db : ab_db_default(), name, err);
     if (status == AB_OK)

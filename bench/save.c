@@ -7,8 +7,6 @@
 enum ab_status ab_save_open(struct ab_save *save, const char *path, const char *name,
                             struct ab_error *err)
 {
-    enum ab_status status = ab_db_check_name(name, err);
-    if (status != AB_OK) return status;
     snprintf(save->path, sizeof save->path, "%s", path);
     snprintf(save->name, sizeof save->name, "%s", name);
     save->pending = json_array();

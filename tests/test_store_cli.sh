@@ -45,9 +45,11 @@ cp out main.json
 for word in '"samples_ns":[' '"name": "main"' '"command": [' '"fingerprint": "'; do
     grep -qF "$word" main.json || fail "no $word in the export"
 done
-grep -o '"samples_ns":\[[^]]*\]' main.json >a
-grep -o '"samples_ns":\[[^]]*\]' o/results.json >b
-cmp -s a b || fail "samples are not those of results.json"
+for list in samples_ns disturbed_at; do
+    grep -o "\"$list\":\[[^]]*\]" main.json >a
+    grep -o "\"$list\":\[[^]]*\]" o/results.json >b
+    [[ -s a ]] && cmp -s a b || fail "$list is not that of results.json"
+done
 
 # ---- where the store is ----
 ATTRBENCH_DB=$tmp/e.db run_digits 0 --method gradient --backend native --save main
@@ -60,7 +62,7 @@ run_digits 0 --method gradient --backend native
 # ---- killed and gone on with ----
 for after in 2 7; do
     rm -rf k k.db*
-    "$attrbench" "${quick[@]}" --method $long --time 0.1 --out k --save night --db k.db >out 2>err &
+    "$attrbench" "${quick[@]}" --method $long --time 0.05 --out k --save night --db k.db >out 2>err &
     pid=$!
     for _ in $(seq 400); do
         [[ -e k/results.jsonl && $(wc -l <k/results.jsonl) -ge $after ]] && break
@@ -73,7 +75,7 @@ for after in 2 7; do
     before=$(rows out)
     ((before >= after - 2)) || fail "only $before rows outlived the process"
     grep '"kind":"method"' out | sed 's/"key".*//' | sort >was
-    code 0 run --resume night --db k.db
+    code 0 run --resume $([[ $after == 2 ]] && echo night || echo '#1') --db k.db
     grep -q 'rows are there already' err || fail "what is there is not told"
     prints "run night (#1), $all rows"
     [[ $(rows k/results.json) == "$all" ]] || fail "results.json has $(rows k/results.json) rows"
@@ -86,6 +88,8 @@ for after in 2 7; do
 done
 code 2 run --resume night --db k.db
 says "is finished"
+code 2 run --resume '#7' --db k.db
+says "no such run"
 code 2 run --resume nihgt --db k.db
 says "did you mean 'night'"
 code 2 run --resume night --db k.db --method gradient
@@ -94,7 +98,7 @@ code 2 run --resume night --db k.db --benchmark_filter=x
 says "leave out --benchmark_filter"
 
 # ---- an interruption is no kill ----
-timeout 200 "$attrbench" "${quick[@]}" --method $long --time 0.1 --out i --save stop --db i.db >out 2>err &
+timeout 200 "$attrbench" "${quick[@]}" --method $long --time 0.05 --out i --save stop --db i.db >out 2>err &
 pid=$!
 for _ in $(seq 400); do
     [[ -e i/results.jsonl && $(wc -l <i/results.jsonl) -ge 2 ]] && break
@@ -109,7 +113,7 @@ code 0 run --resume stop --db i.db --out i2
 
 # ---- single convolutions ----
 printf 'n1c16h12w12o16k3s1p1 %s\n' one two three four >shapes.txt
-"$attrbench" run --kernels 'conv2d_*' --shapes shapes.txt --backend native --time 0.1 --out c --save conv \
+"$attrbench" run --kernels 'conv2d_*' --shapes shapes.txt --backend native --time 0.05 --out c --save conv \
     --db c.db >out 2>err &
 pid=$!
 for _ in $(seq 400); do
