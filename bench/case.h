@@ -21,19 +21,27 @@ enum ab_status ab_case_open(const char *text, struct ab_case **c, struct ab_erro
 void ab_case_close(struct ab_case **c);
 
 /* A side that samples it (with parts, for methods, where a step takes long enough to be timed by
- * itself). Borrowed from the case. `cache`: what each slice finds. */
+ * itself). Borrowed from the case. `cache`: what each slice finds, COLD: what each call does. */
 struct ab_side ab_case_side(struct ab_case *c, enum ab_cache cache);
+/* Threads that a call takes, to be bound before the first. */
+int ab_case_threads(const struct ab_case *c);
 
 /* The rows that its samples make: row 0 is the whole, rows 1.. its parts. A key names the row in
  * any build: it does not name the kernels that were picked for a step. The record is of record.h's
- * JSON form but for the samples: kind, op, shape, model, method, backend, isa, kernels, threads,
- * batch, flops, bytes. New reference. */
+ * JSON form but for what comes of samples: kind, op, shape, model, method, backend, isa, kernels,
+ * threads, batch, flops, bytes; "case" is the text that opens it. New reference. */
 int ab_case_rows(const struct ab_case *c);
 void ab_case_key(const struct ab_case *c, int row, char key[AB_CASE_KEY]);
 json_t *ab_case_record(const struct ab_case *c, int row);
 
+/* For tests of whoever judges samples: from now on slices take `share` longer than their calls, by
+ * waiting; steps are what they are. */
+void ab_case_slow(struct ab_case *c, double share);
+/* The name that such a test matches: the kernel's, or the method's without parameters. */
+const char *ab_case_name(const struct ab_case *c);
+
 /* What `attrbench compare` and `gate` measure unless told otherwise: every hand-written kernel that
- * this CPU runs, on shapes whose calls take some 10 us to 1 ms, and the methods of the digits
+ * this CPU runs, on shapes whose calls take some 5 to 500 us, and the methods of the digits
  * network. `kernels`: a shell pattern of kernel names, NULL: all. */
 struct ab_cases {
     char **texts;

@@ -84,6 +84,20 @@ bool ab_guarded_find(const void *address, ptrdiff_t *from, size_t *bytes);
 bool ab_guarded_freeze(struct ab_guarded *g);
 bool ab_guarded_frozen(const struct ab_guarded *g);
 
+/* Memory that buffers are taken from one after the other, in huge pages where the system gives
+ * them: what is timed in it meets the same caches in every process, while small pages lie anywhere
+ * in them (8 to 25 % between processes, for kernels of 10 us on operands of a few 100 KB). */
+struct ab_room {
+    unsigned char *map, *data;
+    size_t map_bytes, bytes, used;
+};
+/* Memory is taken as it is used. False: no address space. */
+bool ab_room_new(struct ab_room *room, size_t bytes);
+void ab_room_free(struct ab_room *room);
+/* From now on buffers of this thread are taken from `room`, without guard pages, while it lasts;
+ * NULL: no longer. They live as long as the room. */
+void ab_guarded_from(struct ab_room *room);
+
 void ab_sentinel_fill(float *p, size_t count);
 bool ab_is_sentinel(float v);
 uint32_t ab_float_bits(float v);
