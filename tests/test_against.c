@@ -1,0 +1,351 @@
+// SPDX-License-Identifier: Apache-2.0
+// One build against another: pairs of rows, what is missing and why, and where programs come from.
+#include "bench/against.h"
+#include "bench/run.h"
+#include "support.h"
+
+#include <fcntl.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static const char KERNEL[] = "kernel dense_plain dense n1i100o100",
+                  STEPS[] = "method digits gradient native 1 16";
+
+/* ---- files ---- */
+
+static char work[256]; /* a folder of this test's own */
+
+static void clean_up(void)
+{
+    char line[300];
+    snprintf(line, sizeof line, "rm -rf -- '%s'", work);
+    if (*work && system(line) != 0) fprintf(stderr, "%s cannot be removed\n", work);
+}
+
+static void set_up(void)
+{
+    const char *folder = getenv("TMPDIR");
+    if (*work) return;
+    snprintf(work, sizeof work, "%.200s/ab-against-XXXXXX", folder && *folder ? folder : "/tmp");
+    CHECK(mkdtemp(work), "%s cannot be made", work);
+    atexit(clean_up);
+}
+
+/* A file below the folder, a program if `body` begins with "#!"; its path. */
+static const char *file(const char *name, const char *body)
+{
+    static char path[4][400];
+    static int next;
+    char *p = path[next++ % 4];
+    set_up();
+    snprintf(p, sizeof path[0], "%s/%s", work, name);
+    FILE *f = fopen(p, "w");
+    CHECK(f, "%s cannot be written", p);
+    fputs(body, f);
+    fclose(f);
+    CHECK(chmod(p, !strncmp(body, "#!", 2) ? 0755 : 0644) == 0, "%s", p);
+    return p;
+}
+
+__attribute__((format(printf, 1, 2))) static void shell(const char *format, ...)
+{
+    char line[2000];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(line, sizeof line, format, args);
+    va_end(args);
+    CHECK(system(line) == 0, "failed: %s", line);
+}
+
+/* NULL where attrbench is not there to be started. */
+static const char *command(void)
+{
+    const char *program = getenv("AB_COMMAND");
+    return program && access(program, X_OK) == 0 ? program : NULL;
+}
+
+/* ---- measuring ---- */
+
+static double least(const struct ab_db_row *r)
+{
+    double v = (double)INFINITY;
+    for (int i = 0; i < r->count; i++) v = fmin(v, r->ns[i]);
+    return v;
+}
+
+static struct ab_against ran(const char *a, const char *b, const char *const *texts, int count,
+                             const struct ab_against_options *more)
+{
+    struct ab_against_options o = *more;
+    struct ab_against result = {.count = 0};
+    struct ab_cases cases = {.count = 0};
+    struct ab_error err;
+    o.programs[0] = a;
+    o.programs[1] = b;
+    for (int i = 0; i < count; i++) CHECK(ab_cases_add(&cases, texts[i]), "out of memory");
+    CHECK(ab_against_run(&cases, &o, &result, &err) == AB_OK, "%s", err.text);
+    ab_cases_free(&cases);
+    return result;
+}
+
+static void check_pairs(const struct ab_against *r)
+{
+    CHECK(json_is_object(r->context[0]) && json_is_object(r->context[1]), "contexts");
+    for (int i = 0; i < r->count; i++) {
+        const struct ab_db_row *a = &r->rows[0][i], *b = &r->rows[1][i];
+        context("%s", a->key);
+        CHECK(!strcmp(a->key, b->key), "with '%s'", b->key);
+        CHECK(a->count == b->count && a->count > 0 && a->calls == b->calls && a->calls > 0,
+              "%d and %d samples", a->count, b->count);
+        CHECK(json_is_object(a->record) && json_is_object(b->record), "records");
+        for (int j = 0; j < a->count; j++)
+            CHECK(a->ns[j] > 0 && b->ns[j] > 0 && isfinite(a->ns[j]) && isfinite(b->ns[j]),
+                  "sample %d: %g, %g ns", j, a->ns[j], b->ns[j]);
+        for (int j = 0; j < i; j++)
+            CHECK(strcmp(r->rows[0][j].key, a->key) != 0, "twice: rows %d and %d", j, i);
+    }
+}
+
+static int progressed;
+static void progress(void *user, int i, int count, const char *text)
+{
+    CHECK(user == &progressed && i == progressed++ && count == 3 && *text, "%d of %d: %s", i, count,
+          text);
+}
+
+TEST(pairs)
+{
+    static const char *const texts[] = {KERNEL, STEPS, "kernel dense_plain dense n1i4"};
+    const struct ab_against_options o = {
+        .seconds = 0.05, .progress = progress, .user = &progressed};
+    if (!command()) return;
+    struct ab_against r = ran(command(), command(), texts, 3, &o);
+    check_pairs(&r);
+    CHECK(progressed == 3, "%d cases told", progressed);
+    CHECK(r.count > 2, "%d rows", r.count);
+    CHECK(!strncmp(r.rows[0][0].key, KERNEL, strlen(KERNEL)), "'%s'", r.rows[0][0].key);
+    CHECK(!strcmp(r.rows[0][1].key, STEPS), "'%s'", r.rows[0][1].key);
+    for (int i = 2; i < r.count; i++) {
+        CHECK(!strncmp(r.rows[0][i].key, "step digits gradient", 20), "'%s'", r.rows[0][i].key);
+        CHECK(least(&r.rows[0][i]) < least(&r.rows[0][1]), "step %d takes longer than all", i);
+    }
+    CHECK(r.n_missing == 1 && !strcmp(r.missing[0].text, texts[2]) &&
+              !strncmp(r.missing[0].why, "A: ", 3),
+          "%d missing", r.n_missing);
+    ab_against_free(&r);
+    CHECK(r.count == 0 && !r.rows[0] && !r.missing, "freed");
+}
+
+/* B by a script, which makes it slower, or another program. */
+static const char *wrapper(const char *name, const char *before)
+{
+    char body[1000];
+    snprintf(body, sizeof body, "#!/bin/sh\n%s\nexec '%s' \"$@\"\n", before, command());
+    return file(name, body);
+}
+
+TEST(a_slower_build)
+{
+    static const char *const texts[] = {KERNEL};
+    const struct ab_against_options o = {.seconds = 0.2, .processes = 2};
+    if (!command()) return;
+    const char *slow = wrapper("slow", "export ATTRBENCH_TEST_SLOW='dense*=0.5'");
+    struct ab_against r = ran(command(), slow, texts, 1, &o);
+    check_pairs(&r);
+    CHECK(r.count == 1 && r.n_missing == 0, "%d rows, %d missing", r.count, r.n_missing);
+    const double ratio = least(&r.rows[1][0]) / least(&r.rows[0][0]);
+    CHECK(ratio > 1.35 && ratio < 1.7, "%.3f times slower instead of 1.5", ratio);
+    CHECK(!json_object_get(r.context[0], "test_slow") && json_object_get(r.context[1], "test_slow"),
+          "contexts");
+    ab_against_free(&r);
+}
+
+TEST(cold)
+{
+    static const char *const texts[] = {KERNEL};
+    const struct ab_against_options o = {.seconds = 0.1, .cache = AB_CACHE_COLD};
+    if (!command()) return;
+    struct ab_against r = ran(command(), command(), texts, 1, &o);
+    check_pairs(&r);
+    CHECK(r.count == 1 && r.rows[0][0].calls == 1, "%d rows", r.count);
+    CHECK(!strcmp(json_string_value(json_object_get(r.rows[1][0].record, "cache")), "cold"),
+          "cache");
+    ab_against_free(&r);
+}
+
+/* A worker that lacks a case, and one that dies at it: the next case is measured all the same. */
+TEST(missing)
+{
+    static const char *const texts[] = {"kernel new dense n1i4o4", KERNEL};
+    const struct ab_against_options o = {.seconds = 0.02};
+    if (!command()) return;
+    struct ab_against r = ran(command(), command(), texts, 2, &o);
+    check_pairs(&r);
+    CHECK(r.count == 1 && r.n_missing == 1 && strstr(r.missing[0].why, "not in this build"),
+          "%d rows, %d missing", r.count, r.n_missing);
+    ab_against_free(&r);
+
+    /* The first process of B dies at its first slice, the second is sound. */
+    char before[600];
+    set_up();
+    snprintf(before, sizeof before,
+             "if mkdir '%s/once' 2>/dev/null; then echo attrbench worker 1; read a; echo 'ok {}'\n"
+             "read a; echo 'ok [{\"key\": \"k\"}]'; read a; kill -SEGV $$; fi",
+             work);
+    static const char *const two[] = {STEPS, KERNEL};
+    const char *dying = wrapper("dying", before);
+    r = ran(command(), dying, two, 2, &o);
+    check_pairs(&r);
+    CHECK(r.count == 1 && !strncmp(r.rows[1][0].key, KERNEL, strlen(KERNEL)), "%d rows", r.count);
+    bool told = false;
+    for (int i = 0; i < r.n_missing; i++)
+        told = told || (!strcmp(r.missing[i].text, STEPS) && strstr(r.missing[i].why, "B: ") &&
+                        strstr(r.missing[i].why, "signal 11"));
+    CHECK(told, "%d missing, none of them told", r.n_missing);
+    ab_against_free(&r);
+}
+
+TEST(cannot_start)
+{
+    struct ab_against r = {.count = 0};
+    struct ab_cases cases = {.count = 0};
+    struct ab_error err;
+    struct ab_against_options o = {.programs = {command(), "/nonexistent/attrbench"}};
+    if (!command()) return;
+    CHECK(ab_cases_add(&cases, KERNEL), "out of memory");
+    CHECK(ab_against_run(&cases, &o, &r, &err) == AB_ERR_ARG && !strncmp(err.text, "B: ", 3) &&
+              strstr(err.text, "/nonexistent/attrbench"),
+          "%s", err.text);
+    ab_against_free(&r);
+    ab_cases_free(&cases);
+}
+
+TEST(interrupted)
+{
+    static const char *const texts[] = {KERNEL, STEPS};
+    const struct ab_against_options o = {.seconds = 0.02};
+    if (!command()) return;
+    ab_interrupted = 1;
+    struct ab_against r = ran(command(), command(), texts, 2, &o);
+    ab_interrupted = 0;
+    CHECK(r.count == 0 && r.n_missing == 0, "%d rows, %d missing", r.count, r.n_missing);
+    ab_against_free(&r);
+}
+
+/* ---- programs ---- */
+
+static void found(const char *text, const char *ending)
+{
+    char program[1024];
+    struct ab_error err;
+    context("%s", text);
+    CHECK(ab_against_program(text, program, sizeof program, &err) == AB_OK, "%s", err.text);
+    const size_t length = strlen(program), tail = strlen(ending);
+    CHECK(length >= tail && !strcmp(program + length - tail, ending), "'%s'", program);
+    CHECK(strchr(program, '/'), "'%s' would be looked for", program);
+}
+
+static void not_found(const char *text, enum ab_status status, const char *word)
+{
+    char program[1024];
+    struct ab_error err;
+    context("%s", text);
+    CHECK(ab_against_program(text, program, sizeof program, &err) == status, "%s", err.text);
+    CHECK(strstr(err.text, word), "'%s' is not in: %s", word, err.text);
+    CHECK(!strchr(err.text, '\n'), "more than a line: %s", err.text);
+}
+
+TEST(paths)
+{
+    char before[1024], text[2000];
+    CHECK(getcwd(before, sizeof before), "no current folder");
+    set_up();
+    shell("mkdir -p '%s/tree/build/release' '%s/bare' '%s/installed/bin'", work, work, work);
+    file("tree/build/release/attrbench", "#!/bin/sh\n");
+    file("installed/bin/attrbench", "#!/bin/sh\n");
+    file("plain", "no program");
+    CHECK(chdir(work) == 0, "%s", work);
+    found("tree", "tree/build/release/attrbench");
+    found("tree/build/release", "tree/build/release/attrbench");
+    found("./tree/build/release/attrbench", "tree/build/release/attrbench");
+    found("installed", "installed/bin/attrbench");
+    not_found("bare", AB_ERR_ARG, "no attrbench in this folder");
+    not_found("plain", AB_ERR_ARG, "cannot be run");
+    not_found("./none", AB_ERR_ARG, "no such file");
+    not_found("/nonexistent/a", AB_ERR_ARG, "no such file");
+    not_found("--upload-pack=x", AB_ERR_ARG, "no such file");
+    not_found("", AB_ERR_ARG, "no build given");
+    memset(text, 'x', sizeof text);
+    text[sizeof text - 1] = '\0';
+    not_found(text, AB_ERR_ARG, "too long");
+    CHECK(chdir(before) == 0, "%s", before);
+}
+
+/* A repository that looks like attrbench's; its build copies a file. */
+static void make_repository(void)
+{
+    shell("mkdir -p '%s/repo/simd'", work);
+    file("repo/simd/kernels.def", "");
+    file("repo/program", "#!/bin/sh\necho first\n");
+    file("repo/CMakePresets.json",
+         "{\"version\": 6, \"configurePresets\": [{\"name\": \"release\",\n"
+         "\"binaryDir\": \"${sourceDir}/build/${presetName}\"}]}\n");
+    file("repo/CMakeLists.txt",
+         "cmake_minimum_required(VERSION 3.25)\nproject(none NONE)\n"
+         "add_custom_target(attrbench_command COMMAND ${CMAKE_COMMAND} -E copy\n"
+         "    ${PROJECT_SOURCE_DIR}/program ${PROJECT_BINARY_DIR}/attrbench)\n");
+    shell("cd '%s/repo' && git init -q && git config user.email a@b.c && git config user.name a && "
+          "git add . && git commit -qm one && git tag one && echo broken >CMakeLists.txt && git "
+          "commit -qam two && git tag two",
+          work);
+}
+
+TEST(revisions)
+{
+    char before[1024], cache[300], program[1024];
+    struct ab_error err;
+    CHECK(getcwd(before, sizeof before), "no current folder");
+    set_up();
+    if (system("git --version >/dev/null 2>&1 && cmake --version >/dev/null 2>&1") != 0) return;
+    make_repository();
+    snprintf(cache, sizeof cache, "%s/cache", work);
+    setenv("XDG_CACHE_HOME", cache, 1);
+    snprintf(program, sizeof program, "%s/repo/simd", work);
+    CHECK(chdir(program) == 0, "%s", program);
+    found("one", "/src/build/release/attrbench");
+    CHECK(ab_against_program("one", program, sizeof program, &err) == AB_OK, "%s", err.text);
+    shell("test \"$('%s')\" = first", program);
+    /* The second time it is there: what was built is not made again. */
+    file("mark", "");
+    shell("echo '#!/bin/sh' >'%s'", program);
+    found("one", "/src/build/release/attrbench");
+    shell("! grep -q first '%s'", program);
+    /* Unless it was not finished. */
+    shell("rm '%s/cache/attrbench/builds/'*/ready", work);
+    found("HEAD~1", "/src/build/release/attrbench");
+    shell("grep -q first '%s'", program);
+    not_found("two", AB_ERR_INTERNAL, "build.log");
+    not_found("two", AB_ERR_INTERNAL, "configuring");
+    not_found("three", AB_ERR_ARG, "no commit of");
+    not_found("one:program", AB_ERR_ARG, "no commit of");
+    unsetenv("XDG_CACHE_HOME");
+    char *home = strdup(getenv("HOME") ? getenv("HOME") : "");
+    unsetenv("HOME");
+    not_found("one", AB_ERR_ARG, "XDG_CACHE_HOME");
+    setenv("XDG_CACHE_HOME", "/dev/null", 1);
+    not_found("one", AB_ERR_IO, "/dev/null");
+    unsetenv("XDG_CACHE_HOME");
+    setenv("HOME", home, 1);
+    free(home);
+    CHECK(chdir(before) == 0, "%s", before);
+}
+
+static const struct test_case cases[] = {CASE(pairs),   CASE(a_slower_build), CASE(cold),
+                                         CASE(missing), CASE(cannot_start),   CASE(interrupted),
+                                         CASE(paths),   CASE(revisions)};
+TEST_MAIN("one build against another", cases)
