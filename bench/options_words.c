@@ -3,6 +3,7 @@
 #include "command.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static bool add(json_t *words, const char *name, const char *value)
@@ -26,6 +27,17 @@ static bool add_counts(json_t *words, const char *name, const struct ab_counts *
         used += (size_t)snprintf(text + used, sizeof text - used, "%s%d", i ? "," : "",
                                  counts->items[i]);
     return !counts->count || add(words, name, text);
+}
+
+/* With as many digits as it takes to be read as the same number. */
+static bool add_seconds(json_t *words, const char *name, double seconds)
+{
+    char text[64];
+    for (int digits = 6; digits <= 17; digits++) {
+        snprintf(text, sizeof text, "%.*gs", digits, seconds);
+        if (strtod(text, NULL) == seconds) break;
+    }
+    return !(seconds > 0) || add(words, name, text);
 }
 
 /* The word of a choice, "one|other"; the first goes without saying. */
@@ -54,9 +66,7 @@ static bool add_option(json_t *words, const struct ab_option *o, const void *fie
     case AB_OPTION_COUNT:
         snprintf(text, sizeof text, "%ld", *(const long *)field);
         return !*(const long *)field || add(words, o->name, text);
-    case AB_OPTION_SECONDS:
-        snprintf(text, sizeof text, "%.17gs", *(const double *)field);
-        return !(*(const double *)field > 0) || add(words, o->name, text);
+    case AB_OPTION_SECONDS: return add_seconds(words, o->name, *(const double *)field);
     case AB_OPTION_OPERANDS: {
         const struct ab_words *operands = field;
         bool good = true;

@@ -152,11 +152,62 @@ TEST(durations)
           "nonsense");
 }
 
+struct every_kind {
+    struct settings s;
+    int choice;
+    struct ab_words texts, operands;
+};
+#define EVERY(name) offsetof(struct every_kind, name)
+static const struct ab_option every_option[] = {
+    {"flag", NULL, "", AB_OPTION_FLAG, EVERY(s.flag)},
+    {"text", "T", "", AB_OPTION_TEXT, EVERY(s.text)},
+    {"texts", "T", "", AB_OPTION_TEXTS, EVERY(texts)},
+    {"list", "L", "", AB_OPTION_LIST, EVERY(s.list)},
+    {"method", "S", "", AB_OPTION_METHODS, EVERY(s.specs)},
+    {"threads", "N", "", AB_OPTION_COUNTS, EVERY(s.counts)},
+    {"count", "N", "", AB_OPTION_COUNT, EVERY(s.count)},
+    {"time", "T", "", AB_OPTION_SECONDS, EVERY(s.time)},
+    {"algo", "auto|direct|other", "", AB_OPTION_CHOICE, EVERY(choice)},
+    {"NAME", NULL, "", AB_OPTION_OPERANDS, EVERY(operands)},
+};
+static const struct ab_command every = {.name = "every",
+                                        .options = every_option,
+                                        .n_options = sizeof every_option / sizeof *every_option};
+
+/* The words of the settings that `words` ask for. */
+static json_t *words_again(const json_t *words)
+{
+    struct every_kind k = {{0}, 0, {0}, {0}};
+    struct ab_error err;
+    char *argv[32] = {(char *)"every"};
+    int argc = 1;
+    for (size_t i = 0; i < json_array_size(words); i++)
+        argv[argc++] = (char *)json_string_value(json_array_get(words, i));
+    CHECK(ab_options_parse(&every, &argc, argv, &k, &err), "%s", err.text);
+    json_t *again = ab_options_words(&every, &k);
+    CHECK(again, "no words");
+    ab_options_free(&every, &k);
+    return again;
+}
+
+TEST(settings_become_the_words_that_ask_for_them)
+{
+    json_t *asked = json_pack("[s,s,s,s,s,s,s,s,s,s,s,s]", "--flag", "--text=--a b", "--texts=x,y",
+                              "--texts=z", "--list=p", "--list=q",
+                              "--method=lrp-alpha-beta:alpha=2,beta=1", "--threads=1,2,4096",
+                              "--count=12", "--time=0.1s", "--algo=other", "main~1"),
+           *words = words_again(asked), *none = json_array(), *nothing = words_again(none);
+    CHECK(json_equal(asked, words), "%s", json_dumps(words, 0));
+    CHECK(json_array_size(nothing) == 0, "%s", json_dumps(nothing, 0));
+    json_decref(asked), json_decref(words), json_decref(none), json_decref(nothing);
+}
+
 static const struct test_case cases[] = {CASE(all_kinds),
                                          CASE(method_specs_keep_their_commas),
                                          CASE(parentheses_keep_their_commas),
                                          CASE(bad_ones),
                                          CASE(operands),
                                          CASE(benchmark_flags_stay),
-                                         CASE(durations)};
+                                         CASE(durations),
+                                         CASE(settings_become_the_words_that_ask_for_them)};
 TEST_MAIN("options", cases)
