@@ -310,11 +310,13 @@ static enum ab_status check_same(const struct ab_db_run *run, const json_t *cont
     revision_of(context, revision, sizeof revision);
     const char *before = text_at(run->context, "build", "build_id"),
                *here = text_at(context, "build", "build_id");
-    if (strcmp(run->revision, revision) != 0 || strcmp(before, here) != 0)
+    const bool same = !strcmp(run->revision, revision);
+    if (!same || strcmp(before, here) != 0)
         return ab_fail(err, AB_ERR_ARG,
                        "run '%s' (#%lld) was begun by another build (%s, this is %s): begin a new "
                        "one with --save",
-                       run->name, (long long)run->id, run->revision, revision);
+                       run->name, (long long)run->id, run->revision,
+                       same ? "of the same revision, but not the same" : revision);
     if (!ab_fingerprint_differs(run->context, context, differs, sizeof differs)) return AB_OK;
     differs[strcspn(differs, "\n")] = '\0';
     return ab_fail(err, AB_ERR_ARG,

@@ -146,6 +146,9 @@ TEST(a_run_is_gone_on_with_where_it_was_begun)
     check_error(ab_db_resume(db, "n", other, &run, &err), AB_ERR_ARG, &err, "system.kernel");
     json_object_set_new(json_object_get(other, "build"), "git_revision", json_string("abcdef0"));
     check_error(ab_db_resume(db, "n", other, &run, &err), AB_ERR_ARG, &err, "another build");
+    json_object_set_new(json_object_get(context, "build"), "build_id", json_string("12"));
+    check_error(ab_db_resume(db, "n", context, &run, &err), AB_ERR_ARG, &err, "not the same");
+    json_object_del(json_object_get(context, "build"), "build_id");
     check_error(ab_db_resume(db, "m", context, &run, &err), AB_ERR_ARG, &err, "no run 'm'");
     CHECK(ab_db_finish(db, id, context, &err) == AB_OK, "%s", err.text);
     check_error(ab_db_resume(db, "n", context, &run, &err), AB_ERR_ARG, &err, "is finished");
