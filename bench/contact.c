@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// maps.png: every method's heat map side by side. Images down, methods across, latency below.
+// maps.png: every method's heat map side by side. Images down, methods across, latency below; and
+// the maps one by one.
 #include "run.h"
 
 #include "base/image.h"
@@ -178,9 +179,8 @@ static void caption(struct ab_canvas *canvas, const struct sheet *s, int m, int 
     ab_cell_text(canvas, x, y + 40, 1, ab_gray, text);
 }
 
-/* The image, and which target the row is about if there are several. */
-static void draw_input(struct ab_canvas *canvas, const struct sheet *s, int i, int x, int y,
-                       float *planes, float *work)
+/* The image of row i as colours; `work` has room for it. */
+static void input_planes(const struct sheet *s, int i, float *planes, float *work)
 {
     const struct ab_run_model *m = s->setting->model;
     struct ab_dims d = m->source.dims;
@@ -191,6 +191,15 @@ static void draw_input(struct ab_canvas *canvas, const struct sheet *s, int i, i
         work[k] = in[k] * m->preprocess.std[c] + m->preprocess.mean[c];
     }
     ab_input_planes(work, d, planes);
+}
+
+/* The image, and which target the row is about if there are several. */
+static void draw_input(struct ab_canvas *canvas, const struct sheet *s, int i, int x, int y,
+                       float *planes, float *work)
+{
+    const struct ab_run_model *m = s->setting->model;
+    struct ab_dims d = m->source.dims;
+    input_planes(s, i, planes, work);
     ab_cell_frame(canvas, x, y);
     ab_canvas_picture(canvas, x, y, CELL, planes, d.w, d.h);
     if (m->targets.count == 1) return;
@@ -284,6 +293,96 @@ static enum ab_status draw(struct ab_run *run, struct sheet *sheets, int count, 
     return status;
 }
 
+/* ---- single maps, for reports ---- */
+
+/* maps/NNN.png, pixel for pixel, and which they are in the run's context. */
+struct singles {
+    const char *folder;
+    json_t *list; /* of the context */
+    size_t pixels;
+    float *planes, *work;
+    uint8_t *rgb;
+};
+
+/* Of all single maps: some eighty of 224 x 224. The sheet has the others. */
+static const size_t SINGLE_PIXELS = (size_t)4 << 20;
+
+static enum ab_status write_single(struct singles *o, const struct sheet *s, int i, int m,
+                                   struct ab_dims d, struct ab_error *err)
+{
+    const struct ab_run_model *model = s->setting->model;
+    const size_t pixels = (size_t)d.h * (size_t)d.w;
+    char file[32], path[1100], target[160];
+    for (size_t k = 0; k < pixels; k++)
+        for (size_t c = 0; c < 3; c++)
+            o->rgb[3 * k + c] =
+                (uint8_t)lrintf(255 * fminf(fmaxf(o->planes[c * pixels + k], 0), 1));
+    snprintf(file, sizeof file, "maps/%03zu.png", json_array_size(o->list) + 1);
+    snprintf(path, sizeof path, "%s/%s", o->folder, file);
+    enum ab_status status = ab_png_write(path, d.w, d.h, o->rgb, err);
+    if (status != AB_OK) return status;
+    ab_target_text(model->targets.items[i % s->targets], &model->source, target, sizeof target);
+    json_t *entry = json_pack("{s:s,s:s,s:s,s:s,s:s}", "file", file, "model", model->source.name,
+                              "image", model->images.names.items[i / s->targets], "target", target,
+                              "backend", s->run->backends[0]);
+    if (entry && m >= 0)
+        json_object_set_new(entry, "method", json_string(ab_method_spec(s->run->methods[m])));
+    json_array_append_new(o->list, entry);
+    o->pixels += pixels;
+    return AB_OK;
+}
+
+/* An image and its maps. */
+static enum ab_status write_row(struct singles *o, const struct sheet *s, int i,
+                                struct ab_error *err)
+{
+    struct ab_dims d = s->setting->model->source.dims, e = s->setting->model->map;
+    input_planes(s, i, o->planes, o->work);
+    enum ab_status status = write_single(o, s, i, -1, d, err);
+    for (int m = 0; m < s->methods && status == AB_OK; m++) {
+        const float *map = s->maps[i * s->methods + m];
+        if (!map) continue;
+        if (!ab_heat_planes(map, e, o->planes))
+            return ab_fail(err, AB_ERR_MEMORY, "out of memory for maps");
+        status = write_single(o, s, i, m, e, err);
+    }
+    return status;
+}
+
+static enum ab_status write_sheet(struct singles *o, const struct sheet *s, struct ab_error *err)
+{
+    struct ab_dims d = s->setting->model->source.dims, e = s->setting->model->map;
+    const size_t pixels = (size_t)d.h * (size_t)d.w, others = (size_t)e.h * (size_t)e.w;
+    const size_t most = pixels > others ? pixels : others;
+    const size_t row = pixels + (size_t)s->methods * others;
+    enum ab_status status = AB_OK;
+    o->planes = malloc(3 * most * sizeof *o->planes);
+    o->work = malloc(image_floats(s) * sizeof *o->work);
+    o->rgb = malloc(3 * most);
+    if (!o->planes || !o->work || !o->rgb)
+        status = ab_fail(err, AB_ERR_MEMORY, "out of memory for maps");
+    for (int i = 0; i < row_count(s) && status == AB_OK && o->pixels + row <= SINGLE_PIXELS; i++)
+        status = write_row(o, s, i, err);
+    free(o->planes);
+    free(o->work);
+    free(o->rgb);
+    return status;
+}
+
+static enum ab_status write_singles(struct ab_run *run, const struct sheet *sheets, int count,
+                                    struct ab_error *err)
+{
+    struct singles o = {.folder = run->store.folder, .list = json_array()};
+    char folder[1100];
+    snprintf(folder, sizeof folder, "%s/maps", o.folder);
+    json_object_set_new(run->context, "maps", o.list);
+    if (!o.list || !ab_make_folders(folder))
+        return ab_fail(err, AB_ERR_IO, "%s: cannot be written; choose another --out", folder);
+    enum ab_status status = AB_OK;
+    for (int i = 0; i < count && status == AB_OK; i++) status = write_sheet(&o, &sheets[i], err);
+    return status;
+}
+
 /* Whether some row of the setting was measured, and with how many threads. */
 static bool was_measured(const struct ab_run *run, const struct ab_setting *setting, int *threads)
 {
@@ -320,6 +419,7 @@ enum ab_status ab_contact_write(struct ab_run *run, const char *path, struct ab_
         status = s->maps ? compute(s, err) : ab_fail(err, AB_ERR_MEMORY, "out of memory for maps");
     }
     if (status == AB_OK && count) status = draw(run, sheets, count, path, err);
+    if (status == AB_OK && count) status = write_singles(run, sheets, count, err);
     for (int i = 0; i < count; i++) sheet_free(&sheets[i]);
     free(sheets);
     return status;

@@ -157,7 +157,8 @@ static enum ab_status store_step(struct ab_run *run, const struct ab_record *of,
     ab_run_conditions(run, &r);
     r.cache = AB_CACHE_HOT;
     r.ratio_why = "steps have no counterpart";
-    r.ns = malloc(sizeof *r.ns);
+    /* A step that its gang's first one computes takes no time of its own: no sample. */
+    r.ns = ns > 0 ? malloc(sizeof *r.ns) : NULL;
     if (r.ns) r.ns[0] = ns;
     if (r.ns) ab_stats_of(r.ns, 1, &r.stats);
     enum ab_status status = ab_store_add(&run->store, &r, err);

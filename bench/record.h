@@ -96,6 +96,8 @@ void ab_store_close(struct ab_store *store);
  * reference. */
 struct ab_machine;
 json_t *ab_context_json(const struct ab_machine *machine);
+/* Adds cpu.read_bandwidth_gbs, measured by the calling thread level by level (0.4 s). */
+void ab_context_put_roofs(json_t *context, const struct ab_machine *machine);
 /* Adds how busy the machine was in the end; the start is in it already. */
 void ab_context_end(json_t *context);
 

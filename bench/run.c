@@ -434,6 +434,8 @@ static int write_results(struct ab_run *run, FILE *talk)
         if (!ab_interrupted) status = ab_profile_group(&run->groups[g], talk, &err);
     for (int i = 0; run->settings->profile && i < run->n_joint && status == AB_OK; i++)
         if (!ab_interrupted) status = ab_profile_joint(run, &run->joint[i], talk, &err);
+    if (run->settings->profile && !ab_interrupted)
+        ab_context_put_roofs(run->context, &run->machine);
     char maps[1100] = "";
     if (status == AB_OK && !ab_interrupted) {
         snprintf(maps, sizeof maps, "%s/maps.png", run->store.folder);

@@ -77,7 +77,10 @@ static enum ab_status measure(struct ab_kernel_run *k, const struct ab_shape *sh
     ab_interrupt_catch();
     ab_kernel_table_head(k);
     status = run_shapes(k, shapes, count, err);
-    if (ab_interrupted) json_object_set_new(run->context, "interrupted", json_true());
+    if (ab_interrupted)
+        json_object_set_new(run->context, "interrupted", json_true());
+    else
+        ab_context_put_roofs(run->context, &run->machine);
     if (status == AB_OK) status = ab_kernel_finish(k, err);
     if (status == AB_OK) status = ab_run_close_files(run, err);
     return status;

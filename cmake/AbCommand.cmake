@@ -6,6 +6,29 @@ file(GLOB bench_sources CONFIGURE_DEPENDS
 set(bench_main "${PROJECT_SOURCE_DIR}/bench/main.c")
 list(REMOVE_ITEM bench_sources "${bench_main}")
 
+# The page of `attrbench report`: its files become arrays of the program.
+set(report_page "${PROJECT_BINARY_DIR}/generated/report_page.c")
+if(AB_HAVE_BENCH)
+    file(GLOB page_files CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/bench/report/*")
+    set(page_parts)
+    foreach(file IN LISTS page_files)
+        cmake_path(GET file FILENAME name)
+        list(APPEND page_parts "${name}=${file}")
+    endforeach()
+    set(chart_file)
+    if(AB_HAVE_CHARTS)
+        set(chart_file "${AB_CHART_JS}")
+    endif()
+    list(APPEND page_parts "chart.js=${chart_file}")
+    list(JOIN page_parts "|" page_parts)
+    add_custom_command(OUTPUT "${report_page}"
+        COMMAND ${CMAKE_COMMAND} "-DOUTPUT=${report_page}" "-DPARTS=${page_parts}"
+                -P "${PROJECT_SOURCE_DIR}/cmake/embed.cmake"
+        DEPENDS ${page_files} ${chart_file} "${PROJECT_SOURCE_DIR}/cmake/embed.cmake"
+        COMMENT "Embedding the page of attrbench report" VERBATIM)
+    list(APPEND bench_sources "${report_page}")
+endif()
+
 if(AB_HAVE_BENCH AND bench_sources)
     add_library(ab_bench STATIC ${bench_sources})
     target_include_directories(ab_bench

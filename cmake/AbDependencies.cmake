@@ -56,3 +56,11 @@ find_package(SQLite3 3.37 QUIET) # STRICT tables
 find_package(benchmark QUIET)
 ab_group(BENCH "libbenchmark-dev, libhwloc-dev, libjansson-dev and libsqlite3-dev (3.37 or later)"
          benchmark_FOUND Hwloc_FOUND Jansson_FOUND SQLite3_FOUND)
+
+# Charts of `attrbench report`, copied into the program and from there into every page.
+find_file(AB_CHART_JS chart.min.js PATHS /usr/share /usr/local/share
+    PATH_SUFFIXES javascript/chart.js nodejs/chart.js/dist)
+mark_as_advanced(AB_CHART_JS)
+if(AB_HAVE_BENCH)
+    ab_group(CHARTS libjs-chart.js AB_CHART_JS)
+endif()

@@ -1,0 +1,194 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# attrbench report: what it writes from runs, and what it says about bad files.
+# AB_COMMAND: the binary; AB_SOURCE_DIR: the tree.
+set -uo pipefail
+attrbench=${AB_COMMAND:?}
+tmp=$(mktemp -d)
+trap 'rm -rf "$tmp"' EXIT
+cd "$tmp" || exit 1
+export XDG_CACHE_HOME=$tmp/cache
+failures=0
+
+fail() { echo "FAILED: $*"; sed 's/^/    | /' err out 2>/dev/null | head -20; failures=$((failures + 1)); }
+code() {
+    local expected=$1 got
+    shift
+    timeout 200 "$attrbench" "$@" >out 2>err
+    got=$?
+    [[ $got == "$expected" ]] || fail "exit code $got, not $expected: attrbench $*"
+}
+says() {
+    [[ $(wc -l <err) == 1 ]] || fail "not one line on stderr"
+    grep -qF -- "$1" err || fail "stderr does not say '$1'"
+}
+has() { grep -qF -- "$2" "$1" || fail "$1 lacks '$2'"; }
+lacks() { ! grep -qF -- "$2" "$1" || fail "$1 has '$2'"; }
+# The data of a page: one line.
+data() { sed -n 's,^<script type="application/json" id="data">\(.*\)</script>$,\1,p' "$1/report.html"; }
+python() { [[ -z $(command -v python3) ]] || python3 "$@" >out 2>err || fail "python: $*"; }
+
+# ---- a run ----
+code 0 run --model digits --method gradient,lrp-zplus --backend native,onednn --profile --time 0.02 --out run
+[[ -s run/maps/001.png ]] || fail "run keeps no single maps"
+has run/results.json '"read_bandwidth_gbs"'
+has run/results.json '"layer":"features.0"'
+code 0 report run --out r
+for f in report.html report.md report.csv junit.xml; do [[ -s r/$f ]] || fail "no $f"; done
+[[ $(wc -l <out) == 4 ]] || fail "does not name its four files"
+[[ ! -s err ]] || fail "talks"
+! ls r/*.tmp* >/dev/null 2>&1 || fail "temporary files left"
+has r/report.md '| digits | lrp-zplus | native | 1 | 1 |'
+[[ $(data r | wc -l) == 1 ]] || fail "the page has no line of data"
+[[ $(data r | grep -o '"png":"iVBOR' | wc -l) == 12 ]] || fail "not the twelve pictures of four images"
+! grep -nE '(src|href)="(https?:)?//' r/report.html >/dev/null || fail "the page asks the network"
+code 0 report run/results.json --title 'A & B <i>' --out r
+has r/report.html '<title>A &amp; B &lt;i&gt;</title>'
+code 0 report run --json --out r
+[[ $(wc -l <out) == 1 ]] || fail "--json is not one line"
+cp out data.json
+[[ $(wc -l <err) == 4 ]] || fail "--json talks on standard output"
+python -c '
+import csv, json, xml.dom.minidom
+doc = json.load(open("data.json"))
+records = json.load(open("run/results.json"))["results"]
+assert len(doc["rows"]) == len(records)
+for row, record in zip(doc["rows"], records):
+    assert row.get("ns_median") == record["ns_median"] and row.get("rel_l2") == record["rel_l2"]
+    assert len(row.get("samples_ns", [])) <= 240
+rows = list(csv.DictReader(open("r/report.csv", newline="")))
+assert len(rows) == len(records)
+assert float(rows[0]["ns_median"]) == records[0]["ns_median"], rows[0]
+suite = xml.dom.minidom.parse("r/junit.xml").documentElement
+cases = suite.getElementsByTagName("testcase")
+assert len(cases) == int(suite.getAttribute("tests")) == sum(r["kind"] != "step" for r in records)'
+
+# The default is where run writes.
+cp -r run attrbench-out
+code 0 report
+[[ -s attrbench-report/report.html ]] || fail "no default folder"
+rm -r attrbench-out attrbench-report
+
+# A picture that is gone or broken is left out, and said.
+cp -r run holes && rm holes/maps/002.png && echo text >holes/maps/003.png
+code 0 report holes --out h
+has err '002.png: is gone'
+has err '003.png: is no PNG'
+[[ $(data h | grep -o '"png":"iVBOR' | wc -l) == 10 ]] || fail "not the ten pictures that are left"
+# Without single maps the sheet is shown; a context cannot name files elsewhere.
+mkdir sheet && cp run/maps.png sheet
+sed 's/"file": "maps/"file": "..\/run\/maps/' run/results.json >sheet/results.json
+code 0 report sheet --out h
+lacks h/report.html '"png":"iVBOR'
+python -c '
+import json
+doc = json.load(open("run/results.json"))
+del doc["context"]["maps"]
+json.dump(doc, open("sheet/results.json", "w"))'
+[[ -z $(command -v python3) ]] || { code 0 report sheet run --out h && has h/report.html '"sheets":[{"run":0,"png":"iVBOR'; }
+
+# ---- texts that mean something elsewhere ----
+mkdir bad
+row() { printf '{"kind":"method","model":"%s","method":"%s","backend":"native","threads":1,"batch":1,"ns_median":%s,"verdict":"%s"}' "$@"; }
+results() { printf '{"context":{},"results":[%s]}\n' "$1"; }
+results "$(row '</script><script>pwned=1</script>' '=1+1|`<b>' 12 disagree),$(row '\u0001\n,\"' a 9 agree)" >bad/results.json
+code 0 report bad --out b
+lacks b/report.html '<script>pwned'
+has b/report.html '\u003c/script\u003e\u003cscript\u003epwned=1'
+has b/report.md '&lt;/script&gt;&lt;script&gt;pwned=1'
+has b/report.md '=1+1\|\`&lt;b&gt;'
+has b/report.csv "\"'=1+1|\`<b>\""
+has b/junit.xml '&lt;/script&gt;'
+has b/junit.xml 'tests="2" failures="1" skipped="0"'
+python -c '
+import csv, xml.dom.minidom
+xml.dom.minidom.parse("b/junit.xml")
+rows = list(csv.DictReader(open("b/report.csv", newline="")))
+assert rows[1]["model"] == "\x01\n,\"", rows[1]'
+
+# Names of runs are those of their folders.
+mkdir -p deep/night && cp bad/results.json deep/night && cp bad/results.json deep/other.json
+code 0 report deep/night deep/other.json --out n
+has n/report.md '| night |'
+has n/report.md '| other |'
+
+# ---- runs of the store ----
+code 1 report
+[[ ! -e attrbench.db ]] || fail "makes a store"
+save() { code 0 run --model digits --method lrp-zplus --backend native --no-agree --no-joint --time 0.02 --save "$1" --out saved; }
+save night && save night && save night && save other
+mv saved gone
+code 0 report night other '#1' --out s
+has s/report.md '| night \#3 |'
+has s/report.md '| other \#4 |'
+has s/report.md '| night \#1 |'
+data s | grep -q '"histories":\[{"name":"night","runs":\[{.*},{.*},{.*}\],"series":\[{"key":' || fail "no history of three runs"
+data s | grep -o '"name":"night","runs":.*' | grep -q '"at":\[0,1,2\],"ns":\[[0-9.]*,[0-9.]*,[0-9.]*\],"breaks":' || fail "no series"
+code 0 report --out s
+has s/report.md '| other \#4 |'
+code 0 report 'night~1' --db attrbench.db --out s
+has s/report.md '| night \#2 |'
+code 2 report nights --out s
+says "night"
+code 1 report night --db none.db
+says 'there is no store none.db'
+echo text >text.db
+code 1 report night --db text.db
+says 'text.db'
+# Three files are a history too, by their dates.
+for d in 3 1 2; do
+    mkdir "day$d"
+    printf '{"context":{"date":"2026-01-0%d"},"results":[{"kind":"method","model":"m","method":"x","backend":"native","samples_ns":[%d]}]}' \
+        "$d" "$((1000 * d))" >"day$d/results.json"
+done
+code 0 report day3 day1 day2 --out d
+data d | grep -q '"ns":\[1000.0,2000.0,3000.0\]' || fail "files are not in the order of their dates"
+# What a killed run leaves.
+mkdir killed && head -3 run/results.jsonl >killed/results.jsonl
+code 0 report killed --out k
+has k/report.md '(interrupted)'
+
+# ---- bad files ----
+code 1 report nowhere --db none.db
+says 'nowhere: neither'
+code 1 report bad/../deep
+says 'holds neither results.json nor results.jsonl'
+# refused TEXT WORDS: a results.json of that text is refused with these words.
+refused() {
+    printf '%s\n' "$1" >x.json
+    code 1 report x.json --out x
+    says "x.json: $2"
+    [[ ! -e x ]] || fail "writes although the input is bad: $1"
+}
+refused '{"context":{},"results":[{"kind":"method","ns_median":NaN}]}' 'line 1: '
+refused '{"context":{},' 'line 2: '
+refused '[]' 'JSON, but'
+refused '{"context":{},"results":{}}' ''
+refused '{"context":{},"results":[]}' ''
+refused '{"context":{},"results":[7]}' 'result 1 '
+refused '{"context":{},"results":[{"kind":"method"},{"model":"m"}]}' 'result 2 '
+refused '{"context":{},"results":[{"kind":"method","ns_median":"fast"}]}' 'result 1: "ns_median" is of a wrong type'
+refused '{"context":{},"results":[{"kind":"method","model":3}]}' 'result 1: "model" is of a wrong type'
+code 1 report bad --out bad/results.json
+says 'bad/results.json: cannot be written'
+code 1 report bad --out bad/results.json/deeper
+says 'cannot be written'
+code 2 report --otu x
+says 'did you mean --out'
+code 2 report ''
+says 'RUN... is empty'
+code 0 report --help
+has out 'usage: attrbench report [RUN]...'
+
+# Many rows: samples are thinned, the page stays below a few megabytes.
+awk -v samples="$(seq -s, 1 100)" 'BEGIN {
+    for (i = 1; i <= 3000; i++)
+        printf "%s{\"kind\":\"method\",\"model\":\"m\",\"method\":\"x%d\",\"backend\":\"native\",\"ns_median\":%d,\"samples_ns\":[%s]}", (i > 1 ? "," : ""), i, i, samples
+}' >rows
+results "$(cat rows)" >many.json
+code 0 report many.json --out m
+[[ $(data m | grep -o '"samples_ns":\[[0-9,]*\]' | head -1 | tr -cd , | wc -c) == 65 ]] || fail "samples are not thinned to 66"
+[[ $(stat -c %s m/report.html) -lt 3000000 ]] || fail "a page of 3000 rows is too large"
+has m/report.md '2800 more are in report.csv'
+
+[[ $failures == 0 ]] || { echo "$failures failures"; exit 1; }

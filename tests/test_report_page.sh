@@ -1,0 +1,120 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# The page of attrbench report in a browser, without network: no errors, hostile names are text,
+# tables sort and filter by keyboard, everything is labelled, thousands of rows stay quick, and
+# nothing is wider than a phone. AB_COMMAND: the binary. AB_BROWSER: another browser than chromium.
+set -uo pipefail
+attrbench=${AB_COMMAND:?}
+browser=${AB_BROWSER:-$(command -v chromium || command -v chromium-browser || command -v google-chrome)}
+[[ -n $browser ]] || { echo "skipped: no chromium here to look at the page of attrbench report"; exit 0; }
+tmp=$(mktemp -d)
+trap 'rm -rf "$tmp"' EXIT
+cd "$tmp" || exit 1
+export HOME=$tmp XDG_CACHE_HOME=$tmp/cache
+failures=0
+fail() { echo "FAILED: $*"; failures=$((failures + 1)); }
+
+# ---- results with everything that the page can show ----
+evil='<img src=x onerror=window.pwned=1></script><script>window.pwned=1</script>'
+rows() { # HOW MANY
+    local kind
+    awk -v n="$1" -v evil="$evil" 'BEGIN {
+        for (i = 1; i <= n; i++)
+            for (k = 0; k < 2; k++) {
+                printf "%s{\"kind\":\"method\",\"model\":\"%s\",\"method\":\"method-%d\",\"backend\":\"%s\",", (i + k > 1 ? "," : ""), evil, i, (k ? "onednn" : "native")
+                printf "\"threads\":1,\"batch\":1,\"shape\":\"n1\",\"ns_min\":%d,\"ns_p10\":%d,\"ns_median\":%d,\"ns_p90\":%d,\"samples\":4,\"samples_ns\":[%d,2,3,4],", i + 1, i + 2, i * 37 % 1000 + 3, i + 1100, i
+                printf "\"ratio\":%d.5,\"rel_l2\":%de-9,\"err_over_bound\":0.01,\"verdict\":\"%s\",\"flops\":%d,\"bytes\":1000,\"gflops\":%d,\"repro\":\"attrbench run\"}", i % 4, i, (i == 3 ? "disagree" : "agree"), 1000 * i, i % 90 + 1
+            }
+    }'
+    for kind in conv2d_fwd conv2d_bwd; do
+        printf ',{"kind":"kernel","op":"%s","shape":"n1c3h9w9 layer<b>","backend":"native","kernels":["k"],"threads":1,"batch":1,"ns_min":5,"ns_median":6,"ratio":1.5,"picked":true,"verdict":"agree","flops":100,"bytes":10,"gflops_best":20}' $kind
+    done
+    printf ',{"kind":"step","op":"CONV_fwd","model":"m","method":"method-1","backend":"native","threads":1,"batch":1,"ns_median":7,"samples":1}'
+    printf ',{"kind":"joint","model":"m","backend":"native","n_methods":2,"ns_median":7,"sum_single_ns":20,"joint_ratio":0.35,"threads":1,"batch":1}'
+    printf ',{"kind":"method","model":"m","method":"%s","backend":"native","error":"%s"}' "$evil" "$evil"
+}
+make_report() { # ROWS FOLDER
+    mkdir -p "$2"
+    printf '{"context":{"date":"2026-01-02T03:04:05Z","cpu":{"model":"%s","fma_peak_gflops_per_core":{"avx2":100.0},"read_bandwidth_gbs":{"L1":200.0}},"system":{"cpu_pressure":"some avg10=50.00"}},"results":[%s]}' \
+        "$evil" "$(rows "$1")" >"$2/results.json"
+    "$attrbench" report "$2" --title "$evil" --out "$2" >/dev/null || fail "report"
+}
+
+# ---- what a user does, in the page; sends what happened to the frame's owner ----
+cat >driver.js <<'EOF'
+(async () => {
+  const said = [], check = (ok, what) => ok || said.push(what);
+  const turn = () => new Promise((done) => setTimeout(done, 30));
+  const until = async (test) => { for (let i = 0; i < 100 && !test(); i++) await turn(); return test(); };
+  await turn();
+  const $ = (s) => document.querySelector(s), all = (s) => [...document.querySelectorAll(s)];
+  check(document.documentElement.dataset.state === 'ready', 'not ready');
+  check(!AB.errors.length, 'errors: ' + AB.errors.join('; '));
+  check(AB.sections.length >= 8 && ['summary', 'latency', 'agreement', 'together', 'kernels', 'roofline', 'steps', 'environment'].every((id) => document.getElementById(id)), 'sections are missing');
+  const table = $('#latency table'), names = () => [...table.tBodies[0].rows].map((r) => r.cells[0].textContent);
+  const head = (text) => [...table.tHead.querySelectorAll('button')].find((b) => b.textContent === text);
+  const median = [...table.tHead.rows[0].cells].findIndex((c) => c.textContent === 'median');
+  const began = performance.now();
+  head('median').focus();
+  check(document.activeElement === head('median'), 'headers take no focus');
+  head('median').click();
+  check(table.tHead.rows[0].cells[median].getAttribute('aria-sort') === 'ascending', 'aria-sort');
+  const up = names()[0];
+  head('median').click();
+  check(names()[0] !== up, 'the order does not turn');
+  const search = $('#latency input[type=search]');
+  search.value = 'method-7 native';
+  search.dispatchEvent(new Event('input'));
+  check(names().length >= 1 && names().every((n) => n.startsWith('method-7')), 'filter: ' + names().slice(0, 3));
+  search.value = 'no such row';
+  search.dispatchEvent(new Event('input'));
+  check(names().length === 0 && $('#latency .count').textContent.startsWith('0 rows'), 'filter of nothing');
+  search.value = '';
+  search.dispatchEvent(new Event('input'));
+  const took = performance.now() - began;
+  check(took < 3000, `two sorts and three filters took ${took} ms`);
+  const row = [...table.tBodies[0].rows][0].querySelector('button');
+  row.click();
+  check((await until(() => $('dialog[open] pre'))) && !$('dialog').textContent.includes('[object'), 'no details');
+  $('dialog button').click();
+  check(await until(() => !$('dialog')), 'details do not close');
+  $('#theme').click();
+  $('#theme').click();
+  check(getComputedStyle(document.body).backgroundColor === 'rgb(15, 18, 22)', 'dark is not dark');
+  AB.charts.drawAll();
+  await turn();
+  check(AB.charts.live.length >= 4 && AB.charts.live.every((e) => e.chart), 'charts are not drawn');
+  check(!$('main').innerText.includes('[object '), 'an object as text');
+  check(all('input, select').every((i) => i.labels.length), 'an input has no label');
+  check(all('button, a').every((b) => b.textContent.trim() || b.getAttribute('aria-label') || b.disabled), 'a button has no name');
+  check(all('img').every((i) => i.alt), 'a picture has no text');
+  check(all('canvas').every((c) => c.getAttribute('aria-label')), 'a chart has no text');
+  check(document.documentElement.scrollWidth <= innerWidth, `wider than the window: ${document.documentElement.scrollWidth}`);
+  check(window.pwned === undefined && !$('img[src=x]'), 'a name became markup');
+  check(document.title.startsWith('<img'), 'the title is not text');
+  check(!performance.getEntriesByType('resource').length, 'asks the network');
+  check(!AB.errors.length, 'errors: ' + AB.errors.join('; '));
+  parent.postMessage(said.length ? 'said: ' + said.join(' / ') : 'fine', '*');
+})().catch((e) => parent.postMessage('said: ' + e.stack, '*'));
+EOF
+
+look() { # FOLDER WIDTH
+    { sed '/^<\/body>/d;/^<\/html>/d' "$1/report.html"; echo '<script>'; cat driver.js; echo '</script></body></html>'; } >"$1/driven.html"
+    cat >owner.html <<EOF
+<body><iframe src="$1/driven.html" width="$2" height="900"></iframe><pre id="p">nothing</pre>
+<script>addEventListener('message', (e) => { p.textContent = e.data; });</script>
+EOF
+    timeout 120 "$browser" --headless --no-sandbox --disable-gpu --disable-background-networking \
+        --host-resolver-rules='MAP * ~NOTFOUND' --user-data-dir="$tmp/profile" --enable-logging=stderr \
+        --virtual-time-budget=20000 --dump-dom "file://$tmp/owner.html" >dom 2>log
+    grep -q '<pre id="p">fine</pre>' dom || fail "$1 at $2: $(sed -n 's/.*<pre id="p">//p' dom | head -5)"
+    ! grep -a 'CONSOLE' log | head -3 | grep . || fail "$1 at $2: the console has messages"
+}
+
+make_report 12 few
+look few 1280
+look few 390
+make_report 2500 many
+look many 1280
+
+[[ $failures == 0 ]] || { echo "$failures failures"; exit 1; }
