@@ -128,21 +128,39 @@ static void set_levels(struct ab_history_row *row)
     }
 }
 
+static void drop(struct ab_history_row *row, int step)
+{
+    row->n_breaks--;
+    memmove(row->breaks + step, row->breaks + step + 1,
+            (size_t)(row->n_breaks - step) * sizeof *row->breaks);
+    set_levels(row);
+}
+
+/* One run that differs from those before and after it was disturbed: it goes to the level that is
+ * nearer. The first and the last run may be what is left of a longer level. */
+static void drop_lone(struct ab_history_row *row)
+{
+    for (int s = 1; s < row->n_breaks; s++) {
+        if (row->breaks[s] - row->breaks[s - 1] > 1) continue;
+        const double *level = row->levels + s;
+        const bool as_before = fabs(log(level[0] / level[-1])) < fabs(log(level[1] / level[0]));
+        drop(row, as_before ? s - 1 : s);
+        s = 0;
+    }
+}
+
 /* The smallest step that is below `least` goes, until none is. */
 static void drop_small(struct ab_history_row *row)
 {
     for (;;) {
         int smallest = -1;
         double share = row->least;
-        set_levels(row);
         for (int s = 0; s < row->n_breaks; s++) {
             const double step = fabs(log(row->levels[s + 1] / row->levels[s]));
             if (!(step >= share)) smallest = s, share = step;
         }
         if (smallest < 0) return;
-        row->n_breaks--;
-        memmove(row->breaks + smallest, row->breaks + smallest + 1,
-                (size_t)(row->n_breaks - smallest) * sizeof *row->breaks);
+        drop(row, smallest);
     }
 }
 
@@ -154,8 +172,11 @@ static bool find_steps(struct ab_db *db, const struct ab_history *h, struct ab_h
                                      ab_change_penalty(row->ns, row->count, floor), row->breaks);
     if (row->n_breaks < 0) return false;
     row->levels = malloc(((size_t)row->n_breaks + 1) * sizeof *row->levels);
-    if (row->levels) drop_small(row);
-    return row->levels != NULL;
+    if (!row->levels) return false;
+    set_levels(row);
+    drop_lone(row);
+    drop_small(row);
+    return true;
 }
 
 enum ab_status ab_history_read(struct ab_db *db, const struct ab_history_options *o,

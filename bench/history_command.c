@@ -78,12 +78,13 @@ static void print_row(const struct ab_history *h, const struct ab_history_row *r
         char before[32], after[32];
         const struct ab_db_run *run = &h->runs[row->runs[row->breaks[s]]];
         const bool same = !strchr(ab_history_range(h, row, s, range, sizeof range), '.');
-        printf("    %+.1f %% (%s to %s) at %s%s, run %s (#%lld) of %s\n",
+        const bool newest = row->breaks[s] + 1 == row->count;
+        printf("    %+.1f %% (%s to %s) at %s%s, run %s (#%lld) of %s%s\n",
                100 * (row->levels[s + 1] / row->levels[s] - 1),
                ab_time_text(row->levels[s], before, sizeof before),
                ab_time_text(row->levels[s + 1], after, sizeof after), range,
                same ? ", the same before and after" : "", run->name, (long long)run->id,
-               run->started);
+               run->started, newest ? ", one run so far" : "");
     }
 }
 
@@ -129,8 +130,8 @@ static void print_history(const struct ab_history *h, const struct history_setti
            shown ? "\n" : "", slower, slower == 1 ? "" : "s", slower == 1 ? "its" : "their", faster,
            h->n_rows - slower - faster,
            shown < h->n_rows && !s->regressions ? " (--all shows them)" : "");
-    if (h->n_runs < 3)
-        printf("a change needs a run before it and one after it: save more runs for a history\n");
+    /* The scatter of a row is that of most runs from one to the next: three tell none. */
+    if (h->n_runs < 4) printf("fewer than four runs show no steps: save more runs for a history\n");
 }
 
 static enum ab_status show(struct ab_db *db, const struct history_settings *s, struct ab_error *err)

@@ -53,11 +53,13 @@ TEST(steps_and_their_commits)
         add_point(db, run, "kernel/flat", 1e6);
         add_point(db, run, "kernel/slower", i < 12 ? 1e6 : 1.05e6);
         add_point(db, run, "kernel/twice", i < 5 ? 1e6 : i < 15 ? 1.3e6 : 1.2e6);
+        add_point(db, run, "kernel/lone", i == 7 || i == 12 ? 1.4e6 : i < 13 ? 1e6 : 1.2e6);
+        add_point(db, run, "kernel/last", i == 19 ? 1.4e6 : 1e6);
         add_point(db, run, "kernel/tiny", i < 10 ? 1e6 : 1.006e6);
         if (i > 16) add_point(db, run, "kernel/new", 5e5);
     }
     struct ab_history h = read_history(db, "main", NULL, false);
-    CHECK(h.n_runs == 20 && h.n_rows == 5 && !h.others, "%d runs, %d rows", h.n_runs, h.n_rows);
+    CHECK(h.n_runs == 20 && h.n_rows == 7 && !h.others, "%d runs, %d rows", h.n_runs, h.n_rows);
     const struct ab_history_row *r = row_of(&h, "kernel/slower");
     CHECK(r->n_breaks == 1 && r->breaks[0] == 12 && fabs(ab_history_change(r) - 1.05) < 0.004,
           "%d steps, %g", r->n_breaks, ab_history_change(r));
@@ -72,9 +74,15 @@ TEST(steps_and_their_commits)
     CHECK(!row_of(&h, "kernel/flat")->n_breaks && ab_history_change(row_of(&h, "kernel/flat")) == 1,
           "flat");
     CHECK(!row_of(&h, "kernel/tiny")->n_breaks, "a step of 0.6 %% is told");
+    r = row_of(&h, "kernel/lone");
+    CHECK(r->n_breaks == 1 && (r->breaks[0] == 12 || r->breaks[0] == 13) &&
+              fabs(ab_history_change(r) - 1.2) < 0.01,
+          "runs that were disturbed: %d steps, first at %d", r->n_breaks, r->breaks[0]);
+    r = row_of(&h, "kernel/last");
+    CHECK(r->n_breaks == 1 && r->breaks[0] == 19, "the newest run alone is not told");
     CHECK(row_of(&h, "kernel/new")->count == 3 && row_of(&h, "kernel/new")->runs[0] == 17, "new");
     json_t *json = ab_history_json(&h);
-    CHECK(json_array_size(json_object_get(json, "rows")) == 5 &&
+    CHECK(json_array_size(json_object_get(json, "rows")) == 7 &&
               json_array_size(json_object_get(json, "runs")) == 20,
           "json");
     json_decref(json);
@@ -112,6 +120,44 @@ TEST(other_conditions_are_left_out)
     ab_db_close(&db);
 }
 
+/* Runs of rows of one sample each, with a scatter of 1 %; odd ones step by 5 % in the middle. */
+TEST(noise_shows_no_steps_and_steps_are_found)
+{
+    enum { RUNS = 30, ROWS = 200 };
+    struct ab_db *db = open_store(temp_path("noise.db"), AB_DB_WRITE);
+    struct rng r = rng_new(11);
+    struct ab_db_run about = {.name = "n", .origin = "test", .finished = true};
+    static char keys[ROWS][16];
+    double ns[ROWS];
+    struct ab_db_row rows[ROWS];
+    struct ab_error err;
+    int64_t id;
+    about.context = test_context(), about.command = json_array();
+    json_t *record = json_object();
+    for (int i = 0; i < RUNS; i++) {
+        snprintf(about.started, sizeof about.started, "2026-01-%02dT00:00:00Z", i + 1);
+        for (int k = 0; k < ROWS; k++) {
+            snprintf(keys[k], sizeof keys[k], "%s/%d", k % 2 ? "step" : "flat", k);
+            ns[k] = 1e6 * exp(0.01 * rng_normal(&r)) * (k % 2 && i >= RUNS / 2 ? 1.05 : 1);
+            rows[k] = (struct ab_db_row){keys[k], record, &ns[k], NULL, 1, 1};
+        }
+        CHECK(ab_db_import(db, &about, rows, ROWS, &id, &err) == AB_OK, "%s", err.text);
+    }
+    struct ab_history h = read_history(db, NULL, NULL, false);
+    int alarms = 0, found = 0;
+    for (int k = 0; k < h.n_rows; k++) {
+        const struct ab_history_row *row = &h.rows[k];
+        if (*row->key == 'f') alarms += row->n_breaks > 0;
+        for (int b = 0; *row->key == 's' && b < row->n_breaks; b++)
+            found += abs(row->breaks[b] - RUNS / 2) <= 1;
+    }
+    CHECK(h.n_rows == ROWS && alarms <= 1, "%d of %d rows of noise have steps", alarms, ROWS / 2);
+    CHECK(found >= 95, "%d of %d steps are found", found, ROWS / 2);
+    ab_history_free(&h);
+    ab_db_close(&db);
+    json_decref(about.context), json_decref(about.command), json_decref(record);
+}
+
 TEST(histories_of_nothing)
 {
     struct ab_error err;
@@ -139,5 +185,6 @@ TEST(histories_of_nothing)
 }
 
 static const struct test_case cases[] = {
-    CASE(steps_and_their_commits), CASE(other_conditions_are_left_out), CASE(histories_of_nothing)};
+    CASE(steps_and_their_commits), CASE(other_conditions_are_left_out),
+    CASE(noise_shows_no_steps_and_steps_are_found), CASE(histories_of_nothing)};
 TEST_MAIN("history", cases)
