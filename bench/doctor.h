@@ -7,6 +7,7 @@
 #ifndef AB_DOCTOR_H
 #define AB_DOCTOR_H
 
+#include "base/base.h"
 #include "load.h"
 #include "pin.h"
 
@@ -32,6 +33,7 @@ struct ab_doctor {
     double share;                     /* CPUs that two threads get who run at once, of 2; 0: not
                                          measured */
     double core_ghz;                  /* before the work; 0: not known */
+    double heat;                      /* times that heat slowed CPUs down so far; NaN: not told */
     struct ab_load started;           /* when the doctor began */
     struct ab_doctor_advice advice[AB_DOCTOR_ADVICE];
     int n_advice;
@@ -78,6 +80,16 @@ struct ab_energy *ab_doctor_energy_begin(void);
 void ab_doctor_energy(struct ab_doctor *d, struct ab_energy **energy);
 /* Multiply-adds and memory; whether CPUs share cores. */
 void ab_doctor_roofs(struct ab_doctor *d);
+/* Noise floors. Fewer processes than these give numbers, but too coarse to be kept. */
+enum { AB_DOCTOR_MANY = 10 };
+struct ab_doctor_noise {
+    int processes;
+    double most; /* seconds; 0: as long as it takes */
+    const char *kernels, *db;
+    bool save;
+};
+enum ab_status ab_doctor_noise(struct ab_doctor *d, const json_t *context,
+                               const struct ab_doctor_noise *o, struct ab_error *err);
 /* The core's clock again. */
 void ab_doctor_pace(struct ab_doctor *d);
 /* What happened to the machine while the doctor was at it. */

@@ -4,6 +4,7 @@
 #include "doctor.h"
 
 #include "stats.h"
+#include "sysfile.h"
 
 #include <math.h>
 #include <time.h>
@@ -27,6 +28,34 @@ static const char *percent(double share, char text[32])
     return text;
 }
 
+/* Times that heat has slowed the usable CPUs down since the machine started; NaN: it does not say.
+ */
+static double heat_of(const struct ab_doctor *d)
+{
+    double sum = (double)NAN;
+    long long count;
+    for (int i = 0; i < d->n_cpus; i++)
+        if (ab_sys_number(&count,
+                          "/sys/devices/system/cpu/cpu%d/thermal_throttle/core_throttle_count",
+                          d->cpus[i]))
+            sum = (isnan(sum) ? 0 : sum) + (double)count;
+    return sum;
+}
+
+static void say_heat(struct ab_doctor *d)
+{
+    double times = heat_of(d) - d->heat;
+    if (isnan(times)) {
+        ab_doctor_absent(d, "heat", "heat", "no counter of thermal throttling (usual for guests)");
+        return;
+    }
+    ab_doctor_number(d, "heat", times, NULL);
+    ab_doctor_line(d, "heat", "slowed the CPUs down %.0f times", times);
+    if (times > 0)
+        ab_doctor_advise(d, 73, "cool it, or lower its clock to what it can keep up",
+                         "heat slowed the CPUs down %.0f times", times);
+}
+
 void ab_doctor_quiet(struct ab_doctor *d, double seconds)
 {
     static const char silent[] = "the kernel does not say";
@@ -35,6 +64,7 @@ void ab_doctor_quiet(struct ab_doctor *d, double seconds)
     struct ab_load now;
     wait_until(d->started.when_ns + seconds * 1e9);
     ab_load_look(&now);
+    d->heat = heat_of(d);
     struct ab_load_change c = ab_load_between(&d->started, &now);
     ab_doctor_section(d, "quiet", "Neighbours, before the work begins");
     ab_doctor_number(d, "cpu_pressure", c.pressure, silent);
@@ -81,6 +111,7 @@ void ab_doctor_aftermath(struct ab_doctor *d)
     ab_doctor_line(d, "switches", "%ld times this process lost its CPU in %.1f s", c.switched,
                    c.seconds);
     ab_doctor_pace(d);
+    say_heat(d);
     if (!isnan(c.throttled))
         ab_doctor_line(d, "throttled", "%.0f periods were cut short by the quota", c.throttled);
     if (c.stolen > 0.01)

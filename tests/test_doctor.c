@@ -105,6 +105,7 @@ TEST(a_machine_that_says_nothing_is_described_as_such)
     says("cores           unknown");
     says("memory          unknown");
     says("quota           unknown");
+    says("heat            absent");
     CHECK(json_is_null(at("system", "governor")), "governor");
     CHECK(json_is_string(at("system", "governor_reason")), "governor_reason");
     CHECK(json_is_null(at("quiet", "cpu_pressure")), "pressure");
@@ -275,10 +276,13 @@ TEST(neighbours_that_compute_get_advice)
     ab_load_look(&d.started);
     put("/proc/stat", "cpu  100000 0 100 500 0 0 0 5000 0 0\n");
     put("/proc/pressure/cpu", "some avg10=90.00 avg60=1.00 avg300=1.00 total=900000000\n");
+    put("/sys/devices/system/cpu/cpu0/thermal_throttle/core_throttle_count", "5\n");
     ab_doctor_quiet(&d, 0.01);
+    put("/sys/devices/system/cpu/cpu0/thermal_throttle/core_throttle_count", "8\n");
     CHECK(advises("other programs keep"), "neighbours");
     ab_doctor_aftermath(&d);
     CHECK(advises("the host took"), "stolen time");
+    if (d.cpus[0] == 0) CHECK(advises("heat slowed the CPUs down 3 times"), "heat");
     end();
 }
 
