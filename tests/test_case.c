@@ -9,6 +9,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 static struct ab_case *opened(const char *text)
 {
@@ -100,6 +102,26 @@ TEST(kernel_case)
     json_decref(r);
     ab_case_close(&c);
     CHECK(!c, "closing leaves a pointer");
+}
+
+/* Where there are no addresses for a room, operands lie in pages of their own. */
+TEST(little_address_space)
+{
+    struct rlimit before, less;
+    long pages = 0;
+    FILE *f = fopen("/proc/self/statm", "r");
+    const bool known = f && fscanf(f, "%ld", &pages) == 1;
+    if (f) fclose(f);
+    /* Sanitizers take more than that by themselves. */
+    if (!known || AB_TEST_SLOW || getrlimit(RLIMIT_AS, &before) != 0) return;
+    less = before;
+    less.rlim_cur = (rlim_t)pages * (rlim_t)sysconf(_SC_PAGESIZE) + ((rlim_t)256 << 20);
+    CHECK(setrlimit(RLIMIT_AS, &less) == 0, "no limit");
+    struct ab_case *c = opened("kernel dense_plain dense n1i200o200 fwd");
+    const struct ab_side side = ab_case_side(c, AB_CACHE_HOT);
+    const double ns = slice_of(&side, 1).ns;
+    ab_case_close(&c);
+    CHECK(setrlimit(RLIMIT_AS, &before) == 0 && ns > 0, "the limit stays");
 }
 
 /* By turns, so that what disturbs one disturbs the other. */
@@ -240,8 +262,13 @@ TEST(usual_cases_of_a_pattern)
     ab_cases_free(&cases);
 }
 
-static const struct test_case cases[] = {CASE(refusals),       CASE(kernel_case),
-                                         CASE(cold_is_slower), CASE(slow_on_purpose),
-                                         CASE(method_case),    CASE(sampled_method_case),
-                                         CASE(usual_cases),    CASE(usual_cases_of_a_pattern)};
+static const struct test_case cases[] = {CASE(refusals),
+                                         CASE(kernel_case),
+                                         CASE(little_address_space),
+                                         CASE(cold_is_slower),
+                                         CASE(slow_on_purpose),
+                                         CASE(method_case),
+                                         CASE(sampled_method_case),
+                                         CASE(usual_cases),
+                                         CASE(usual_cases_of_a_pattern)};
 TEST_MAIN("cases of comparisons", cases)
