@@ -62,26 +62,26 @@ static enum ab_status no_memory(struct ab_error *err)
 }
 
 static enum ab_status add_missing(struct ab_against *r, const char *text, const char *why,
-                                  struct ab_error *err)
+                                  bool broke, struct ab_error *err)
 {
     struct ab_against_missing *grown =
         realloc(r->missing, ((size_t)r->n_missing + 1) * sizeof *grown);
     if (!grown) return no_memory(err);
     r->missing = grown;
     struct ab_against_missing *m = &grown[r->n_missing];
-    *m = (struct ab_against_missing){strdup(text), strdup(why)};
+    *m = (struct ab_against_missing){strdup(text), strdup(why), broke};
     if (m->text && m->why) return r->n_missing++, AB_OK;
     free(m->text);
     free(m->why);
     return no_memory(err);
 }
 
-static enum ab_status miss(struct duel *d, const char *text, int side, const char *why,
+static enum ab_status miss(struct duel *d, const char *text, int side, const char *why, bool broke,
                            struct ab_error *err)
 {
     char line[640];
     snprintf(line, sizeof line, "%s: %.600s", side_names[side], why);
-    return add_missing(d->result, text, line, err);
+    return add_missing(d->result, text, line, broke, err);
 }
 
 /* ---- rows ---- */
@@ -162,7 +162,7 @@ static enum ab_status tell_steps(struct duel *d, json_t *const rows[2], struct a
     for (int side = 0; side < 2; side++)
         for (size_t i = 1; i < json_array_size(rows[side]) && status == AB_OK; i++)
             if (find_key(rows[1 - side], key_of(rows[side], i)) < 0)
-                status = miss(d, key_of(rows[side], i), 1 - side, "has no such step", err);
+                status = miss(d, key_of(rows[side], i), 1 - side, "has no such step", false, err);
     return status;
 }
 
@@ -187,7 +187,7 @@ static enum ab_status race(struct duel *d, const char *text, json_t *const rows[
     for (int i = 0; i < 2 && status == AB_OK; i++) {
         if (series[i].status == AB_OK || ab_interrupted) continue;
         failed = true;
-        status = miss(d, text, i, series[i].err.text, err);
+        status = miss(d, text, i, series[i].err.text, true, err);
     }
     const bool whole = !failed && series[0].status == AB_OK && series[1].status == AB_OK &&
                        series[0].rounds > 0 && series[0].rounds == series[1].rounds;
@@ -204,9 +204,12 @@ static enum ab_status meet(struct duel *d, const char *text, bool first, bool *m
     struct ab_error why;
     enum ab_status status = AB_OK;
     for (int i = 0; i < 2 && status == AB_OK && !*missed; i++) {
-        if (ab_worker_open(d->worker[i], text, d->o->cache, &rows[i], &why) == AB_OK) continue;
+        const enum ab_status opened =
+            ab_worker_open(d->worker[i], text, d->o->cache, &rows[i], &why);
+        if (opened == AB_OK) continue;
         *missed = true;
-        if (!ab_interrupted) status = miss(d, text, i, why.text, err);
+        const bool broke = opened != AB_ERR_ARG && opened != AB_ERR_UNSUPPORTED;
+        if (!ab_interrupted) status = miss(d, text, i, why.text, broke, err);
     }
     if (status == AB_OK && !*missed && first) status = tell_steps(d, rows, err);
     if (status == AB_OK && !*missed) {

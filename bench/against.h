@@ -29,6 +29,7 @@ struct ab_against_options {
 /* A case, or a step of one, that could not be compared. */
 struct ab_against_missing {
     char *text, *why; /* the case; one line that names the side */
+    bool broke;       /* it failed there, rather than not being there */
 };
 
 struct ab_against {

@@ -12,6 +12,9 @@ enum ab_exit {
     AB_EXIT_OK = 0,
     AB_EXIT_ERROR = 1,
     AB_EXIT_USAGE = 2,
+    AB_EXIT_REGRESSION = 3,
+    AB_EXIT_INCONCLUSIVE = 4,
+    AB_EXIT_NOTHING = 5, /* nothing comparable */
     AB_EXIT_DISAGREE = 6,
     AB_EXIT_INTERRUPTED = 130
 };

@@ -141,7 +141,7 @@ static int least_of(int a, int b)
 }
 
 /* Log-ratios of neighbouring groups: what slows both sides at a time cancels. */
-static bool judge_paired(struct bench *w, double tail, struct ab_decision *d, struct interval *out)
+static bool judge_paired(struct bench *w, double tail, struct ab_ruling *d, struct interval *out)
 {
     d->groups = least_of(w->n_a, PAIRED_GROUPS);
     group(w->a, w->n_a, d->groups, w->sorted, w->group_a);
@@ -153,7 +153,7 @@ static bool judge_paired(struct bench *w, double tail, struct ab_decision *d, st
 
 /* Each side's level has its own interval: the lower quartile of its groups' low quantiles, since a
  * neighbour that is there half of the time lifts their median; the median of few groups. */
-static bool judge_stored(struct bench *w, double tail, struct ab_decision *d, struct interval *out)
+static bool judge_stored(struct bench *w, double tail, struct ab_ruling *d, struct interval *out)
 {
     const int n_a = least_of(w->n_a, STORED_GROUPS), n_b = least_of(w->n_b, STORED_GROUPS);
     d->groups = least_of(n_a, n_b);
@@ -183,7 +183,7 @@ static enum ab_change place(const struct interval *i, double limit)
     return AB_CHANGE_INCONCLUSIVE;
 }
 
-static void explain(struct ab_decision *d, const char *what)
+static void explain(struct ab_ruling *d, const char *what)
 {
     snprintf(d->why, sizeof d->why, "between %+.1f %% and %+.1f %%: %s", 100 * (d->low - 1),
              100 * (d->high - 1), what);
@@ -191,14 +191,14 @@ static void explain(struct ab_decision *d, const char *what)
 
 /* Runs of different times: that B's level lies above A's says nothing if its quickest groups do
  * not, since then it was the neighbours that changed. */
-static bool contradicted(const struct bench *w, const struct ab_decision *d, double limit)
+static bool contradicted(const struct bench *w, const struct ab_ruling *d, double limit)
 {
     const double quickest = log(w->group_b[0] / w->group_a[0]);
     return (d->change == AB_CHANGE_REGRESSION && quickest <= limit) ||
            (d->change == AB_CHANGE_IMPROVEMENT && quickest >= -limit);
 }
 
-static void judge(struct bench *w, const struct ab_decide_options *o, struct ab_decision *d)
+static void judge(struct bench *w, const struct ab_decide_options *o, struct ab_ruling *d)
 {
     struct interval i;
     const double tail = tail_of(o), limit = log1p(d->threshold);
@@ -222,7 +222,7 @@ static void judge(struct bench *w, const struct ab_decide_options *o, struct ab_
 }
 
 /* False: a sample shows that its clock cannot be trusted. */
-static bool trusted(const struct ab_samples *s, const char *side, struct ab_decision *d)
+static bool trusted(const struct ab_samples *s, const char *side, struct ab_ruling *d)
 {
     for (int i = 0; i < s->count; i++) {
         if (s->ns[i] > 0 && isfinite(s->ns[i])) continue;
@@ -235,10 +235,10 @@ static bool trusted(const struct ab_samples *s, const char *side, struct ab_deci
 }
 
 void ab_decide(const struct ab_samples *a, const struct ab_samples *b,
-               const struct ab_decide_options *o, struct ab_decision *d)
+               const struct ab_decide_options *o, struct ab_ruling *d)
 {
     const double none = (double)NAN;
-    *d = (struct ab_decision){AB_CHANGE_INCONCLUSIVE, none, none, none, none, none, none, 0, ""};
+    *d = (struct ab_ruling){AB_CHANGE_INCONCLUSIVE, none, none, none, none, none, none, 0, ""};
     d->threshold = threshold_of(o, 0);
     if (a->count < 1 || b->count < 1) {
         snprintf(d->why, sizeof d->why, "%s has no samples", a->count < 1 ? "A" : "B");
@@ -261,6 +261,36 @@ void ab_decide(const struct ab_samples *a, const struct ab_samples *b,
     d->threshold = threshold_of(o, d->a_ns);
     judge(&w, o, d);
     free(w.a);
+}
+
+void ab_decide_looks(const double *ratios, int count, const struct ab_decide_options *o,
+                     double a_ns, struct ab_ruling *d)
+{
+    const double none = (double)NAN;
+    *d = (struct ab_ruling){AB_CHANGE_INCONCLUSIVE, none, none, none, none, none, none, count, ""};
+    d->threshold = threshold_of(o, a_ns);
+    double *logs = count > 0 ? malloc((size_t)count * sizeof *logs) : NULL;
+    if (!logs) {
+        snprintf(d->why, sizeof d->why, count > 0 ? "out of memory" : "no further look came to be");
+        return;
+    }
+    for (int i = 0; i < count; i++) logs[i] = log(ratios[i]);
+    ab_sort(logs, (size_t)count);
+    struct interval i;
+    const bool enough = interval_of(logs, count, 0.5, tail_of(o), &i);
+    free(logs);
+    d->ratio = exp(i.at);
+    d->a_ns = a_ns;
+    d->b_ns = a_ns * d->ratio;
+    if (!enough) {
+        snprintf(d->why, sizeof d->why, "%d looks: %d are needed to be sure of %d row%s", count,
+                 ab_decide_least(o), o->rows, o->rows == 1 ? "" : "s");
+        return;
+    }
+    d->low = exp(i.low);
+    d->high = exp(i.high);
+    d->change = place(&i, log1p(d->threshold));
+    if (d->change == AB_CHANGE_INCONCLUSIVE) explain(d, "processes differ by more than that");
 }
 
 enum ab_change ab_decide_error(double a, double b)

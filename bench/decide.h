@@ -37,7 +37,7 @@ struct ab_decide_options {
     double least_ns; /* differences below this are no regression */
 };
 
-struct ab_decision {
+struct ab_ruling {
     enum ab_change change;
     double ratio, low, high; /* B over A; NaN: too few samples */
     double threshold;        /* the share that was used */
@@ -48,7 +48,13 @@ struct ab_decision {
 /* Cannot fail: what stands in its way is INCONCLUSIVE. A sample that is not a positive number makes
  * a row inconclusive, since the clock that it is from cannot be trusted. */
 void ab_decide(const struct ab_samples *a, const struct ab_samples *b,
-               const struct ab_decide_options *o, struct ab_decision *d);
+               const struct ab_decide_options *o, struct ab_ruling *d);
+
+/* The same from looks: ratios[i], above 0, is B over A as measured by turns in look i, in processes
+ * of its own. What differs between processes is then in the interval. o->rows: how many rows are
+ * looked at so; a_ns: what A takes. */
+void ab_decide_looks(const double *ratios, int count, const struct ab_decide_options *o,
+                     double a_ns, struct ab_ruling *d);
 
 /* The least count of samples that ab_decide can judge with these options: fewer do not reach the
  * confidence however they lie. */

@@ -116,7 +116,7 @@ static void forget(struct past *p)
 static double ratio_of(const struct past *a, const struct past *b, int row, bool paired)
 {
     struct ab_decide_options o = {.paired = paired, .rows = 1, .floor = (double)NAN};
-    struct ab_decision d;
+    struct ab_ruling d;
     struct ab_samples x = {a->ns + (size_t)row * (size_t)a->rounds, a->disturbed, a->rounds};
     struct ab_samples y = {b->ns + (size_t)row * (size_t)b->rounds, b->disturbed, b->rounds};
     ab_decide(&x, &y, &o, &d);

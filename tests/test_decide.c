@@ -108,7 +108,7 @@ static struct tally paired(const struct scene *s, double share, int rounds, int 
         struct machine m = machine_of(s, (uint64_t)(1000 * i) + (uint64_t)(1e4 * fabs(share)));
         race(&m, share, &a, &b);
         struct ab_samples sa = samples(&a), sb = samples(&b);
-        struct ab_decision d;
+        struct ab_ruling d;
         ab_decide(&sa, &sb, &o, &d);
         t.of[d.change]++;
     }
@@ -186,7 +186,7 @@ static struct tally stored(const struct scene *then, const struct scene *now, do
         race(&m, 0, &a, &none);
         race(&n, share, &none, &b);
         struct ab_samples sa = samples(&a), sb = samples(&b);
-        struct ab_decision d;
+        struct ab_ruling d;
         ab_decide(&sa, &sb, &o, &d);
         t.of[d.change]++;
     }
@@ -216,11 +216,11 @@ TEST(stored_runs)
 
 /* ---- single decisions ---- */
 
-static struct ab_decision decide(const double *a, int n_a, const double *b, int n_b,
-                                 struct ab_decide_options o)
+static struct ab_ruling decide(const double *a, int n_a, const double *b, int n_b,
+                               struct ab_decide_options o)
 {
     struct ab_samples sa = {a, NULL, n_a}, sb = {b, NULL, n_b};
-    struct ab_decision d;
+    struct ab_ruling d;
     ab_decide(&sa, &sb, &o, &d);
     return d;
 }
@@ -241,7 +241,7 @@ TEST(how_many_samples)
     fill(a, 14, 1000);
     fill(b, 14, 1100);
     o.rows = 60;
-    struct ab_decision d = decide(a, 13, b, 13, o);
+    struct ab_ruling d = decide(a, 13, b, 13, o);
     CHECK(d.change == AB_CHANGE_INCONCLUSIVE && strstr(d.why, "13 samples: 14 are needed"), "%s",
           d.why);
     CHECK(fabs(d.ratio - 1.1) < 1e-3, "still says the ratio: %g", d.ratio);
@@ -264,7 +264,7 @@ TEST(thresholds)
     fill(a, 100, 1000);
     fill(b, 100, 1025);
     struct ab_decide_options o = {.paired = true, .rows = 1, .floor = (double)NAN};
-    struct ab_decision d = decide(a, 100, b, 100, o);
+    struct ab_ruling d = decide(a, 100, b, 100, o);
     CHECK(d.change == AB_CHANGE_REGRESSION && fabs(d.threshold - 0.01) < 1e-12, "user's: %g",
           d.threshold);
     o.user = 0.05;
@@ -291,7 +291,7 @@ TEST(clocks_that_go_backwards)
         fill(b, 40, 2000);
         (i % 2 ? a : b)[17] = bad[i];
         struct ab_decide_options o = {.paired = i < 2, .rows = 1};
-        struct ab_decision d = decide(a, 40, b, 40, o);
+        struct ab_ruling d = decide(a, 40, b, 40, o);
         CHECK(d.change == AB_CHANGE_INCONCLUSIVE && strstr(d.why, "sample 18 of"), "%g: %s", bad[i],
               d.why);
         CHECK(isnan(d.ratio) && isnan(d.low), "says a ratio");
@@ -310,7 +310,7 @@ TEST(disturbed_slices)
     }
     struct ab_samples sa = {a, NULL, 100}, sb = {b, marked, 100};
     struct ab_decide_options o = {.paired = true, .rows = 1};
-    struct ab_decision d;
+    struct ab_ruling d;
     ab_decide(&sa, &sb, &o, &d);
     CHECK(d.change == AB_CHANGE_SAME, "half of them: %s, %g", ab_change_name(d.change), d.ratio);
     for (int i = 0; i < 100; i++) marked[i] = i != 7;
