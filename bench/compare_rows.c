@@ -59,14 +59,6 @@ static struct ab_samples samples(const struct ab_db_row *row)
 
 /* ---- judging ---- */
 
-/* The floor of the row's operation, or of its kind; NaN: not known. */
-static double floor_of(struct ab_db *db, const char *fingerprint, const struct ab_db_row *row)
-{
-    if (!db) return none;
-    const double own = ab_db_floor(db, fingerprint, text(row, "op"));
-    return isnan(own) ? ab_db_floor(db, fingerprint, text(row, "kind")) : own;
-}
-
 static struct ab_decide_options options_of(const struct ab_comparison *c,
                                            const struct ab_compare_row *r)
 {
@@ -332,7 +324,9 @@ static void judge_all(struct ab_comparison *c, struct ab_db *db)
     ab_fingerprint(c->b.context, fingerprint);
     for (int i = 0; i < c->count; i++) {
         struct ab_compare_row *r = &c->rows[i];
-        r->floor = floor_of(db, fingerprint, r->b);
+        r->floor =
+            db ? ab_db_floor_of(db, fingerprint, text(r->b, "op"), text(r->b, "kind"), !c->paired)
+               : none;
         judge_error(r);
         judge_time(c, r);
     }

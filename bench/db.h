@@ -137,6 +137,11 @@ enum ab_status ab_db_put_floor(struct ab_db *db, const char *fingerprint, const 
                                double share, struct ab_error *err);
 /* NaN: not measured. */
 double ab_db_floor(struct ab_db *db, const char *fingerprint, const char *class);
+/* The floor that fits a row best: of its operation, else of its kind. `apart`: between runs that
+ * lie apart in time, which differ by more ("OP apart", "KIND apart", else as if they did not). NaN.
+ */
+double ab_db_floor_of(struct ab_db *db, const char *fingerprint, const char *op, const char *kind,
+                      bool apart);
 
 /* ---- fingerprints ---- */
 

@@ -241,3 +241,16 @@ double ab_db_floor(struct ab_db *db, const char *fingerprint, const char *class)
     sqlite3_finalize(s);
     return share;
 }
+
+double ab_db_floor_of(struct ab_db *db, const char *fingerprint, const char *op, const char *kind,
+                      bool apart)
+{
+    const char *const names[] = {op, kind};
+    double share = (double)NAN;
+    for (int i = apart ? 0 : 2; i < 4 && isnan(share); i++) {
+        char class[128];
+        snprintf(class, sizeof class, "%s%s", names[i % 2], i < 2 ? " apart" : "");
+        share = ab_db_floor(db, fingerprint, class);
+    }
+    return share;
+}

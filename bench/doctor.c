@@ -15,6 +15,9 @@ static const double quiet_seconds = 1;
 /* Without --aa: some floors, within what is left of these seconds; at least a look. */
 static const double all_seconds = 12, least_noise_seconds = 1, most_noise_seconds = 6;
 
+/* With --save and without --aa. */
+enum { KEPT_PROCESSES = 20 };
+
 struct doctor_settings {
     const char *aa, *kernels, *db;
     bool json, save;
@@ -49,10 +52,11 @@ static bool parse_settings(const struct doctor_settings *s, struct ab_doctor_noi
         }
         o->processes = (int)n;
     }
-    if (o->save && (!s->aa || o->processes < AB_DOCTOR_MANY)) {
+    if (o->save && !s->aa) o->processes = KEPT_PROCESSES;
+    if (o->save && o->processes < AB_DOCTOR_MANY) {
         ab_complain(AB_EXIT_USAGE,
                     "doctor: --save: floors of fewer than %d processes are too coarse to judge by; "
-                    "give --aa 20 too",
+                    "give --aa 20",
                     AB_DOCTOR_MANY);
         return false;
     }
@@ -97,7 +101,7 @@ static enum ab_status look(struct ab_doctor *d, const struct doctor_settings *s,
     ab_pin_threads(pin, 1, where, sizeof where);
     if (!ab_interrupted) ab_doctor_roofs(d);
     ab_pin_release(pin);
-    if (!s->aa) noise->most = noise_seconds(d);
+    if (!s->aa && !s->save) noise->most = noise_seconds(d);
     if (noise->processes && !ab_interrupted) status = ab_doctor_noise(d, context, noise, err);
     ab_doctor_energy(d, &energy);
     ab_doctor_aftermath(d);
@@ -148,7 +152,8 @@ static int run_doctor(void *settings, int argc, char **argv)
 static const struct ab_option doctor_options[] = {
     {"aa", "N",
      "noise floors from N fresh processes, an even number, a quarter of a second for each\n"
-     "case and pair of processes; 0: none. Without: 6 processes and what time allows",
+     "case and pair of processes; 0: none. Without: 6 processes and what time allows; with\n"
+     "--save 20",
      AB_OPTION_TEXT, offsetof(struct doctor_settings, aa)},
     {"kernels", "GLOB",
      "of these kernels, all usual cases; default: some of each operation, and of methods",

@@ -103,8 +103,7 @@ static double floor_of(struct ab_db *db, const struct ab_history *h, const char 
     snprintf(kind, sizeof kind, "%.*s", (int)strcspn(key, "/"), key);
     const char *rest = key + strlen(kind) + (key[strlen(kind)] == '/');
     snprintf(op, sizeof op, "%.*s", (int)strcspn(rest, "/"), rest);
-    const double of_op = ab_db_floor(db, fingerprint, op);
-    return isnan(of_op) ? ab_db_floor(db, fingerprint, kind) : of_op;
+    return ab_db_floor_of(db, fingerprint, op, kind, true);
 }
 
 static double median(const double *ns, int count)

@@ -156,8 +156,9 @@ static enum ab_status put_history(struct ab_report *report, const char *name, st
         for (to = from + 1; to < c->count && !strcmp(c->points[to].key, c->points[from].key);) to++;
         if (to - from < LEAST_RUNS) continue;
         const char *kind = c->points[from].kind;
-        const double floor =
-            floors->db ? ab_db_floor(floors->db, floors->fingerprint, kind) : (double)NAN;
+        const double floor = floors->db
+                                 ? ab_db_floor_of(floors->db, floors->fingerprint, kind, kind, true)
+                                 : (double)NAN;
         all[made] = make_series(&c->points[from], (int)(to - from), floor);
         good = all[made] != NULL;
         made += good;

@@ -42,7 +42,6 @@ code 2 "$attrbench" doctor --aa many && says "'many' will not do"
 code 2 "$attrbench" doctor --aa -2 && says "'-2' will not do"
 code 2 "$attrbench" doctor --db x.db && says "give --save too"
 code 2 "$attrbench" doctor --aa 8 --save && says "--aa 20"
-code 2 "$attrbench" doctor --save && says "--aa 20"
 code 2 "$attrbench" doctor --aa 0 --kernels '*' && says "--kernels"
 code 2 "$attrbench" doctor --aa 2 --kernels 'no_such*' --json && says "no_such"
 

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // The floor that differences make: of normal ones their deviation, more where some are far out,
 // none of what was not measured.
+#include "../bench/db.h"
 #include "../bench/noise.h"
+#include "files.h"
 #include "support.h"
 
 #include "base/base.h"
@@ -96,6 +98,25 @@ TEST(classes_are_kept_apart)
     ab_noise_free(&noise);
 }
 
+TEST(of_floors_that_are_kept_the_one_that_fits_best_is_taken)
+{
+    struct ab_db *db = NULL;
+    struct ab_error err;
+    CHECK(ab_db_open(temp_path("floors.db"), AB_DB_WRITE, &db, &err) == AB_OK, "%s", err.text);
+    CHECK(isnan(ab_db_floor_of(db, "f", "conv2d_fwd", "kernel", true)), "nothing is known");
+    CHECK(ab_db_put_floor(db, "f", "kernel", 0.01, &err) == AB_OK, "%s", err.text);
+    CHECK(ab_db_floor_of(db, "f", "conv2d_fwd", "kernel", false) == 0.01, "its kind's");
+    CHECK(ab_db_floor_of(db, "f", "conv2d_fwd", "kernel", true) == 0.01, "better than none");
+    CHECK(ab_db_put_floor(db, "f", "conv2d_fwd", 0.02, &err) == AB_OK, "%s", err.text);
+    CHECK(ab_db_put_floor(db, "f", "kernel apart", 0.03, &err) == AB_OK, "%s", err.text);
+    CHECK(ab_db_floor_of(db, "f", "conv2d_fwd", "kernel", false) == 0.02, "its operation's");
+    CHECK(ab_db_floor_of(db, "f", "conv2d_fwd", "kernel", true) == 0.03, "its kind's, apart");
+    CHECK(ab_db_put_floor(db, "f", "conv2d_fwd apart", 0.04, &err) == AB_OK, "%s", err.text);
+    CHECK(ab_db_floor_of(db, "f", "conv2d_fwd", "kernel", true) == 0.04, "its operation's, apart");
+    CHECK(isnan(ab_db_floor_of(db, "g", "conv2d_fwd", "kernel", true)), "another machine's");
+    ab_db_close(&db);
+}
+
 static const struct test_case cases[] = {
     CASE(of_normal_differences_it_is_their_deviation),
     CASE(few_that_met_a_neighbour_do_not_move_it),
@@ -103,5 +124,6 @@ static const struct test_case cases[] = {
     CASE(faster_and_slower_are_the_same),
     CASE(what_is_no_ratio_is_left_out_and_few_say_nothing),
     CASE(classes_are_kept_apart),
+    CASE(of_floors_that_are_kept_the_one_that_fits_best_is_taken),
 };
 TEST_MAIN("doctor_noise", cases)
