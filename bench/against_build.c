@@ -27,6 +27,21 @@ static bool is_file(const char *path)
 
 /* ---- other programs ---- */
 
+/* Within a hook git names the repository that it is in, and would be told so for all others. */
+static void forget_repository(void)
+{
+    static const char *const names[] = {"GIT_DIR",
+                                        "GIT_WORK_TREE",
+                                        "GIT_INDEX_FILE",
+                                        "GIT_COMMON_DIR",
+                                        "GIT_PREFIX",
+                                        "GIT_NAMESPACE",
+                                        "GIT_OBJECT_DIRECTORY",
+                                        "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+                                        "GIT_CONFIG_PARAMETERS"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) unsetenv(names[i]);
+}
+
 /* Runs argv in `folder` (NULL: here), both its outputs into `out`. Returns its exit code, 127 if it
  * cannot be run, 128 + the signal that killed it. */
 static int run_program(const char *const argv[], const char *folder, int out)
@@ -38,6 +53,7 @@ static int run_program(const char *const argv[], const char *folder, int out)
         const int none = open("/dev/null", O_RDONLY);
         if (dup2(none, 0) < 0 || dup2(out, 1) < 0 || dup2(out, 2) < 0) _exit(127);
         if (folder && chdir(folder) != 0) _exit(127);
+        forget_repository();
         execvp(argv[0], (char *const *)argv);
         _exit(127);
     }

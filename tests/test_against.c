@@ -299,7 +299,8 @@ static void make_repository(void)
          "cmake_minimum_required(VERSION 3.25)\nproject(none NONE)\n"
          "add_custom_target(attrbench_command COMMAND ${CMAKE_COMMAND} -E copy\n"
          "    ${PROJECT_SOURCE_DIR}/program ${PROJECT_BINARY_DIR}/attrbench)\n");
-    shell("cd '%s/repo' && git init -q && git config user.email a@b.c && git config user.name a && "
+    shell("cd '%s/repo' && export GIT_CONFIG_GLOBAL=/dev/null && git init -q && git config "
+          "user.email a@b.c && git config user.name a && "
           "git add . && git commit -qm one && git tag one && echo broken >CMakeLists.txt && git "
           "commit -qam two && git tag two",
           work);
@@ -317,7 +318,12 @@ TEST(revisions)
     setenv("XDG_CACHE_HOME", cache, 1);
     snprintf(program, sizeof program, "%s/repo/simd", work);
     CHECK(chdir(program) == 0, "%s", program);
+    /* As in a hook of that repository, whose own checkout stays as it is. */
+    snprintf(program, sizeof program, "%s/repo/.git", work);
+    setenv("GIT_DIR", program, 1);
     found("one", "/src/build/release/attrbench");
+    unsetenv("GIT_DIR");
+    shell("cd '%s/repo' && test \"$(git rev-parse HEAD)\" = \"$(git rev-parse two)\"", work);
     CHECK(ab_against_program("one", program, sizeof program, &err) == AB_OK, "%s", err.text);
     shell("test \"$('%s')\" = first", program);
     /* The second time it is there: what was built is not made again. */
