@@ -18,7 +18,8 @@ enum { LINE = AB_CASE_KEY + 64 };
 struct server {
     struct ab_machine machine;
     struct ab_pin *pin;
-    int threads; /* bound now; 0: none */
+    int threads;    /* bound now; 0: none */
+    char where[64]; /* and to what */
     struct ab_case *open;
     struct ab_side side;
     const char *slow; /* ATTRBENCH_TEST_SLOW, or NULL */
@@ -94,20 +95,21 @@ static void answer_context(const struct server *s)
 
 static void bind_threads(struct server *s, int threads)
 {
-    char where[64];
     if (threads == s->threads) return;
-    ab_pin_threads(s->pin, threads, where, sizeof where);
+    ab_pin_threads(s->pin, threads, s->where, sizeof s->where);
     s->threads = threads;
 }
 
-static json_t *rows_of(const struct ab_case *c)
+static json_t *rows_of(const struct server *s)
 {
+    const struct ab_case *c = s->open;
     json_t *rows = json_array();
     char key[AB_CASE_KEY];
     for (int i = 0; i < ab_case_rows(c); i++) {
         json_t *row = ab_case_record(c, i);
         ab_case_key(c, i, key);
         json_object_set_new(row, "key", json_string(key));
+        json_object_set_new(row, "pinned", json_string(s->where));
         json_array_append_new(rows, row);
     }
     return rows;
@@ -132,7 +134,7 @@ static void answer_open(struct server *s, const char *rest)
     ab_case_slow(s->open, share);
     bind_threads(s, ab_case_threads(s->open));
     s->side = ab_case_side(s->open, cold ? AB_CACHE_COLD : AB_CACHE_HOT);
-    answer_json(rows_of(s->open));
+    answer_json(rows_of(s));
 }
 
 static void answer_slice(struct server *s, const char *rest)

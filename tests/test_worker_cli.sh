@@ -44,7 +44,7 @@ line 3 "^error arg .*nonsense.*context, open, slice, quit"
 line 4 "^error arg "
 line 5 "^error arg open: write 'open hot CASE' or 'open cold CASE'"
 line 6 '^error internal slice: no case is open'
-line 7 '^ok \[\{.*"cache":"hot".*"key":"kernel dense_plain dense n1i8o8 '
+line 7 '^ok \[\{.*"cache":"hot".*"key":"kernel dense_plain dense n1i8o8 .*"pinned":"(core [0-9]+|not pinned)"'
 for n in 8 9 10 11; do line $n '^error arg slice '; done
 line 12 '^ok [0-9.e+]+ [01]$'
 line 13 '"cache":"cold"'
