@@ -10,7 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PROFILE_RUNS = 5 };
+/* Executions of a plan whose steps are timed. */
+enum { MIN_RUNS = 4, MAX_RUNS = 64 };
 
 /* The plan whose steps are timed, and on what: that of the base method on some samples, where the
  * method is one that samples. */
@@ -35,20 +36,70 @@ static enum ab_status choose(struct ab_plan *plan, const struct ab_setting *s, s
     return ab_plan_execute(plan, s->input, s->targets, NULL, NULL, err);
 }
 
-/* The fastest of a few runs, step by step: steps are short enough for that to mean something. */
-static enum ab_status time_steps(const struct timed *p, double *best, struct ab_error *err)
+/* The side of a race that runs it step by step. */
+struct profiler {
+    const struct ab_run *run;
+    const struct timed *timed;
+    struct ab_local local;
+    double *ns; /* of each step, of the last execution */
+};
+
+static enum ab_status run_steps(void *user, struct ab_error *err)
 {
-    size_t steps = (size_t)p->plan->program.n_steps;
-    double *ns = calloc(steps, sizeof *ns);
-    if (!ns) return ab_fail(err, AB_ERR_MEMORY, "--profile: out of memory; profile fewer methods");
-    enum ab_status status = AB_OK;
-    for (int r = 0; r < PROFILE_RUNS && status == AB_OK; r++) {
-        status = ab_plan_profile(p->plan, p->input, p->targets, ns, err);
-        for (size_t i = 0; i < steps; i++)
-            if (r == 0 || ns[i] < best[i]) best[i] = ns[i];
-    }
-    free(ns);
+    const struct profiler *p = user;
+    return ab_plan_profile(p->timed->plan, p->timed->input, p->timed->targets, p->ns, err);
+}
+
+static void evict(void *user)
+{
+    const struct profiler *p = user;
+    ab_run_evict(p->run, p->local.threads);
+}
+
+static enum ab_status take_slice(void *user, int calls, struct ab_slice *slice,
+                                 struct ab_error *err)
+{
+    struct profiler *p = user;
+    const enum ab_status status = ab_local_slice(&p->local, calls, slice, err);
+    slice->parts = p->ns;
+    slice->n_parts = p->timed->plan->program.n_steps;
     return status;
+}
+
+/* Times of the steps, execution by execution. */
+static enum ab_status time_steps(const struct ab_run *run, const struct ab_record *of,
+                                 const struct timed *t, struct ab_series *series,
+                                 struct ab_error *err)
+{
+    struct profiler p = {.run = run, .timed = t};
+    p.ns = calloc((size_t)t->plan->program.n_steps, sizeof *p.ns);
+    if (!p.ns)
+        return ab_fail(err, AB_ERR_MEMORY, "--profile: out of memory; profile fewer methods");
+    p.local = (struct ab_local){.run = run_steps,
+                                .user = &p,
+                                .before = run->settings->cache == AB_CACHE_COLD ? evict : NULL,
+                                .threads = of->threads,
+                                .least_ns = of->stats.min};
+    const struct ab_side side = {"--profile", take_slice, &p};
+    const struct ab_race_options o = {.seconds = run->seconds / 4,
+                                      .min_rounds = MIN_RUNS,
+                                      .max_rounds = MAX_RUNS,
+                                      .max_calls = 1};
+    int calls;
+    enum ab_status status = ab_race(&side, 1, &o, series, &calls, err);
+    if (status == AB_OK && series->status != AB_OK)
+        status = ab_fail(err, series->status, "%.500s", series->err.text);
+    free(p.ns);
+    return status;
+}
+
+/* The fastest of some executions: steps are short enough for that to mean something. */
+static double least_of(const struct ab_series *series, int step)
+{
+    double least = (double)INFINITY;
+    for (int r = 0; r < series->rounds; r++)
+        least = fmin(least, series->parts[(size_t)r * (size_t)series->n_parts + (size_t)step]);
+    return least;
 }
 
 static const char *step_layer(const struct ab_plan *plan, const struct ab_step *s)
@@ -122,9 +173,27 @@ static void print_passes(FILE *f, const struct ab_plan *plan)
             passes[0], passes[1]);
 }
 
+/* A step that its gang's first one computes takes no time of its own: no sample. */
+static void keep_samples(struct ab_record *r, const struct ab_series *series, int step)
+{
+    int count = 0;
+    r->ns = malloc((size_t)series->rounds * sizeof *r->ns);
+    r->disturbed = malloc((size_t)series->rounds * sizeof *r->disturbed);
+    for (int i = 0; r->ns && r->disturbed && i < series->rounds; i++) {
+        const double ns = series->parts[(size_t)i * (size_t)series->n_parts + (size_t)step];
+        if (!(ns > 0)) continue;
+        r->disturbed[count] = series->disturbed[i];
+        r->ns[count++] = ns;
+    }
+    ab_stats_of(r->ns, count, &r->stats);
+    r->steady = series->steady;
+    r->steady_why = NULL;
+}
+
 /* A record of kind "step". */
 static enum ab_status store_step(struct ab_run *run, const struct ab_record *of,
-                                 const struct ab_plan *plan, int i, double ns, struct ab_error *err)
+                                 const struct ab_plan *plan, int i, const struct ab_series *series,
+                                 struct ab_error *err)
 {
     const struct ab_step *s = &plan->program.steps[i];
     struct ab_record r;
@@ -155,12 +224,8 @@ static enum ab_status store_step(struct ab_run *run, const struct ab_record *of,
     r.bytes = ab_step_bytes(plan, s);
     r.peak = of->peak;
     ab_run_conditions(run, &r);
-    r.cache = AB_CACHE_HOT;
     r.ratio_why = "steps have no counterpart";
-    /* A step that its gang's first one computes takes no time of its own: no sample. */
-    r.ns = ns > 0 ? malloc(sizeof *r.ns) : NULL;
-    if (r.ns) r.ns[0] = ns;
-    if (r.ns) ab_stats_of(r.ns, 1, &r.stats);
+    keep_samples(&r, series, i);
     enum ab_status status = ab_store_add(&run->store, &r, err);
     ab_record_free(&r);
     return status;
@@ -175,6 +240,30 @@ struct profiled {
     int n_methods, backend;
 };
 
+/* The table of the steps, and their records. */
+static enum ab_status report(const struct profiled *p, const struct timed *t,
+                             const struct ab_series *series, FILE *f, struct ab_error *err)
+{
+    const struct ab_record *r = p->record;
+    const struct ab_plan *plan = t->plan;
+    enum ab_status status = AB_OK;
+    double total = 0;
+    for (int i = 0; i < plan->program.n_steps; i++) total += least_of(series, i);
+    fprintf(f,
+            "\n%s, %s, %s, %d thread%s: steps of %s, %.3f ms\n%4s %-9s %-3s "
+            "%-18s %-14s %-24s %8s %7s %8s %9s %6s\n",
+            r->model, r->method, r->backend, r->threads, r->threads == 1 ? "" : "s", t->what,
+            total / 1e6, "step", "op", "", "layer", "result", "kernel", "ms", "share", "GFLOP/s",
+            "MB", "roof");
+    for (int i = 0; status == AB_OK && i < plan->program.n_steps; i++) {
+        if (plan->program.steps[i].constant) continue;
+        print_step(f, plan, i, least_of(series, i), total, r->peak);
+        status = store_step(p->run, r, plan, i, series, err);
+    }
+    if (status == AB_OK) print_passes(f, plan);
+    return status;
+}
+
 static enum ab_status profile_plan(const struct profiled *p, FILE *f, struct ab_error *err)
 {
     const struct ab_record *r = p->record;
@@ -187,28 +276,11 @@ static enum ab_status profile_plan(const struct profiled *p, FILE *f, struct ab_
     struct timed t;
     ab_run_denormals(p->run, true, r->threads);
     status = choose(whole, p->setting, &t, err);
-    const struct ab_plan *plan = t.plan;
-    double *ns = calloc((size_t)plan->program.n_steps, sizeof *ns), total = 0;
-    if (status == AB_OK)
-        status =
-            ns ? time_steps(&t, ns, err)
-               : ab_fail(err, AB_ERR_MEMORY, "--profile: out of memory; profile fewer methods");
+    struct ab_series series = {0};
+    if (status == AB_OK) status = time_steps(p->run, r, &t, &series, err);
     ab_run_denormals(p->run, false, r->threads);
-    for (int i = 0; status == AB_OK && i < plan->program.n_steps; i++) total += ns[i];
-    if (status == AB_OK)
-        fprintf(f,
-                "\n%s, %s, %s, %d thread%s: steps of %s, %.3f ms\n%4s %-9s %-3s "
-                "%-18s %-14s %-24s %8s %7s %8s %9s %6s\n",
-                r->model, r->method, r->backend, r->threads, r->threads == 1 ? "" : "s", t.what,
-                total / 1e6, "step", "op", "", "layer", "result", "kernel", "ms", "share",
-                "GFLOP/s", "MB", "roof");
-    for (int i = 0; status == AB_OK && i < plan->program.n_steps; i++) {
-        if (plan->program.steps[i].constant) continue;
-        print_step(f, plan, i, ns[i], total, r->peak);
-        status = store_step(p->run, r, plan, i, ns[i], err);
-    }
-    if (status == AB_OK) print_passes(f, plan);
-    free(ns);
+    if (status == AB_OK && series.rounds) status = report(p, &t, &series, f, err);
+    ab_series_free(&series);
     ab_plan_destroy(&whole);
     return status;
 }

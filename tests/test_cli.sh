@@ -159,6 +159,8 @@ json out
 run_digits 0 --backend native --batch 2 --threads 1,2 --no-agree --profile
 grep -q 'steps of one execution' out || fail "no profile"
 grep -q 'passes over the linear layers: [0-9.]* forward' out || fail "no count of passes"
+grep -qE '"kind":"step".*"samples":([4-9]|[1-6][0-9]),' o/results.json || fail "steps have no samples"
+grep -qE '"kind":"step".*"disturbed":[0-9]+,"disturbed_at":' o/results.json || fail "steps tell no disturbances"
 together() { code 0 run --model digits --backend native --no-agree --time 0.02 --out o "$@"; }
 together --threads 1,2 --method gradient,lrp-zplus,dtd --profile
 (($(grep -c '3 methods in one plan' out) == 2)) || fail "no joint time for each number of threads"
