@@ -41,7 +41,7 @@ void ab_case_slow(struct ab_case *c, double share);
 const char *ab_case_name(const struct ab_case *c);
 
 /* What `attrbench compare` and `gate` measure unless told otherwise: every hand-written kernel that
- * this CPU runs, on shapes whose calls take some 5 to 500 us, and the methods of the digits
+ * this CPU runs, on shapes whose calls take some 3 to 500 us, and the methods of the digits
  * network. `kernels`: a shell pattern of kernel names, NULL: all. */
 struct ab_cases {
     char **texts;
