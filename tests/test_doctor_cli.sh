@@ -113,6 +113,15 @@ code 1 "$attrbench" doctor --aa 10 --kernels 'maxpool*' --save --db foreign.db -
 code 1 "$attrbench" doctor --aa 10 --kernels 'maxpool*' --save --db no/such/folder.db --json &&
     says "no/such/folder.db"
 
+# ---- Ctrl-C and kill: what was found until then ----
+"$attrbench" doctor --aa 200 --json >out 2>err &
+sleep 4
+kill -TERM $!
+wait $!
+got=$?
+[[ $got == 130 ]] || fail "killed, it ended with $got"
+holds 'd["context"]["interrupted"] is True and d["cpu"]["usable"] and "advice" in d'
+
 # ---- an output that cannot be written ----
 if [[ -w /dev/full ]]; then
     timeout 100 "$attrbench" doctor --aa 0 --json >/dev/full 2>err
