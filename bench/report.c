@@ -11,7 +11,7 @@
 struct report_settings {
     struct ab_words runs;
     const char *out, *title, *db;
-    bool json;
+    bool json, compare, cross;
 };
 
 /* Where runs are looked for that are no files; opened when the first is. */
@@ -84,8 +84,14 @@ static enum ab_status load(struct ab_report *report, const struct report_setting
                        "again",
                        ab_report_text(json_array_get(report->runs, 0), "source"));
     ab_report_thin(report);
+    if (s->cross && !s->compare)
+        return ab_fail(err, AB_ERR_ARG, "--cross: belongs to --compare; give both or neither");
     if (s->title) json_object_set_new(report->doc, "title", json_string(s->title));
-    return ab_report_add_histories(report, store->db, err);
+    struct stat info;
+    if (s->compare)
+        status = ab_report_compare(report, stat(store->path, &info) == 0 ? store->path : NULL,
+                                   s->cross, err);
+    return status == AB_OK ? ab_report_add_histories(report, store->db, err) : status;
 }
 
 static const struct {
@@ -139,6 +145,8 @@ static int run_command(void *user, int argc, char **argv)
     }
     ab_db_close(&store.db);
     ab_report_destroy(&report);
+    if (status == AB_ERR_UNSUPPORTED && s->compare)
+        return ab_complain(AB_EXIT_NOTHING, "%s", err.text);
     return status == AB_OK ? AB_EXIT_OK : ab_complain_status(status, &err);
 }
 
@@ -149,6 +157,10 @@ static const struct ab_option options[] = {
      "NAME~2 (two before the newest), #12 or a git revision; default ./attrbench-out, else the\n"
      "newest run of the store",
      AB_OPTION_OPERANDS, FIELD(runs)},
+    {"compare", NULL, "judges the second of two runs against the first, as attrbench compare does",
+     AB_OPTION_FLAG, FIELD(compare)},
+    {"cross", NULL, "--compare: although machine, build or settings differ", AB_OPTION_FLAG,
+     FIELD(cross)},
     {"db", "F", "the store; default $ATTRBENCH_DB or ./attrbench.db", AB_OPTION_TEXT, FIELD(db)},
     {"out", "DIR", "where the files go; default ./attrbench-report", AB_OPTION_TEXT, FIELD(out)},
     {"title", "TEXT", "the heading", AB_OPTION_TEXT, FIELD(title)},
@@ -159,7 +171,7 @@ static const struct ab_option options[] = {
 const struct ab_command ab_command_report = {
     .name = "report",
     .summary = "writes a page, a summary and a table from results",
-    .usage = "[RUN]... [OPTION]...",
+    .usage = "[RUN]... [--compare A B] [OPTION]...",
     .more = "Writes report.html (one file that needs no network), report.md, report.csv and "
             "junit.xml.",
     .options = options,

@@ -99,6 +99,13 @@ enum ab_status ab_report_add_maps(struct ab_report *report, const char *folder,
 enum ab_status ab_report_add_histories(struct ab_report *report, struct ab_db *db,
                                        struct ab_error *err);
 
+/* The two inputs against one another, as `attrbench compare` would: `comparison` in the document,
+ * {a, b, rows: [{key, kind, change, a_ns, b_ns, ratio, low, high, threshold, a_error, b_error,
+ * error, why}] by importance, classes: [{name, rows, ratio}], only_a, only_b: [keys], crossed}.
+ * db: where noise floors may be, or NULL. AB_ERR_UNSUPPORTED: nothing comparable. */
+enum ab_status ab_report_compare(struct ab_report *report, const char *db, bool cross,
+                                 struct ab_error *err);
+
 /* ---- writing ---- */
 
 enum ab_status ab_report_write_html(const struct ab_report *report, const char *path,

@@ -148,6 +148,33 @@ mkdir killed && head -3 run/results.jsonl >killed/results.jsonl
 code 0 report killed --out k
 has k/report.md '(interrupted)'
 
+# ---- two runs against one another ----
+# timed FILE FACTOR METHOD CPU: a row of 200 samples around 1 ms times the factor.
+timed() {
+    awk -v f="$2" -v m="$3" -v cpu="$4" 'BEGIN {
+        printf "{\"context\":{\"cpu\":{\"model\":\"%s\"}},\"results\":[", cpu
+        printf "{\"kind\":\"method\",\"model\":\"m\",\"method\":\"%s\",\"backend\":\"native\",\"threads\":1,\"batch\":1,\"samples_ns\":[", m
+        for (i = 0; i < 200; i++) printf "%s%d", (i ? "," : ""), f * (1000000 + i * 7919 % 1000)
+        print "]}]}"
+    }' >"$1"
+}
+timed a.json 1 x one && timed b.json 1.3 x one && timed c.json 1 y one && timed e.json 1 x two
+code 0 report --compare a.json b.json --out c
+data c | grep -o '"comparison":.*' >out
+has out '"a":"a","b":"b","rows":[{"key":"method/m/x/native/'
+has out '"change":"regression"'
+grep -q '"ratio":1\.[23]' out || fail "the ratio is not 1.3"
+code 0 report b.json a.json --compare --out c
+data c | grep -q '"change":"improvement"' || fail "no improvement"
+code 2 report --compare a.json --out c
+says 'takes two runs'
+code 2 report --cross a.json --out c
+says 'belongs to --compare'
+code 5 report --compare a.json c.json --out c
+code 5 report --compare a.json e.json --out c
+code 0 report --compare a.json e.json --cross --out c
+data c | grep -q '"crossed":"[^"]' || fail "the page does not tell that the machines differ"
+
 # ---- bad files ----
 code 1 report nowhere --db none.db
 says 'nowhere: neither'

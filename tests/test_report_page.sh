@@ -16,13 +16,16 @@ fail() { echo "FAILED: $*"; failures=$((failures + 1)); }
 
 # ---- results with everything that the page can show ----
 evil='<img src=x onerror=window.pwned=1></script><script>window.pwned=1</script>'
-rows() { # HOW MANY
+rows() { # HOW MANY, FACTOR OF TIMES
     local kind
-    awk -v n="$1" -v evil="$evil" 'BEGIN {
+    awk -v n="$1" -v factor="$2" -v evil="$evil" 'BEGIN {
+        samples = n < 100 ? 60 : 4
         for (i = 1; i <= n; i++)
             for (k = 0; k < 2; k++) {
                 printf "%s{\"kind\":\"method\",\"model\":\"%s\",\"method\":\"method-%d\",\"backend\":\"%s\",", (i + k > 1 ? "," : ""), evil, i, (k ? "onednn" : "native")
-                printf "\"threads\":1,\"batch\":1,\"shape\":\"n1\",\"ns_min\":%d,\"ns_p10\":%d,\"ns_median\":%d,\"ns_p90\":%d,\"samples\":4,\"samples_ns\":[%d,2,3,4],", i + 1, i + 2, i * 37 % 1000 + 3, i + 1100, i
+                printf "\"threads\":1,\"batch\":1,\"shape\":\"n1\",\"ns_min\":%d,\"ns_p10\":%d,\"ns_median\":%d,\"ns_p90\":%d,\"samples\":%d,\"samples_ns\":[%d", i + 1, i + 2, i * 37 % 1000 + 3, i + 1100, samples, 1000 * i
+                for (j = 1; j < samples; j++) printf ",%d", factor * (1000 * i + j * 7919 % 10)
+                printf "],"
                 printf "\"ratio\":%d.5,\"rel_l2\":%de-9,\"err_over_bound\":0.01,\"verdict\":\"%s\",\"flops\":%d,\"bytes\":1000,\"gflops\":%d,\"repro\":\"attrbench run\"}", i % 4, i, (i == 3 ? "disagree" : "agree"), 1000 * i, i % 90 + 1
             }
     }'
@@ -33,12 +36,13 @@ rows() { # HOW MANY
     printf ',{"kind":"joint","model":"m","backend":"native","n_methods":2,"ns_median":7,"sum_single_ns":20,"joint_ratio":0.35,"threads":1,"batch":1}'
     printf ',{"kind":"method","model":"m","method":"%s","backend":"native","error":"%s"}' "$evil" "$evil"
 }
-make_report() { # ROWS FOLDER
+make_results() { # ROWS FOLDER DAY FACTOR
     mkdir -p "$2"
-    printf '{"context":{"date":"2026-01-02T03:04:05Z","cpu":{"model":"%s","fma_peak_gflops_per_core":{"avx2":100.0},"read_bandwidth_gbs":{"L1":200.0}},"system":{"cpu_pressure":"some avg10=50.00"}},"results":[%s]}' \
-        "$evil" "$(rows "$1")" >"$2/results.json"
-    "$attrbench" report "$2" --title "$evil" --out "$2" >/dev/null || fail "report"
+    printf '{"context":{"date":"2026-01-0%dT03:04:05Z","cpu":{"model":"%s","fma_peak_gflops_per_core":{"avx2":100.0},"read_bandwidth_gbs":{"L1":200.0}},"system":{"cpu_pressure":"some avg10=50.00"}},"results":[%s]}' \
+        "$3" "$evil" "$(rows "$1" "$4")" >"$2/results.json"
 }
+# make_report FOLDER RUN... OPTION...
+make_report() { "$attrbench" report "${@:2}" --title "$evil" --out "$1" >/dev/null || fail "report ${*:2}"; }
 
 # ---- what a user does, in the page; sends what happened to the frame's owner ----
 cat >driver.js <<'EOF'
@@ -51,6 +55,8 @@ cat >driver.js <<'EOF'
   check(document.documentElement.dataset.state === 'ready', 'not ready');
   check(!AB.errors.length, 'errors: ' + AB.errors.join('; '));
   check(AB.sections.length >= 8 && ['summary', 'latency', 'agreement', 'together', 'kernels', 'roofline', 'steps', 'environment'].every((id) => document.getElementById(id)), 'sections are missing');
+  check(!AB.data.histories.length || $('#history canvas'), 'no history');
+  check(!AB.data.comparison || $('#comparison canvas'), 'no comparison');
   const table = $('#latency table'), names = () => [...table.tBodies[0].rows].map((r) => r.cells[0].textContent);
   const head = (text) => [...table.tHead.querySelectorAll('button')].find((b) => b.textContent === text);
   const median = [...table.tHead.rows[0].cells].findIndex((c) => c.textContent === 'median');
@@ -111,10 +117,15 @@ EOF
     ! grep -a 'CONSOLE' log | head -3 | grep . || fail "$1 at $2: the console has messages"
 }
 
-make_report 12 few
+make_results 12 few 1 1 && make_report few few
 look few 1280
 look few 390
-make_report 2500 many
+make_results 2500 many 1 1 && make_report many many
 look many 1280
+make_results 12 two 2 1 && make_results 12 three 3 1.4 && make_results 12 four 4 1.4
+make_report history few two three four
+look history 390
+make_report compared --compare two three
+look compared 390
 
 [[ $failures == 0 ]] || { echo "$failures failures"; exit 1; }
