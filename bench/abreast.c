@@ -76,7 +76,7 @@ static void judge(struct team *t)
     if (whole && early - late >= 0.9 * longest) t->best = fmax(t->best, units / (last - first));
     double spent = ab_now_ns() - t->began;
     bool enough = t->best > 0 && t->best >= 0.9 * t->hoped;
-    t->stop = spent > (enough ? 1 : 8) * t->span;
+    t->stop = spent > (enough ? 1 : t->best > 0 ? 8 : 16) * t->span;
 }
 
 static void *member(void *user)
@@ -85,6 +85,9 @@ static void *member(void *user)
     struct team *t = s->team;
     while (!atomic_load(&t->gate)) pause_a_little();
     if (atomic_load(&t->gate) < 0) return NULL;
+    t->work(t->user, s->thread, -1);
+    meet(t);
+    if (s->thread == 0) t->began = ab_now_ns();
     for (int round = 0;; round++) {
         meet(t);
         if (t->stop) return NULL;
@@ -127,7 +130,6 @@ double ab_abreast(const int *cpus, int count, ab_abreast_work *work, void *user,
         t.shares[started] = (struct share){.team = &t, .thread = started};
         if (!start(&t.shares[started], cpus[started])) break;
     }
-    t.began = ab_now_ns();
     atomic_store(&t.gate, started == count ? 1 : -1);
     for (int i = 0; i < started; i++) pthread_join(t.shares[i].handle, NULL);
     free(t.shares);

@@ -3,14 +3,16 @@
 #ifndef AB_ABREAST_H
 #define AB_ABREAST_H
 
-/* One thread's work of one round, some 10 us or more; returns how many units it did. */
+/* One thread's work of one round, some 10 us or more; returns how many units it did. Round -1 comes
+ * before all others and counts for nothing: time to prepare. */
 typedef double ab_abreast_work(void *user, int thread, int round);
 
 /* Units per nanosecond of all threads together: the best of rounds that all threads begin at once.
  * Only rounds count in which all ran at the same time for nine tenths of the longest and none lost
  * its CPU: where others use the CPUs too, threads that do not meet say nothing. Takes `span` ns, up
- * to eight times as many while the best is below nine tenths of `hoped` (0: any will do). 0: no
- * round counted, or the system refused a thread or its CPU. */
+ * to eight times as many while the best is below nine tenths of `hoped` (0: any will do), to
+ * sixteen times while there is none. 0: no round counted, or the system refused a thread or its
+ * CPU. */
 double ab_abreast(const int *cpus, int count, ab_abreast_work *work, void *user, double span,
                   double hoped);
 

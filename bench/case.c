@@ -215,7 +215,7 @@ json_t *ab_case_record(const struct ab_case *c, int row)
     struct ab_record r;
     char reason[64];
     ab_record_init(&r);
-    snprintf(r.repro, sizeof r.repro, "attrbench compare --case '%s'", c->text);
+    snprintf(r.repro, sizeof r.repro, "attrbench compare --against BUILD --case '%s'", c->text);
     r.threads = c->threads;
     c->kind->record(c, row, &r);
     json_t *json = ab_record_json(&r);

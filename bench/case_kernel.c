@@ -20,7 +20,8 @@ struct state {
     int n_places;
 };
 
-/* Of addresses: memory is taken as it is used, and larger trials lie in pages of their own. */
+/* Of the first place, whose size is not known: addresses, since memory is taken as it is used. What
+ * finds no room lies in pages of its own. */
 static const size_t ROOM = (size_t)1 << 30;
 
 /* ---- opening ---- */
@@ -66,12 +67,11 @@ static enum ab_status choose(struct state *s, const char *rest, struct ab_error 
                    ab_kernel_op_name(s->trial.op), ab_kernel_op_name(c->op));
 }
 
-/* The same operands once more, in memory of their own. */
-static bool place(struct state *s, struct ab_outcome *outcome)
+/* The operands once more, in `bytes` of their own if they are to be had. */
+static bool place(struct state *s, size_t bytes, struct ab_outcome *outcome)
 {
     struct place *p = &s->places[s->n_places];
-    if (!ab_room_new(&p->room, ROOM)) return ab_outcome_no_memory(outcome), false;
-    ab_guarded_from(&p->room);
+    if (ab_room_new(&p->room, bytes)) ab_guarded_from(&p->room);
     const bool placed =
         ab_verify_op_of(s->trial.op)->set_up(&s->candidate, &s->trial, &p->setup, outcome);
     ab_guarded_from(NULL);
@@ -85,10 +85,12 @@ static bool place(struct state *s, struct ab_outcome *outcome)
 /* As many as AB_CASE_BYTES has room for; one must be. */
 static bool place_all(struct state *s, struct ab_outcome *outcome)
 {
-    if (!place(s, outcome)) return false;
-    const size_t each = s->places[0].room.used + 1;
-    while (s->n_places < AB_CASE_PLACES && (size_t)(s->n_places + 1) * each <= AB_CASE_BYTES)
-        if (!place(s, outcome)) break;
+    struct ab_outcome ignored = {0};
+    if (!place(s, ROOM, outcome)) return false;
+    const size_t each = s->places[0].room.used;
+    while (each && s->n_places < AB_CASE_PLACES &&
+           (size_t)(s->n_places + 1) * each <= AB_CASE_BYTES)
+        if (!place(s, each, &ignored)) break;
     return true;
 }
 

@@ -24,7 +24,8 @@ struct state {
     struct ab_preprocess preprocess;
     struct ab_images images;
     struct ab_method *method;
-    struct ab_plan *plan;
+    struct ab_plan *plans[AB_CASE_PLACES];
+    int n_plans;
     float *input, *map, *maps[1];
     double *steps; /* [plan steps] ns */
     int *part;     /* [parts]: the step */
@@ -92,7 +93,7 @@ static enum ab_status load_images(struct state *s, struct ab_error *err)
     return AB_OK;
 }
 
-static enum ab_status make_plan(struct ab_case *c, struct ab_error *err)
+static enum ab_status make_plans(struct ab_case *c, struct ab_error *err)
 {
     struct state *s = c->state;
     const char *backend = s->words.items[2];
@@ -102,9 +103,15 @@ static enum ab_status make_plan(struct ab_case *c, struct ab_error *err)
     if (ab_method_parse(s->words.items[1], &s->method, err) != AB_OK) return AB_ERR_UNSUPPORTED;
     const struct ab_plan_options o = {.backend = backend, .batch = s->batch, .threads = c->threads};
     const struct ab_method *method = s->method;
-    status = ab_plan_create(s->source.graph, &method, 1, &o, &s->plan, err);
-    if (status != AB_OK) return status;
-    const struct ab_dims d = ab_plan_map_dims(s->plan, 0);
+    size_t weights = 0, arena = 0;
+    do {
+        status = ab_plan_create(s->source.graph, &method, 1, &o, &s->plans[s->n_plans], err);
+        if (status != AB_OK && s->n_plans == 0) return status;
+        if (status != AB_OK) break;
+        ab_plan_memory(s->plans[s->n_plans++], &weights, &arena);
+    } while (s->n_plans < AB_CASE_PLACES &&
+             (size_t)(s->n_plans + 1) * (weights + arena) <= AB_CASE_BYTES);
+    const struct ab_dims d = ab_plan_map_dims(s->plans[0], 0);
     s->map = malloc((size_t)s->batch * (size_t)d.c * (size_t)d.h * (size_t)d.w * sizeof *s->map);
     s->maps[0] = s->map;
     return s->map ? AB_OK : ab_fail(err, AB_ERR_MEMORY, "out of memory for maps");
@@ -122,28 +129,34 @@ static bool is_part(const struct ab_plan *plan, int i)
 static enum ab_status choose_parts(struct ab_case *c, struct ab_error *err)
 {
     struct state *s = c->state;
-    if (ab_plan_sampler_count(s->plan)) return AB_OK;
-    const size_t steps = (size_t)s->plan->program.n_steps;
+    if (ab_plan_sampler_count(s->plans[0])) return AB_OK;
+    const size_t steps = (size_t)s->plans[0]->program.n_steps;
     s->steps = calloc(steps + 1, sizeof *s->steps);
     s->part = calloc(steps + 1, sizeof *s->part);
     c->parts = calloc(steps + 1, sizeof *c->parts);
     if (!s->steps || !s->part || !c->parts)
         return ab_fail(err, AB_ERR_MEMORY, "out of memory for steps");
     for (int i = 0; i < (int)steps; i++)
-        if (is_part(s->plan, i)) s->part[c->n_parts++] = i;
+        if (is_part(s->plans[0], i)) s->part[c->n_parts++] = i;
     return AB_OK;
+}
+
+static struct ab_plan *plan_of(const struct ab_case *c)
+{
+    struct state *s = c->state;
+    return s->plans[c->turn % (unsigned)s->n_plans];
 }
 
 static enum ab_status call(struct ab_case *c, struct ab_error *err)
 {
     struct state *s = c->state;
-    return ab_plan_execute(s->plan, s->input, NULL, s->maps, NULL, err);
+    return ab_plan_execute(plan_of(c), s->input, NULL, s->maps, NULL, err);
 }
 
 static enum ab_status call_parts(struct ab_case *c, struct ab_error *err)
 {
     struct state *s = c->state;
-    const enum ab_status status = ab_plan_profile(s->plan, s->input, NULL, s->steps, err);
+    const enum ab_status status = ab_plan_profile(plan_of(c), s->input, NULL, s->steps, err);
     for (int i = 0; i < c->n_parts; i++) c->parts[i] = s->steps[s->part[i]];
     return status;
 }
@@ -156,7 +169,7 @@ static enum ab_status open_case(struct ab_case *c, const char *rest, struct ab_e
     enum ab_status status = parse(c, rest, err);
     if (status == AB_OK) status = ab_source_open(s->words.items[0], NULL, &s->source, err);
     if (status == AB_OK) status = load_images(s, err);
-    if (status == AB_OK) status = make_plan(c, err);
+    if (status == AB_OK) status = make_plans(c, err);
     if (status == AB_OK) status = choose_parts(c, err);
     /* What is wrong with a call is known before it is timed. */
     if (status == AB_OK) status = call(c, err);
@@ -175,7 +188,7 @@ static void close_case(struct ab_case *c)
 {
     struct state *s = c->state;
     if (!s) return;
-    ab_plan_destroy(&s->plan);
+    for (int i = 0; i < s->n_plans; i++) ab_plan_destroy(&s->plans[i]);
     ab_method_destroy(&s->method);
     ab_images_free(&s->images);
     ab_source_close(&s->source);
@@ -191,8 +204,8 @@ static void close_case(struct ab_case *c)
 
 static void name_step(const struct state *s, int i, char *text, size_t size)
 {
-    const struct ab_step *step = &s->plan->program.steps[i];
-    const char *layer = step->node >= 0 ? s->plan->exec.graph->nodes[step->node].name : NULL;
+    const struct ab_step *step = &s->plans[0]->program.steps[i];
+    const char *layer = step->node >= 0 ? s->plans[0]->exec.graph->nodes[step->node].name : NULL;
     snprintf(text, size, "%s_%s %.60s", ab_op_name(step->op), step->pass == AB_BWD ? "bwd" : "fwd",
              layer ? layer : "-");
 }
@@ -215,19 +228,19 @@ static void key(const struct ab_case *c, int row, char text[AB_CASE_KEY])
 
 static void step_record(const struct state *s, int i, struct ab_record *r)
 {
-    const struct ab_step *step = &s->plan->program.steps[i];
+    const struct ab_step *step = &s->plans[0]->program.steps[i];
     const double peak = r->peak;
     r->kind = "step";
     snprintf(r->op, sizeof r->op, "%s_%s", ab_op_name(step->op),
              step->pass == AB_BWD ? "bwd" : "fwd");
     r->shape[0] = '\0';
     if (step->dst >= 0) {
-        const struct ab_dims d = s->plan->program.values[step->dst].dims;
+        const struct ab_dims d = s->plans[0]->program.values[step->dst].dims;
         snprintf(r->shape, sizeof r->shape, "n%dc%dh%dw%d", s->batch, d.c, d.h, d.w);
     }
-    snprintf(r->kernels, sizeof r->kernels, "%s", ab_plan_kernel(s->plan, i));
-    r->flops = ab_step_flops(s->plan, step);
-    r->bytes = ab_step_bytes(s->plan, step);
+    snprintf(r->kernels, sizeof r->kernels, "%s", ab_plan_kernel(s->plans[0], i));
+    r->flops = ab_step_flops(s->plans[0], step);
+    r->bytes = ab_step_bytes(s->plans[0], step);
     r->peak = peak;
 }
 
@@ -248,7 +261,7 @@ static void record(const struct ab_case *c, int row, struct ab_record *r)
     r->algo = "auto";
     r->memory = "fast";
     r->model_bytes = 4.0 * (double)ab_graph_parameters(s->source.graph);
-    ab_record_plan(r, s->plan, c->threads);
+    ab_record_plan(r, s->plans[0], c->threads);
     if (row) step_record(s, s->part[row - 1], r);
 }
 

@@ -414,6 +414,11 @@ enum ab_status ab_db_open(const char *path, enum ab_db_mode mode, struct ab_db *
     return status;
 }
 
+void ab_db_patient(struct ab_db *db, bool patient)
+{
+    sqlite3_busy_timeout(db->handle, patient ? db->wait_ms : 0);
+}
+
 void ab_db_close(struct ab_db **db)
 {
     if (*db) sqlite3_close_v2((*db)->handle);

@@ -23,6 +23,8 @@ enum ab_db_mode { AB_DB_READ, AB_DB_WRITE }; /* WRITE makes the file */
 enum ab_status ab_db_open(const char *path, enum ab_db_mode mode, struct ab_db **db,
                           struct ab_error *err);
 void ab_db_close(struct ab_db **db);
+/* Whether locks are waited for from now on. */
+void ab_db_patient(struct ab_db *db, bool patient);
 
 /* ---- runs ---- */
 

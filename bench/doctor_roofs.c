@@ -129,8 +129,8 @@ static double read_own(void *user, int thread, int round)
 {
     const struct areas *a = user;
     size_t chunks = a->bytes / CHUNK;
-    if (round == 0) a->of_thread[thread] = ab_buffer_alloc(a->bytes);
-    if (round == 0 || !a->of_thread[thread]) return 0;
+    if (round < 0) a->of_thread[thread] = ab_buffer_alloc(a->bytes);
+    if (round < 0 || !a->of_thread[thread]) return 0;
     int pattern = (int)((size_t)round / chunks % AB_BANDWIDTH_PATTERNS);
     ab_bandwidth_pass(a->of_thread[thread] + (size_t)round % chunks * CHUNK, CHUNK, pattern);
     return CHUNK;
@@ -183,7 +183,8 @@ static void read_all(struct ab_doctor *d, json_t *all, double available)
                            ? "; partly from the last cache, which is large"
                            : "");
     else
-        ab_doctor_line(d, "read memory", "not measured: the system gives no thread or no memory");
+        ab_doctor_line(d, "read memory",
+                       "not measured: no memory, or no thread that ran undisturbed");
 }
 
 static void reading(struct ab_doctor *d)

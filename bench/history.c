@@ -78,19 +78,22 @@ static bool add_row(struct ab_history *h, const char *key)
     return row->key && row->runs && row->ns && row->breaks;
 }
 
-/* Points come key by key. */
-static bool take_point(void *user, const char *key, int64_t run, double ns)
+bool ab_history_add(struct ab_history *h, const char *key, int run, double ns)
 {
-    struct reader *r = user;
-    struct ab_history *h = r->h;
-    const int at = index_of(h, run);
-    if (at < 0 || !(ns > 0) || (r->pattern && fnmatch(r->pattern, key, 0) != 0)) return true;
     const bool new = !h->n_rows || strcmp(h->rows[h->n_rows - 1].key, key) != 0;
     if (new && !add_row(h, key)) return false;
     struct ab_history_row *row = &h->rows[h->n_rows - 1];
-    row->runs[row->count] = at;
+    row->runs[row->count] = run;
     row->ns[row->count++] = ns;
     return true;
+}
+
+static bool take_point(void *user, const char *key, int64_t run, double ns)
+{
+    const struct reader *r = user;
+    const int at = index_of(r->h, run);
+    if (at < 0 || !(ns > 0) || (r->pattern && fnmatch(r->pattern, key, 0) != 0)) return true;
+    return ab_history_add(r->h, key, at, ns);
 }
 
 /* ---- steps ---- */
@@ -98,6 +101,7 @@ static bool take_point(void *user, const char *key, int64_t run, double ns)
 /* Floors are known of kinds of rows, the first part of a key, and of operations, its second. */
 static double floor_of(struct ab_db *db, const struct ab_history *h, const char *key)
 {
+    if (!db) return (double)NAN;
     char kind[32], op[64];
     const char *fingerprint = h->runs[h->n_runs - 1].fingerprint;
     snprintf(kind, sizeof kind, "%.*s", (int)strcspn(key, "/"), key);
@@ -178,6 +182,14 @@ static bool find_steps(struct ab_db *db, const struct ab_history *h, struct ab_h
     return true;
 }
 
+enum ab_status ab_history_steps(struct ab_history *h, struct ab_db *db, struct ab_error *err)
+{
+    for (int i = 0; i < h->n_rows; i++)
+        if (!find_steps(db, h, &h->rows[i]))
+            return ab_fail(err, AB_ERR_MEMORY, "out of memory for the history");
+    return AB_OK;
+}
+
 enum ab_status ab_history_read(struct ab_db *db, const struct ab_history_options *o,
                                struct ab_history *h, struct ab_error *err)
 {
@@ -200,9 +212,7 @@ enum ab_status ab_history_read(struct ab_db *db, const struct ab_history_options
     }
     if (status == AB_OK && !o->cross) keep_alike(h);
     if (status == AB_OK) status = ab_db_each_low(db, take_point, &reader, err);
-    for (int i = 0; i < h->n_rows && status == AB_OK; i++)
-        if (!find_steps(db, h, &h->rows[i]))
-            status = ab_fail(err, AB_ERR_MEMORY, "out of memory for the history");
+    if (status == AB_OK) status = ab_history_steps(h, db, err);
     if (status == AB_OK && !h->n_rows)
         status = ab_fail(err, AB_ERR_ARG, "no row of these runs was timed%s%.80s%s",
                          o->pattern ? " whose key is like '" : "", o->pattern ? o->pattern : "",

@@ -38,6 +38,12 @@ enum ab_status ab_history_read(struct ab_db *db, const struct ab_history_options
                                struct ab_history *h, struct ab_error *err);
 void ab_history_free(struct ab_history *h);
 
+/* Of runs that are in no store: with h->runs filled, adds a point to a row, keys in order and the
+ * runs of each in theirs; then finds the steps. False: out of memory. db: where noise floors may
+ * be, or NULL. */
+bool ab_history_add(struct ab_history *h, const char *key, int run, double ns);
+enum ab_status ab_history_steps(struct ab_history *h, struct ab_db *db, struct ab_error *err);
+
 /* The last step: its level over the one before; 1 where there is none. */
 double ab_history_change(const struct ab_history_row *row);
 /* The revisions that a step lies between, "0123456..fedcba9"; of one revision, that alone. */

@@ -25,7 +25,7 @@
  *               samples_ns}]       at most AB_REPORT_SAMPLES, thinned evenly
  *     maps    [{run, model, method, backend, image, target, png}]   png: base64
  *     sheets  [{run, png}]         maps.png of runs without single maps
- *     histories [{name, runs: [{name, date, revision}],
+ *     histories [{name, others: runs left out, differs: why, runs: [{name, date, revision}],
  *                 series: [{key, kind, at: [indices of runs], ns: [as ab_db_low_ns],
  *                           breaks: [first indices of segments], levels: [ns of each segment],
  *                           change: last level over the one before}]}]
@@ -94,8 +94,8 @@ enum ab_status ab_report_add_maps(struct ab_report *report, const char *folder,
                                   const json_t *context, struct ab_error *err);
 
 /* How rows went from run to run, where there are three runs or more: of the files given, and of
- * each name of the store that was given, all its runs under the same conditions. db: NULL if no
- * input is of a store. */
+ * each name of the store that was given, all its runs, under the same conditions as the newest.
+ * db: where noise floors may be; NULL: no input is of a store. */
 enum ab_status ab_report_add_histories(struct ab_report *report, struct ab_db *db,
                                        struct ab_error *err);
 

@@ -1,60 +1,87 @@
 // SPDX-License-Identifier: Apache-2.0
 // Histories in a report: how each row's time went from run to run, and where it stepped.
-#include "decide.h"
+#include "history.h"
 #include "report.h"
-#include "stats.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum {
-    LEAST_RUNS = 3, /* two are a comparison */
-    MOST_RUNS = 200,
+    LEAST_RUNS = 3,   /* two are a comparison */
     MOST_SERIES = 400 /* those that changed most, steps of plans last */
 };
 
-/* A row's time in one of the runs. */
+/* ---- as JSON ---- */
+
+static bool is_step(const struct ab_history_row *row)
+{
+    return !strncmp(row->key, "step/", 5);
+}
+
+static int by_change(const void *a, const void *b)
+{
+    const struct ab_history_row *p = a, *q = b;
+    const double x = fabs(log(ab_history_change(p))), y = fabs(log(ab_history_change(q)));
+    return is_step(p) != is_step(q) ? is_step(p) - is_step(q) : (x < y) - (x > y);
+}
+
+/* New reference; NULL: out of memory. */
+static json_t *series_json(const struct ab_history_row *row)
+{
+    json_t *at = json_array(), *ns = json_array(), *breaks = json_array(), *levels = json_array();
+    for (int i = 0; i < row->count; i++) {
+        json_array_append_new(at, json_integer(row->runs[i]));
+        json_array_append_new(ns, json_real(row->ns[i]));
+    }
+    for (int i = 0; i < row->n_breaks; i++)
+        json_array_append_new(breaks, json_integer(row->breaks[i]));
+    for (int i = 0; i <= row->n_breaks; i++)
+        json_array_append_new(levels, json_real(row->levels[i]));
+    char kind[32];
+    snprintf(kind, sizeof kind, "%.*s", (int)strcspn(row->key, "/"), row->key);
+    json_t *series = json_pack("{s:s,s:s,s:o,s:o,s:o,s:o}", "key", row->key, "kind", kind, "at", at,
+                               "ns", ns, "breaks", breaks, "levels", levels);
+    if (series && row->n_breaks)
+        json_object_set_new(series, "change", json_real(ab_history_change(row)));
+    return series;
+}
+
+static json_t *runs_json(const struct ab_history *h)
+{
+    json_t *runs = json_array();
+    for (int i = 0; i < h->n_runs; i++)
+        json_array_append_new(runs, json_pack("{s:s,s:s,s:s}", "name", h->runs[i].name, "date",
+                                              h->runs[i].started, "revision", h->runs[i].revision));
+    return runs;
+}
+
+/* Adds what is worth telling. */
+static enum ab_status put_history(struct ab_report *report, const char *name, struct ab_history *h,
+                                  struct ab_error *err)
+{
+    if (h->n_runs < LEAST_RUNS) return AB_OK;
+    json_t *series = json_array();
+    qsort(h->rows, (size_t)h->n_rows, sizeof *h->rows, by_change);
+    for (int i = 0; i < h->n_rows && json_array_size(series) < MOST_SERIES; i++)
+        if (h->rows[i].count >= LEAST_RUNS) json_array_append_new(series, series_json(&h->rows[i]));
+    const bool any = json_array_size(series) > 0;
+    json_t *history = json_pack("{s:s,s:i,s:s,s:o,s:o}", "name", name, "others", h->others,
+                                "differs", h->differs, "runs", runs_json(h), "series", series);
+    if (history && (!any || json_array_append(report->histories, history) == 0)) {
+        json_decref(history);
+        return AB_OK;
+    }
+    return ab_fail(err, AB_ERR_MEMORY, "history: out of memory; report fewer runs");
+}
+
+/* ---- runs of files ---- */
+
 struct point {
-    const char *key, *kind;
+    const char *key;
     int run;
     double ns;
 };
-
-/* Of one history: runs in order, and the points of all rows. */
-struct collected {
-    json_t *runs;
-    int n_runs;
-    struct point *points;
-    size_t count, room;
-};
-
-static bool add_points(struct collected *c, const struct ab_db_row *rows, int count)
-{
-    for (int i = 0; i < count; i++) {
-        const double ns = ab_db_low_ns(rows[i].ns, rows[i].disturbed, rows[i].count);
-        if (!(ns > 0) || !isfinite(ns)) continue;
-        if (c->count == c->room) {
-            const size_t room = c->room ? 2 * c->room : 256;
-            struct point *grown = realloc(c->points, room * sizeof *grown);
-            if (!grown) return false;
-            c->points = grown;
-            c->room = room;
-        }
-        c->points[c->count++] =
-            (struct point){rows[i].key, ab_report_text(rows[i].record, "kind"), c->n_runs, ns};
-    }
-    return true;
-}
-
-static bool add_run(struct collected *c, const char *name, const char *date, const char *revision)
-{
-    c->n_runs++;
-    json_t *run = json_pack("{s:s,s:s,s:s}", "name", name, "date", date, "revision", revision);
-    return run && json_array_append_new(c->runs, run) == 0;
-}
-
-/* ---- series ---- */
 
 static int by_key(const void *a, const void *b)
 {
@@ -63,199 +90,112 @@ static int by_key(const void *a, const void *b)
     return order ? order : p->run - q->run;
 }
 
-static double median_of(const double *values, int count)
-{
-    double sorted[MOST_RUNS];
-    memcpy(sorted, values, (size_t)count * sizeof *sorted);
-    ab_sort(sorted, (size_t)count);
-    return ab_quantile(sorted, count, 0.5);
-}
-
-/* The levels between the breaks, and how the last is to the one before it. */
-static void put_levels(json_t *series, const double *ns, int count, const int *breaks, int n)
-{
-    json_t *places = json_array(), *levels = json_array();
-    double before = (double)NAN, last = (double)NAN;
-    for (int i = 0; i <= n; i++) {
-        const int from = i ? breaks[i - 1] : 0, to = i < n ? breaks[i] : count;
-        if (i) json_array_append_new(places, json_integer(from));
-        before = last;
-        last = median_of(ns + from, to - from);
-        json_array_append_new(levels, json_real(last));
-    }
-    json_object_set_new(series, "breaks", places);
-    json_object_set_new(series, "levels", levels);
-    if (n) json_object_set_new(series, "change", json_real(last / before));
-}
-
-/* New reference; NULL: out of memory. */
-static json_t *make_series(const struct point *points, int count, double floor)
-{
-    double ns[MOST_RUNS];
-    int breaks[MOST_RUNS];
-    json_t *at = json_array(), *times = json_array();
-    for (int i = 0; i < count; i++) {
-        ns[i] = points[i].ns;
-        json_array_append_new(at, json_integer(points[i].run));
-        json_array_append_new(times, json_real(ns[i]));
-    }
-    const int n = ab_change_points(ns, count, ab_change_penalty(ns, count, floor), breaks);
-    json_t *series = json_pack("{s:s,s:s,s:o,s:o}", "key", points[0].key, "kind", points[0].kind,
-                               "at", at, "ns", times);
-    if (series && n >= 0) put_levels(series, ns, count, breaks, n);
-    return n < 0 ? json_decref(series), NULL : series;
-}
-
-static double change_size(const json_t *series)
-{
-    const double change = ab_report_number(series, "change");
-    return change > 0 ? fabs(log(change)) : 0;
-}
-
-static bool is_step(const json_t *series)
-{
-    return !strcmp(ab_report_text(series, "kind"), "step");
-}
-
-static int by_change(const void *a, const void *b)
-{
-    const int steps = is_step(*(json_t *const *)a) - is_step(*(json_t *const *)b);
-    if (steps) return steps;
-    const double x = change_size(*(json_t *const *)a), y = change_size(*(json_t *const *)b);
-    return (x < y) - (x > y);
-}
-
-/* Takes what is in `all` over, those that changed most first. */
-static json_t *most_changed(json_t **all, size_t count)
-{
-    json_t *list = json_array();
-    qsort(all, count, sizeof *all, by_change);
-    for (size_t i = 0; i < count; i++) {
-        if (i < MOST_SERIES)
-            json_array_append_new(list, all[i]);
-        else
-            json_decref(all[i]);
-    }
-    return list;
-}
-
-/* Noise floors by kind of row; NaN where there is no store. */
-struct floors {
-    struct ab_db *db;
-    const char *fingerprint;
-};
-
-static enum ab_status put_history(struct ab_report *report, const char *name, struct collected *c,
-                                  const struct floors *floors, struct ab_error *err)
-{
-    if (c->count) qsort(c->points, c->count, sizeof *c->points, by_key);
-    json_t **all = calloc(c->count + 1, sizeof *all);
-    size_t made = 0;
-    bool good = all != NULL;
-    for (size_t from = 0, to; good && from < c->count; from = to) {
-        for (to = from + 1; to < c->count && !strcmp(c->points[to].key, c->points[from].key);) to++;
-        if (to - from < LEAST_RUNS) continue;
-        const char *kind = c->points[from].kind;
-        const double floor = floors->db
-                                 ? ab_db_floor_of(floors->db, floors->fingerprint, kind, kind, true)
-                                 : (double)NAN;
-        all[made] = make_series(&c->points[from], (int)(to - from), floor);
-        good = all[made] != NULL;
-        made += good;
-    }
-    json_t *series = good ? most_changed(all, made) : NULL;
-    free(all);
-    json_t *history = json_pack("{s:s,s:O,s:o}", "name", name, "runs", c->runs, "series", series);
-    if (!history) return ab_fail(err, AB_ERR_MEMORY, "history: out of memory; report fewer runs");
-    if (made) return json_array_append_new(report->histories, history), AB_OK;
-    json_decref(history);
-    return AB_OK;
-}
-
-static void free_collected(struct collected *c)
-{
-    json_decref(c->runs);
-    free(c->points);
-}
-
-/* ---- runs of files ---- */
-
 static int by_date(const void *a, const void *b)
 {
     const struct ab_report_input *const *x = a, *const *y = b;
     return strcmp(ab_report_text((*x)->context, "date"), ab_report_text((*y)->context, "date"));
 }
 
-static enum ab_status history_of_files(struct ab_report *report, struct ab_error *err)
+/* Files that were measured under the same conditions as the newest, by date. `files` has room for
+ * all; returns how many. */
+static int alike_files(const struct ab_report *report, const struct ab_report_input **files,
+                       struct ab_history *h)
 {
-    const struct ab_report_input **files = calloc((size_t)report->n_inputs + 1, sizeof *files);
-    if (!files) return ab_fail(err, AB_ERR_MEMORY, "history: out of memory; report fewer runs");
-    int count = 0;
+    int count = 0, kept = 0;
     for (int i = 0; i < report->n_inputs; i++)
         if (!report->inputs[i].id) files[count++] = &report->inputs[i];
-    enum ab_status status = AB_OK;
-    if (count >= LEAST_RUNS && count <= MOST_RUNS) {
-        struct collected c = {.runs = json_array()};
-        bool good = c.runs != NULL;
-        qsort(files, (size_t)count, sizeof *files, by_date);
-        for (int i = 0; good && i < count; i++)
-            good = add_points(&c, files[i]->rows, files[i]->count) &&
-                   add_run(
-                       &c, files[i]->name, ab_report_text(files[i]->context, "date"),
-                       ab_report_text(json_object_get(files[i]->context, "build"), "git_revision"));
-        status = good ? put_history(report, "the given files", &c, &(struct floors){0}, err)
-                      : ab_fail(err, AB_ERR_MEMORY, "history: out of memory; report fewer runs");
-        free_collected(&c);
+    if (!count) return 0;
+    qsort(files, (size_t)count, sizeof *files, by_date);
+    const struct ab_report_input *newest = files[count - 1];
+    char wanted[32], mine[32];
+    ab_fingerprint(newest->context, wanted);
+    for (int i = 0; i < count; i++) {
+        ab_fingerprint(files[i]->context, mine);
+        if (!strcmp(mine, wanted))
+            files[kept++] = files[i];
+        else if (!*h->differs)
+            ab_fingerprint_differs(files[i]->context, newest->context, h->differs,
+                                   sizeof h->differs);
     }
+    h->differs[strcspn(h->differs, "\n")] = '\0';
+    h->others = count - kept;
+    return kept;
+}
+
+static void fill_run(struct ab_db_run *run, const struct ab_report_input *file)
+{
+    snprintf(run->name, sizeof run->name, "%.127s", file->name);
+    snprintf(run->started, sizeof run->started, "%.31s", ab_report_text(file->context, "date"));
+    snprintf(run->revision, sizeof run->revision, "%.63s",
+             ab_report_text(json_object_get(file->context, "build"), "git_revision"));
+    ab_fingerprint(file->context, run->fingerprint);
+}
+
+/* The points of all files, by key. False: out of memory. */
+static bool add_points(struct ab_history *h, const struct ab_report_input **files)
+{
+    size_t room = 1, count = 0;
+    for (int i = 0; i < h->n_runs; i++) room += (size_t)files[i]->count;
+    struct point *points = malloc(room * sizeof *points);
+    for (int i = 0; points && i < h->n_runs; i++)
+        for (int k = 0; k < files[i]->count; k++) {
+            const struct ab_db_row *row = &files[i]->rows[k];
+            const double ns = ab_db_low_ns(row->ns, row->disturbed, row->count);
+            if (ns > 0) points[count++] = (struct point){row->key, i, ns};
+        }
+    if (points) qsort(points, count, sizeof *points, by_key);
+    bool good = points != NULL;
+    for (size_t i = 0; good && i < count; i++)
+        good = ab_history_add(h, points[i].key, points[i].run, points[i].ns);
+    free(points);
+    return good;
+}
+
+static enum ab_status history_of_files(struct ab_report *report, struct ab_db *db,
+                                       struct ab_error *err)
+{
+    struct ab_history h = {0};
+    const struct ab_report_input **files = calloc((size_t)report->n_inputs + 1, sizeof *files);
+    h.runs = calloc((size_t)report->n_inputs + 1, sizeof *h.runs);
+    bool good = files && h.runs;
+    if (good) h.n_runs = alike_files(report, files, &h);
+    for (int i = 0; good && i < h.n_runs; i++) fill_run(&h.runs[i], files[i]);
+    enum ab_status status = AB_OK;
+    if (good && h.n_runs >= LEAST_RUNS) {
+        good = add_points(&h, files);
+        if (good) status = ab_history_steps(&h, db, err);
+        if (good && status == AB_OK) status = put_history(report, "the given files", &h, err);
+    }
+    if (!good) status = ab_fail(err, AB_ERR_MEMORY, "history: out of memory; report fewer runs");
     free(files);
+    ab_history_free(&h);
     return status;
 }
 
 /* ---- runs of the store ---- */
 
-/* The runs of a name that were taken under the same conditions as the newest that was given, the
- * newest MOST_RUNS of them. */
-static enum ab_status history_of_name(struct ab_report *report, struct ab_db *db,
-                                      const struct ab_report_input *input, struct ab_error *err)
+static enum ab_status history_of_name(struct ab_report *report, struct ab_db *db, const char *name,
+                                      struct ab_error *err)
 {
-    struct ab_db_run *runs;
-    int count;
-    char fingerprint[32];
-    enum ab_status status = ab_db_runs(db, input->stored, &runs, &count, err);
+    const struct ab_history_options options = {.name = name};
+    struct ab_history h;
+    enum ab_status status = ab_history_read(db, &options, &h, err);
+    if (status == AB_ERR_ARG) return AB_OK; /* nothing in it was timed */
     if (status != AB_OK) return status;
-    ab_fingerprint(input->context, fingerprint);
-    struct collected c = {.runs = json_array()};
-    struct ab_db_row *rows[MOST_RUNS] = {NULL};
-    int n_rows[MOST_RUNS] = {0}, kept = 0;
-    for (int i = 0; i < count; i++) kept += !strcmp(runs[i].fingerprint, fingerprint);
-    bool good = c.runs != NULL;
-    for (int i = 0, k = 0; i < count && status == AB_OK && good; i++) {
-        if (strcmp(runs[i].fingerprint, fingerprint) != 0 || k++ < kept - MOST_RUNS) continue;
-        const int n = c.n_runs;
-        status = ab_db_rows(db, runs[i].id, &rows[n], &n_rows[n], err);
-        if (status != AB_OK) break;
-        good = add_points(&c, rows[n], n_rows[n]) &&
-               add_run(&c, runs[i].name, runs[i].started, runs[i].revision);
-    }
-    const struct floors floors = {db, fingerprint};
-    if (!good) status = ab_fail(err, AB_ERR_MEMORY, "history: out of memory; report fewer runs");
-    if (status == AB_OK && c.n_runs >= LEAST_RUNS)
-        status = put_history(report, input->stored, &c, &floors, err);
-    for (int i = 0; i < MOST_RUNS; i++) ab_db_rows_free(rows[i], n_rows[i]);
-    ab_db_runs_free(runs, count);
-    free_collected(&c);
+    status = put_history(report, name, &h, err);
+    ab_history_free(&h);
     return status;
 }
 
 enum ab_status ab_report_add_histories(struct ab_report *report, struct ab_db *db,
                                        struct ab_error *err)
 {
-    enum ab_status status = history_of_files(report, err);
+    enum ab_status status = history_of_files(report, db, err);
     for (int i = 0; status == AB_OK && i < report->n_inputs; i++) {
         const struct ab_report_input *input = &report->inputs[i];
         bool done = !input->id;
         for (int k = 0; k < i; k++) done = done || !strcmp(report->inputs[k].stored, input->stored);
-        if (!done) status = history_of_name(report, db, input, err);
+        if (!done) status = history_of_name(report, db, input->stored, err);
     }
     return status;
 }

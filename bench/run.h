@@ -141,7 +141,7 @@ struct ab_plan_options ab_run_plan_options(const struct ab_run *run,
 void ab_run_denormals(const struct ab_run *run, bool on, int threads);
 /* Evicts the caches of the cores that `threads` run on: `before` of a cold ab_local. */
 void ab_run_evict(const struct ab_run *run, int threads);
-/* Makes what --cache cold needs. */
+/* Makes what --cache cold needs, and tells what it does there and in the context. */
 enum ab_status ab_run_check_cold(const struct ab_run *run, struct ab_error *err);
 /* What the samples of the run are taken under, into a record. */
 void ab_run_conditions(const struct ab_run *run, struct ab_record *r);

@@ -368,7 +368,16 @@ void ab_run_evict(const struct ab_run *run, int threads)
 
 enum ab_status ab_run_check_cold(const struct ab_run *run, struct ab_error *err)
 {
-    if (run->settings->cache != AB_CACHE_COLD || ab_cache_evict(run->machine.l3, 1)) return AB_OK;
+    struct ab_lines lines;
+    if (run->settings->cache != AB_CACHE_COLD) return AB_OK;
+    if (ab_cache_lines(run->machine.l3, &lines)) {
+        ab_progress_note("cold caches: a line takes %.0f ns after eviction, %.1f ns before",
+                         lines.cold_ns, lines.hot_ns);
+        json_object_set_new(
+            run->context, "eviction",
+            json_pack("{s:f, s:f}", "line_hot_ns", lines.hot_ns, "line_cold_ns", lines.cold_ns));
+        return AB_OK;
+    }
     return ab_fail(err, AB_ERR_MEMORY,
                    "--cache cold: no memory for 1.25 times the last level of cache (%ld MiB); free "
                    "some, or leave it out",

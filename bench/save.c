@@ -47,10 +47,11 @@ void ab_save_row(struct ab_save *save, json_t *record)
         ab_fail(&save->error, AB_ERR_MEMORY, "%s: out of memory for rows", save->path);
         return;
     }
-    if (put(save, key, record, &err) == AB_OK) {
-        save->rows++;
-        return;
-    }
+    const bool good = put(save, key, record, &err) == AB_OK;
+    /* One wait is enough while somebody keeps a lock: the next rows are being timed. */
+    ab_db_patient(save->db, good);
+    save->rows += good;
+    if (good) return;
     save->error = err;
     json_array_append_new(save->pending, json_pack("{s:s,s:O}", "key", key, "record", record));
 }
@@ -73,6 +74,7 @@ enum ab_status ab_save_finish(struct ab_save *save, const json_t *context, bool 
                               struct ab_error *err)
 {
     if (!save->db) return AB_OK;
+    ab_db_patient(save->db, true);
     enum ab_status status = put_pending(save, err);
     if (status == AB_OK && finished) status = ab_db_finish(save->db, save->run, context, err);
     if (status == AB_OK) save->error = (struct ab_error){""};

@@ -92,4 +92,13 @@ const char *ab_cache_name(enum ab_cache cache);
  * memory. Not for concurrent use. */
 bool ab_cache_evict(long l3, int threads);
 
+/* What that does, measured: nanoseconds until a line comes on which everything waits, from a set of
+ * 64 KiB that was just used, and the same after eviction. Where the caches are larger than the
+ * system says, as in virtual machines, the second is not that of memory. Least of some tries; some
+ * tens of ms. False: out of memory. */
+struct ab_lines {
+    double hot_ns, cold_ns;
+};
+bool ab_cache_lines(long l3, struct ab_lines *lines);
+
 #endif

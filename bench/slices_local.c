@@ -110,3 +110,48 @@ bool ab_cache_evict(long l3, int threads)
     sink = sum;
     return true;
 }
+
+/* 64 KiB, which any second level holds, in an order that no prefetcher follows. */
+enum { LINES = 1024, TRIES = 5 };
+struct line {
+    const struct line *next;
+    char rest[LINE - sizeof(void *)];
+};
+
+/* One cycle through all lines in random order (Sattolo's shuffle). */
+static void link_lines(struct line *lines)
+{
+    int order[LINES];
+    for (int i = 0; i < LINES; i++) order[i] = i;
+    for (int i = LINES - 1; i > 0; i--) {
+        const int j = (int)(ab_uniform(3, (uint64_t)i) * i), swapped = order[i];
+        order[i] = order[j];
+        order[j] = swapped;
+    }
+    for (int i = 0; i < LINES; i++) lines[order[i]].next = &lines[order[(i + 1) % LINES]];
+}
+
+static double chase(const struct line *lines)
+{
+    const double start = ab_now_ns();
+    const struct line *at = lines;
+    for (int i = 0; i < LINES; i++) at = at->next;
+    sink = at == lines;
+    return (ab_now_ns() - start) / LINES;
+}
+
+bool ab_cache_lines(long l3, struct ab_lines *lines)
+{
+    struct line *set = ab_buffer_alloc(LINES * sizeof *set);
+    *lines = (struct ab_lines){INFINITY, INFINITY};
+    bool good = set != NULL;
+    if (good) link_lines(set);
+    for (int i = 0; i < TRIES && good; i++) {
+        chase(set);
+        lines->hot_ns = fmin(lines->hot_ns, chase(set));
+        good = ab_cache_evict(l3, 1);
+        lines->cold_ns = fmin(lines->cold_ns, chase(set));
+    }
+    ab_buffer_free(set);
+    return good;
+}

@@ -176,6 +176,8 @@ grep -q '"memory":"lean"' o/results.json || fail "no memory mode in the record"
 grep -q 'winograd' o/results.json && fail "a lean plan runs Winograd"
 run_digits 0 --backend native --cache cold --denormals flush --threads 1,2
 grep -q ', cold caches, subnormals flushed' out || fail "the table does not tell its conditions"
+grep -q 'a line takes [0-9]* ns after eviction' err || fail "eviction is not measured"
+grep -q '"line_cold_ns": [0-9]' o/results.json || fail "eviction is not in the context"
 grep -q '^core clock: ' out || fail "no clock of the core"
 [[ $(grep -c '"cache":"cold","denormals":"flush","calls_per_slice":1,"disturbed":[0-9]' o/results.json) == 2 ]] ||
     fail "no conditions in the records"

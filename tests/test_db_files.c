@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The store as a file: killed writers, several writers, and everything that a file can be instead.
-#include "../bench/db.h"
+#include "../bench/save.h"
 #include "db_support.h"
 
 #include <fcntl.h>
@@ -177,10 +177,16 @@ TEST(scribbled_stores_are_no_crash)
 
 /* ---- others at the same file ---- */
 
+static double seconds(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
 TEST(a_lock_is_waited_for_and_then_told)
 {
     struct ab_error err;
-    struct timespec from, to;
     const char *path = temp_path("locked.db");
     struct ab_db *db = open_store(path, AB_DB_WRITE);
     const int64_t run = begin_run(db, "n", NULL);
@@ -190,11 +196,9 @@ TEST(a_lock_is_waited_for_and_then_told)
     CHECK(sqlite3_exec(other, "BEGIN IMMEDIATE", NULL, NULL, NULL) == SQLITE_OK, "begin");
     setenv("ATTRBENCH_DB_WAIT", "200ms", 1);
     db = open_store(path, AB_DB_WRITE);
-    clock_gettime(CLOCK_MONOTONIC, &from);
+    const double from = seconds();
     check_error(try_row(db, run, "k", 1, &err), AB_ERR_IO, &err, "locked for 0.2 s");
-    clock_gettime(CLOCK_MONOTONIC, &to);
-    CHECK((double)(to.tv_sec - from.tv_sec) + 1e-9 * (double)(to.tv_nsec - from.tv_nsec) > 0.15,
-          "it did not wait");
+    CHECK(seconds() - from > 0.15, "it did not wait");
     CHECK(sqlite3_exec(other, "COMMIT", NULL, NULL, NULL) == SQLITE_OK, "commit");
     put_row(db, run, "k", 1); /* the store is usable after that */
     ab_db_close(&db);
@@ -214,6 +218,37 @@ TEST(a_lock_is_waited_for_and_then_told)
     setenv("ATTRBENCH_DB_WAIT", "soon", 1);
     refused(path, AB_DB_READ, AB_ERR_ARG, "ATTRBENCH_DB_WAIT");
     unsetenv("ATTRBENCH_DB_WAIT");
+}
+
+/* A run whose store is locked meanwhile: it waits once, and puts all in the end. */
+TEST(rows_that_find_a_lock_are_put_later)
+{
+    struct ab_error err;
+    struct ab_save save = {0};
+    const char *path = temp_path("later.db");
+    json_t *about = test_context(), *command = json_array(),
+           *record = json_pack("{s:s,s:[i]}", "kind", "kernel", "samples_ns", 3);
+    sqlite3 *other;
+    setenv("ATTRBENCH_DB_WAIT", "300ms", 1);
+    CHECK(ab_save_open(&save, path, "n", &err) == AB_OK &&
+              ab_save_begin(&save, about, command, &err) == AB_OK,
+          "%s", err.text);
+    CHECK(sqlite3_open(path, &other) == SQLITE_OK &&
+              sqlite3_exec(other, "BEGIN IMMEDIATE", NULL, NULL, NULL) == SQLITE_OK,
+          "%s", sqlite3_errmsg(other));
+    const double from = seconds();
+    for (int i = 0; i < 20; i++) ab_save_row(&save, record);
+    CHECK(seconds() - from < 3, "every row waits: %g s", seconds() - from);
+    CHECK(!save.rows && strstr(save.error.text, "locked"), "%s", save.error.text);
+    check_error(ab_save_finish(&save, about, true, &err), AB_ERR_IO, &err, "locked");
+    CHECK(sqlite3_exec(other, "COMMIT", NULL, NULL, NULL) == SQLITE_OK, "commit");
+    sqlite3_close(other);
+    CHECK(ab_save_finish(&save, about, true, &err) == AB_OK && save.rows == 20 && !*save.error.text,
+          "%s", err.text);
+    ab_save_close(&save);
+    CHECK(count_rows(path) == 20, "%d rows", count_rows(path));
+    unsetenv("ATTRBENCH_DB_WAIT");
+    json_decref(about), json_decref(command), json_decref(record);
 }
 
 /* Puts rows until it is killed or has put `most`; tells each on the pipe when it is in. */
@@ -263,7 +298,7 @@ TEST(what_was_put_survives_a_kill)
         while (read(ends[0], &last, sizeof last) == sizeof last) told++;
         close(ends[0]);
         if (access(path, F_OK) != 0) continue;
-        struct ab_db *db = open_store(path, AB_DB_WRITE);
+        struct ab_db *db = open_store(path, rows && i % 2 ? AB_DB_READ : AB_DB_WRITE);
         ab_db_close(&db);
         check_whole(path);
         /* A row may be in before its writer could tell. */
@@ -434,14 +469,11 @@ TEST(names_that_mean_something_to_sqlite)
     }
 }
 
-static const struct test_case cases[] = {CASE(paths_that_hold_no_store),
-                                         CASE(files_of_others_are_left_alone),
-                                         CASE(newer_and_damaged_stores),
-                                         CASE(scribbled_stores_are_no_crash),
-                                         CASE(a_lock_is_waited_for_and_then_told),
-                                         CASE(what_was_put_survives_a_kill),
-                                         CASE(several_writers_at_once),
-                                         CASE(a_full_disk_loses_no_rows),
-                                         CASE(a_store_that_cannot_be_written_can_be_read),
-                                         CASE(names_that_mean_something_to_sqlite)};
+static const struct test_case cases[] = {
+    CASE(paths_that_hold_no_store),           CASE(files_of_others_are_left_alone),
+    CASE(newer_and_damaged_stores),           CASE(scribbled_stores_are_no_crash),
+    CASE(a_lock_is_waited_for_and_then_told), CASE(rows_that_find_a_lock_are_put_later),
+    CASE(what_was_put_survives_a_kill),       CASE(several_writers_at_once),
+    CASE(a_full_disk_loses_no_rows),          CASE(a_store_that_cannot_be_written_can_be_read),
+    CASE(names_that_mean_something_to_sqlite)};
 TEST_MAIN("db_files", cases)

@@ -262,7 +262,8 @@ TEST(counters_and_openmp_of_this_machine)
     CHECK(!strcmp(state, "works") || json_is_string(json_object_get(cycles, "reason")), "why not");
     ab_doctor_openmp(&d);
     CHECK(json_integer_value(at("openmp", "team_got")) >= 1, "a team");
-    CHECK(json_real_value(at("openmp", "team_ns")) > 0, "its time");
+    CHECK(json_is_null(at("openmp", "team_ns")) || json_real_value(at("openmp", "team_ns")) > 0,
+          "its time");
     is_strict();
     ab_sys_root(machine);
     end();

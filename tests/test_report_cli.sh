@@ -122,8 +122,8 @@ code 0 report night other '#1' --out s
 has s/report.md '| night \#3 |'
 has s/report.md '| other \#4 |'
 has s/report.md '| night \#1 |'
-data s | grep -q '"histories":\[{"name":"night","runs":\[{.*},{.*},{.*}\],"series":\[{"key":' || fail "no history of three runs"
-data s | grep -o '"name":"night","runs":.*' | grep -q '"at":\[0,1,2\],"ns":\[[0-9.]*,[0-9.]*,[0-9.]*\],"breaks":' || fail "no series"
+data s | grep -q '"histories":\[{"name":"night","others":0,"differs":"","runs":\[{.*},{.*},{.*}\],"series":\[{"key":' || fail "no history of three runs"
+data s | grep -o '"name":"night","others":.*' | grep -q '"at":\[0,1,2\],"ns":\[[0-9.]*,[0-9.]*,[0-9.]*\],"breaks":' || fail "no series"
 code 0 report --out s
 has s/report.md '| other \#4 |'
 code 0 report 'night~1' --db attrbench.db --out s

@@ -198,6 +198,21 @@ TEST(long_calls_that_ran_before_are_not_wasted)
     free_outcome(&r);
 }
 
+TEST(slow_rounds_may_be_few)
+{
+    struct script s[] = {{.ns = 1.1e9, .sleeps_us = 1100000}};
+    const struct ab_race_options o = {
+        .seconds = 0.01, .min_rounds = 5, .slow_rounds = 2, .warm_seconds = 0.01, .started = true};
+    struct outcome r;
+    race(s, 1, &o, &r);
+    CHECK(r.series[0].rounds == 2, "%d rounds of over a second", r.series[0].rounds);
+    free_outcome(&r);
+    s[0] = (struct script){.ns = 1e6, .sleeps_us = 20000};
+    race(s, 1, &o, &r);
+    CHECK(r.series[0].rounds == 5, "%d rounds of 20 ms", r.series[0].rounds);
+    free_outcome(&r);
+}
+
 TEST(a_side_that_fails_leaves)
 {
     struct script s[] = {{.ns = 60e3}, {.ns = 60e3, .fails_at = 1}, {.ns = 60e3, .fails_at = 4}};
@@ -378,6 +393,11 @@ TEST(eviction_evicts)
     const double hot = read_ns(data, bytes, false), cold = read_ns(data, bytes, true);
     printf("128 KiB hot %.1f us, cold %.1f us\n", hot / 1e3, cold / 1e3);
     CHECK(cold > 1.1 * hot, "hot %g ns, cold %g ns", hot, cold);
+    struct ab_lines lines;
+    CHECK(ab_cache_lines(0, &lines), "out of memory");
+    printf("a line of 64 KiB hot %.1f ns, cold %.1f ns\n", lines.hot_ns, lines.cold_ns);
+    CHECK(lines.hot_ns > 0 && lines.cold_ns > 1.5 * lines.hot_ns && lines.cold_ns < 1e5,
+          "a line takes %g ns hot, %g ns cold", lines.hot_ns, lines.cold_ns);
     CHECK(!strcmp(ab_cache_name(AB_CACHE_HOT), "hot"), "name");
     CHECK(!strcmp(ab_cache_name(AB_CACHE_COLD), "cold"), "name");
     ab_buffer_free(data);
@@ -391,6 +411,7 @@ static const struct test_case cases[] = {
     CASE(warm_up_ends_in_time),
     CASE(seconds_are_kept),
     CASE(long_calls_that_ran_before_are_not_wasted),
+    CASE(slow_rounds_may_be_few),
     CASE(a_side_that_fails_leaves),
     CASE(times_that_are_none_are_refused),
     CASE(parts_are_kept),

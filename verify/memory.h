@@ -85,8 +85,8 @@ bool ab_guarded_freeze(struct ab_guarded *g);
 bool ab_guarded_frozen(const struct ab_guarded *g);
 
 /* Memory that buffers are taken from one after the other, in huge pages where the system gives
- * them: what is timed in it meets the same caches in every process, while small pages lie anywhere
- * in them (8 to 25 % between processes, for kernels of 10 us on operands of a few 100 KB). */
+ * them: what is timed in it meets its caches more alike in every process than in small pages, each
+ * of which lies anywhere. */
 struct ab_room {
     unsigned char *map, *data;
     size_t map_bytes, bytes, used;

@@ -155,7 +155,7 @@ AB.charts.axis = (title, extra) => ({
 });
 
 const shortened = (text, chart) => {
-  const room = chart.width < 420 ? 17 : chart.width < 640 ? 24 : 34;
+  const room = chart.width < 420 ? 17 : chart.width < 640 ? 24 : chart.width < 900 ? 34 : 56;
   return text.length <= room ? text : text.slice(0, room - 1) + '\u2026';
 };
 
@@ -164,14 +164,15 @@ AB.charts.pitch = (count) => Math.max(25, 7 * count + 6);
 
 /* Dots with intervals, one line of the chart for each label. `series`: [{name, colour (a --name),
  * points: [{label: index, value, lo, hi, tip: [lines]}]}]. options: {title, log, tick, from: draw
- * from this value, ref: a line there, together: each label has one dot}. */
+ * from this value, ref: a line there, together: each label has one dot,
+ * limits: of the axis, whatever is beyond}. */
 AB.charts.intervals = (labels, series, options) => {
   const pitch = options.pitch || AB.charts.pitch(options.together ? 1 : series.length);
   const offset = (i) => (options.together ? 0 : 1) * (i - (series.length - 1) / 2) * Math.min(0.17, 0.7 / series.length);
   const config = () => {
     const all = series.flatMap((s) => s.points.flatMap((p) => [p.value, p.lo, p.hi])).filter((v) => AB.isNumber(v) && (!options.log || v > 0));
     if (AB.isNumber(options.ref)) all.push(options.ref);
-    const low = AB.least(all), high = AB.most(all);
+    const [low, high] = options.limits || [AB.least(all), AB.most(all)];
     const room = options.log ? (high / low) ** 0.04 * 1.02 : (high - low) * 0.05 || 1;
     const format = options.tick || AB.digits;
     return {

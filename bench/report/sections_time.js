@@ -10,18 +10,28 @@ const changeText = (change) => (AB.isNumber(change) ? `${change > 1 ? '+' : '\u2
 const changeLooks = { regression: ['--bad', 'bad', '\u2191 slower'], improvement: ['--good', 'good', '\u2193 faster'], inconclusive: ['--warn', 'warn', '? undecided'], same: ['--c3', '', '= same'] };
 const MOST_COMPARED = 40;
 
+/* Names without the parts that all of them begin with. */
+const withoutCommon = (names) => {
+  const parts = names.map((n) => n.split(' \u00b7 '));
+  let same = 0;
+  while (parts.length > 1 && parts.every((p) => p.length > same + 1 && p[same] === parts[0][same])) same++;
+  return parts.map((p) => p.slice(same).join(' \u00b7 '));
+};
+
 const compareChart = (rows) => {
   const timed = rows.filter((r) => AB.isNumber(r.ratio) && AB.isNumber(r.low)), size = (r) => Math.abs(Math.log(r.ratio));
   const decided = (r) => (r.change === 'regression' || r.change === 'improvement' ? 0 : 1);
   const shown = timed.slice().sort((x, y) => decided(x) - decided(y) || size(y) - size(x)).slice(0, MOST_COMPARED).sort((x, y) => y.ratio - x.ratio);
-  const wide = AB.most(shown.map((r) => r.high)) / AB.least(shown.map((r) => r.low)) > 3;
+  /* Of undecided rows the dots count, not their bars, which may be endless. */
+  const ends = shown.flatMap((r) => (decided(r) ? [r.ratio] : [r.low, r.high]));
+  const limits = [Math.min(0.9, AB.least(ends) / 1.05), Math.max(1.1, AB.most(ends) * 1.05)], wide = limits[1] / limits[0] > 3;
   if (!shown.length) return null;
   const series = Object.entries(changeLooks).map(([change, [colour, , name]]) => ({
     name: name.slice(2), colour,
     points: shown.map((r, label) => ({ label, value: r.ratio, lo: r.low, hi: r.high, change: r.change, tip: [`${changeText(r.ratio)}, between ${changeText(r.low)} and ${changeText(r.high)}`, `${AB.time(r.a_ns)} to ${AB.time(r.b_ns)}`] })).filter((p) => p.change === change),
   })).filter((s) => s.points.length);
-  return [AB.legend(series), AB.el('div', { class: 'scroller', tabindex: '0', role: 'region', 'aria-label': 'Changes with their intervals' }, AB.charts.intervals(shown.map((r) => keyName(r.key)), series,
-    { title: 'time of B over time of A', log: wide, ref: 1, together: true, tick: (v) => (Math.abs(v - 1) < 1e-9 ? 'equal' : `${v > 1 ? '+' : '\u2212'}${Number((100 * Math.abs(v - 1)).toPrecision(2))}\u00a0%`), label: 'Change of each row with its interval' })),
+  return [AB.legend(series), AB.el('div', { class: 'scroller', tabindex: '0', role: 'region', 'aria-label': 'Changes with their intervals' }, AB.charts.intervals(withoutCommon(shown.map((r) => keyName(r.key))), series,
+    { title: 'time of B over time of A', log: wide, limits, ref: 1, together: true, tick: (v) => (Math.abs(v - 1) < 1e-9 ? 'equal' : `${v > 1 ? '+' : '\u2212'}${Number((100 * Math.abs(v - 1)).toPrecision(2))}\u00a0%`), label: 'Change of each row with its interval' })),
   timed.length > shown.length ? AB.el('p', { class: 'sub' }, `The ${shown.length} rows that changed most; the table has all ${timed.length}.`) : null];
 };
 
@@ -113,7 +123,8 @@ const historyPanel = (history) => {
   const show = (s) => place.replaceChildren(AB.el('h3', null, keyName(s.key)),
     AB.el('p', { class: 'sub' }, lastBreak(s) < 0 ? `No step in ${AB.count(s.at.length, 'run')}: ${AB.time(s.levels[0])}` : `${changeText(s.change)} at the last step, ${stepRange(s, runs)}: now ${AB.time(s.levels[s.levels.length - 1])}`), historyChart(s, runs));
   show(series[0]);
-  return AB.el('div', null, AB.el('div', { class: 'card' }, place), AB.el('div', { class: 'card' }, AB.table(series, [
+  const others = history.others ? AB.el('p', { class: 'sub' }, `${AB.count(history.others, 'run')} under other conditions ${history.others === 1 ? 'is' : 'are'} left out (${history.differs}).`) : null;
+  return AB.el('div', null, others, AB.el('div', { class: 'card' }, place), AB.el('div', { class: 'card' }, AB.table(series, [
     { head: 'row', value: (s) => keyName(s.key), cell: (s) => AB.el('button', { type: 'button', class: 'link long', title: s.key, onclick: () => { show(s); place.scrollIntoView({ block: 'nearest' }); } }, keyName(s.key)) },
     { head: 'course', value: (s) => s.at.length, cell: (s) => sparkline(s, runs.length) },
     { head: 'now', num: true, value: (s) => s.levels[s.levels.length - 1], cell: (s) => AB.time(s.levels[s.levels.length - 1]) },
