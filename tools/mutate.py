@@ -20,6 +20,7 @@ larger --count adds to it. Python's standard library alone is needed, besides wh
 """
 
 import argparse
+import fnmatch
 import hashlib
 import json
 import random
@@ -239,8 +240,10 @@ def patterns_of(name):
     kernel = re.search(r"/ab_(\w+)\.dir/simd/", name)
     if kernel and kernel.group(1).startswith(OPERATIONS):
         return [kernel.group(1)]
-    return {"conv2d_pack.c.o": ["conv2d"], "conv2d_geom.c.o": ["conv2d", "conv2d_f64"]}.get(
-        name.rsplit("/", 1)[-1], [])
+    # All kernels of an operation call these in the same way: those of two instruction sets judge.
+    return {"conv2d_pack.c.o": ["conv2d_plain*", "conv2d_avx2*"],
+            "conv2d_geom.c.o": ["conv2d_plain*", "conv2d_avx2*", "conv2d_f64_plain"]}.get(
+                name.rsplit("/", 1)[-1], [])
 
 
 class Scratch:
@@ -303,7 +306,7 @@ class Scratch:
         return run([*self.commands[name], "-o", to], cwd=self.build)
 
     def verify(self, name, made, timeout):
-        """(status, the line that says most) of verify on the kernels of an object, of which `made`
+        """(status, the lines that say most) of verify on the kernels of an object, of which `made`
         takes the place."""
         program = self.mutant / "attrbench"
         linked = run([*self.link[:1], made, *self.link[1:], "-o", program], cwd=self.build)
@@ -316,10 +319,11 @@ class Scratch:
             done = run(command, timeout=timeout, cwd=self.build)
         except subprocess.TimeoutExpired:
             return "timeout", f"verify ran longer than {timeout} s"
-        lines = done.stdout.strip().splitlines() or [""]
-        failed = [line for line in lines if "--repro" in line]
+        lines = [line.strip() for line in done.stdout.strip().splitlines()] or [""]
+        failed = [k for k, line in enumerate(lines) if "--repro" in line]
+        said = lines[failed[0] - 1:failed[0] + 1] if failed else lines[-1:]
         return ({0: "survived", 6: "killed"}.get(done.returncode, "error"),
-                (failed or lines[-1:])[0].strip()[:400])
+                ": ".join(said)[:600])
 
     def original(self, name, timeout):
         """An object that is not mutated. Verify must pass it, or it would kill all mutations."""
@@ -361,16 +365,23 @@ class Scratch:
 # ---- the run -------------------------------------------------------------------------------------
 
 def read_equivalents():
-    """{(file, before, after): reason} of tools/mutants_equivalent.txt."""
-    known = {}
+    """[(file, glob of kernels, before, after)] of tools/mutants_equivalent.txt."""
+    known = []
     for number, line in enumerate(EQUIVALENT.read_text().splitlines(), 1):
         if not line.strip() or line.startswith("#"):
             continue
         parts = [part.strip() for part in line.split(" ||| ")]
-        if len(parts) != 4:
-            raise Failure(f"{EQUIVALENT}:{number}: not 'file ||| before ||| after ||| reason'")
-        known[tuple(parts[:3])] = parts[3]
+        if len(parts) != 5:
+            raise Failure(f"{EQUIVALENT}:{number}: not 'file ||| kernels ||| before ||| after ||| "
+                          "reason'")
+        known.append(parts[:4])
     return known
+
+
+def is_known(record, known):
+    kernel = patterns_of(record["object"])[0]
+    return any([file, before, after] == [record[k] for k in ("file", "before", "after")]
+               and fnmatch.fnmatch(kernel, glob) for file, glob, before, after in known)
 
 
 def read_results(path):
@@ -411,7 +422,7 @@ def summary(records, known, out):
     groups = {}
     for record in records:
         status = record["status"]
-        if status == "survived" and (record["file"], record["before"], record["after"]) in known:
+        if status == "survived" and is_known(record, known):
             status = "equivalent"
         groups.setdefault(status, []).append(record)
     for record in groups.get("survived", []) + groups.get("error", []):
@@ -438,7 +449,7 @@ def parse():
     text.add_argument("--folder", type=Path, default=ROOT / "build" / "mutate",
                       help="scratch copy, its build and results.jsonl (build/mutate)")
     text.add_argument("--timeout", type=float, default=300.0, metavar="S",
-                      help="of one verify (300)")
+                      help="of one verify (300); more on a busy machine")
     text.add_argument("--jobs", type=int, default=1, help="of the build (1)")
     text.add_argument("--cmake", action="append", default=[], metavar="OPTION",
                       help="more for the scratch copy's configuration (which is no release)")

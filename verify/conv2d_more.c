@@ -167,7 +167,8 @@ void ab_conv_more(const void *problem, const struct ab_setup *s, const struct ab
     const unsigned with = p->trial.with;
     if (with & AB_WITH_PANEL && ab_conv2d_takes_panels(m.kernel)) check_panels(&m);
     if (with & AB_WITH_CHAIN && ab_kernel_shares_sums(m.kernel) && !stopped(&m)) check_chain(&m);
-    /* Where dst is read as well, sums are added up in another order: exact ones alone stay. */
-    const bool exact = p->exact && ab_kernel_amplification(m.kernel) == 0.0;
-    if (with & AB_WITH_ALIAS && exact && !stopped(&m)) check_aliases(&m);
+    /* Where dst is read as well, sums are added up in another order: exact ones alone stay, and
+     * those of kernels that keep sums in planes of their own. */
+    const bool same = p->exact || ab_kernel_amplification(m.kernel) > 0.0;
+    if (with & AB_WITH_ALIAS && same && !stopped(&m)) check_aliases(&m);
 }

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Which convolutions are tried: the fixed set, random ones, simpler neighbours, and their texts.
 //
-// The fixed set is four lists. Shapes: every one in both passes, once in small integers and once in
+// The fixed set is lists. Shapes: every one in both passes, once in small integers and once in
 // real numbers, the other parts of a trial taking turns. Families: for each kernel family one small
 // shape with every epilogue, every weight transform and every fill. Channels: around the blocks of
-// 16 lanes. Widths: around the register tiles of all instruction sets.
+// 16 lanes. Widths: around the register tiles of all instruction sets. Besides: decisions about
+// what is not finite, dst in the place of operands, every number of lanes.
 #include "verify/conv2d.h"
 #include "verify/fields.h"
 #include "verify/shape.h"
@@ -111,6 +112,10 @@ static const char *const shapes[] = {
     "n1c17h9w9o18k3s1-2p1-2d2-1",
     "n1c18h12w17o3k5s1p2",
     "n1c4h9w20o18k3-5s1-2p1-2",
+    /* Taller than wide: Winograd, few inputs, few outputs. */
+    "n1c17h14w5o18k3s1p1",
+    "n1c3h20w9o18k3s1p1",
+    "n1c20h19w6o3k3s1p1",
     /* Long sums: several chunks of src channels. */
     "n1c1300h3w5o17k1s1p0",
     "n1c144h14w9o24k3s1p1",
@@ -162,8 +167,8 @@ static void shape_trial(int i, struct ab_trial *t)
 /* Of each kernel family one shape or two: direct, direct in chunks, 1x1, 1x1 in work space, dot,
  * image, depthwise by windows and by rows, both Winograds, groups. */
 static const char *const families[] = {
-    "n2c9h5w7o20k3s2p1",    "n1c20h4w9o3k3s1p1",     "n1c3h5w19o18k3s1p1", "n1c18h5w16o18k3s1p1g18",
-    "n1c16h6w7o18k3s1p1",   "n1c18h3w4o17k3s1p1",    "n1c34h3w5o18k1s1p0", "n1c17h7w6o20k1s2p0",
+    "n2c9h5w7o20k3s2p1",    "n2c20h4w9o3k3s1p1",     "n2c3h5w19o18k3s1p1", "n2c18h5w16o18k3s1p1g18",
+    "n2c16h6w7o18k3s1p1",   "n2c18h3w4o17k3s1p1",    "n1c34h3w5o18k1s1p0", "n1c17h7w6o20k1s2p0",
     "n1c12h5w6o18k3s1p1g3", "n1c17h6w5o17k5s2p2g17",
 };
 enum { FAMILIES = sizeof families / sizeof *families };
@@ -204,16 +209,40 @@ static void fill_trial(int i, struct ab_trial *t)
     t->with = i % 2 ? AB_WITH_BIAS | AB_WITH_ADD : 0;
 }
 
-/* Decisions about sums that are not finite: those of padding lanes must not come into them. */
-enum { DECISIONS = 3 * FAMILIES * 2 };
+/* Decisions about sums and operands that are not finite: those of padding lanes must not come into
+ * them. Kinds that make bits in both passes, others in one. */
+static const enum ab_pointwise_kind decisions[] = {
+    AB_PW_RELU_BITS, AB_PW_RELU_BITS, AB_PW_GUARD_BITS, AB_PW_GUARD_BITS,
+    AB_PW_REST_BITS, AB_PW_REST_BITS, AB_PW_RELU,       AB_PW_NEG,
+    AB_PW_GATE,      AB_PW_GUIDED,    AB_PW_RECT,       AB_PW_RESCALE,
+};
+enum { DECISIONS = (int)(sizeof decisions / sizeof *decisions) * FAMILIES };
 static void decision_trial(int i, struct ab_trial *t)
 {
-    static const enum ab_pointwise_kind makes_bits[] = {AB_PW_RELU_BITS, AB_PW_GUARD_BITS,
-                                                        AB_PW_REST_BITS};
-    set_shape(t, families[i / 2 % FAMILIES]);
-    t->f = makes_bits[i / 2 / FAMILIES];
+    const int turn = i / FAMILIES, family = i % FAMILIES;
+    set_shape(t, families[family]);
+    t->f = decisions[turn];
+    t->pass = (turn + family) % 2 ? AB_BWD : AB_FWD;
+    t->fill = turn < 6 && (turn / 2 + family) % 3 ? AB_FILL_INF : AB_FILL_NAN;
+}
+
+/* dst in the place of an operand of the epilogue, where sums take another way: of each family a row
+ * longer than what is finished at once, and rows and columns that no tap reaches. */
+static const char *const aliased[] = {
+    "n1c9h8w10o20k1s3p1",    "n2c40h7w8o9k2s3p1",   "n2c17h7w37o34k3s1p1", "n1c20h5w70o3k3s1p1",
+    "n1c3h6w37o18k3s1p1",    "n1c18h7w9o20k1s2p0",  "n2c34h3w37o18k1s1p0", "n1c18h6w70o18k3s1p1g18",
+    "n1c18h8w9o18k2s3p0g18", "n1c18h9w12o20k3s2p1",
+};
+enum { ALIASES = (int)(sizeof aliased / sizeof *aliased) * 4 };
+static void alias_trial(int i, struct ab_trial *t)
+{
+    static const enum ab_pointwise_kind kinds[] = {AB_PW_RESCALE, AB_PW_GATE, AB_PW_MULDIV,
+                                                   AB_PW_RECT, AB_PW_REST_BITS};
+    set_shape(t, aliased[i / 4]);
     t->pass = i % 2 ? AB_BWD : AB_FWD;
-    t->fill = i / 2 % 3 ? AB_FILL_INF : AB_FILL_NAN;
+    t->f = kinds[i % 5];
+    t->fill = AB_FILL_INT;
+    t->with = AB_WITH_ALIAS | (i / 2 % 2 ? AB_WITH_BIAS : AB_WITH_ADD);
 }
 
 /* ---- channels and widths ---- */
@@ -232,6 +261,27 @@ static void channel_trial(int i, struct ab_trial *t)
     t->pass = i % 2 ? AB_BWD : AB_FWD;
     t->fill = mirrored ? AB_FILL_INT : AB_FILL_NORMAL;
     t->with = AB_WITH_BIAS | (k % 4 == i % 4 ? AB_WITH_PANEL | AB_WITH_SPLIT : 0);
+}
+
+/* Every number of lanes in the last block, for kernels that finish blocks in ways of their own. */
+static const char *const few[] = {"n1c9h3w4o9k3s2p1", "n1c17h2w3o17k1s1p0", "n1c3h3w8o9k3s1p1",
+                                  "n1c18h6w6o18k3s1p1", "n1c9h3w4o9k3s1p1g9"};
+enum { FEW = sizeof few / sizeof *few, LANE_TRIALS = (AB_LANES - 1) * FEW };
+static void lane_trial(int i, struct ab_trial *t)
+{
+    struct ab_conv2d_shape *s = &t->shape.conv;
+    const int kind = i % FEW, channels = AB_LANES + i / FEW + 1;
+    set_shape(t, few[kind]);
+    t->pass = (i / FEW + kind) % 2 && s->ic > 3 ? AB_BWD : AB_FWD;
+    if (s->g > 1)
+        s->g = s->ic = s->oc = channels;
+    else if (t->pass == AB_FWD)
+        s->oc = channels;
+    else
+        s->ic = channels;
+    t->fill = AB_FILL_INT;
+    t->f = i % 2 ? AB_PW_SCALE : AB_PW_COPY;
+    t->with = AB_WITH_BIAS;
 }
 
 /* Widths of up to 2*14 + 1 positions for five families whose tiles differ. */
@@ -258,16 +308,18 @@ bool ab_conv_fixed(int i, enum ab_kernel_op op, struct ab_trial *trial)
     static const struct {
         int count;
         void (*make)(int i, struct ab_trial *t);
-    } lists[] = {{SHAPES * 4, shape_trial},  {EPILOGUES, epilogue_trial}, {WMODS, wmod_trial},
-                 {FILLS, fill_trial},        {DECISIONS, decision_trial}, {CHANNELS, channel_trial},
-                 {WIDTH_TRIALS, width_trial}};
+    } lists[] = {
+        {SHAPES * 4, shape_trial},   {EPILOGUES, epilogue_trial}, {WMODS, wmod_trial},
+        {FILLS, fill_trial},         {DECISIONS, decision_trial}, {CHANNELS, channel_trial},
+        {WIDTH_TRIALS, width_trial}, {ALIASES, alias_trial},      {LANE_TRIALS, lane_trial}};
     const int number = i;
     memset(trial, 0, sizeof *trial);
     trial->op = op;
     for (size_t k = 0; k < sizeof lists / sizeof *lists; k++) {
         /* conv2d_f64 has neither epilogues nor tiles of as many kinds. */
         const bool left_out = op != AB_KERNEL_conv2d &&
-                              (lists[k].make == epilogue_trial || lists[k].make == decision_trial);
+                              (lists[k].make == epilogue_trial || lists[k].make == decision_trial ||
+                               lists[k].make == alias_trial);
         const int count = left_out ? 0 : lists[k].count;
         if (i < count) {
             lists[k].make(i, trial);

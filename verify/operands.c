@@ -102,6 +102,16 @@ static void sprinkle(float *p, size_t count, struct ab_rng *rng)
         if (ab_rng_between(rng, 0, 7) == 0) p[i] = special[ab_rng_between(rng, 0, 3)];
 }
 
+/* Signals that are not finite meet operands that are not. */
+static void sprinkle_special(float *p, size_t count, enum ab_fill fill, struct ab_rng *rng)
+{
+    static const float special[] = {NAN, INFINITY, -INFINITY};
+    const int from = fill == AB_FILL_NAN ? 0 : 1;
+    if (fill != AB_FILL_NAN && fill != AB_FILL_INF) return;
+    for (size_t i = 0; i < count; i++)
+        if (ab_rng_between(rng, 0, 7) == 0) p[i] = special[ab_rng_between(rng, from, 2)];
+}
+
 bool ab_epilogue_new(struct ab_epilogue *e, const struct ab_trial *trial, size_t count, int n,
                      int channels, struct ab_rng *rng)
 {
@@ -121,6 +131,8 @@ bool ab_epilogue_new(struct ab_epilogue *e, const struct ab_trial *trial, size_t
     ab_fill_others(e->z, count, trial, rng);
     sprinkle(e->a, count, rng);
     sprinkle(e->z, count, rng);
+    sprinkle_special(e->a, count, trial->fill, rng);
+    sprinkle_special(e->z, count, trial->fill, rng);
     for (size_t i = 0; i < count; i++) {
         e->bit[i] = (unsigned char)ab_rng_between(rng, 0, 1);
         if (ab_rng_between(rng, 0, 7) == 0) e->z[i] = e->a[i];

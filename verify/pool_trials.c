@@ -119,6 +119,8 @@ static const struct ab_pool_shape shapes[] = {
     {1, 64, 7, 7, 1, 1, 7, 7, 1, 1, 1, 1, 0, 0, 0, 0, false}, /* global, no exact divisor */
     {1, 16, 6, 9, 3, 4, 4, 4, 2, 2, 1, 1, 1, 1, 1, 1, false}, /* even overlap */
     {2, 8, 5, 11, 2, 3, 2, 2, 2, 3, 2, 3, 0, 0, 0, 0, false}, /* dilated, tiling by strides */
+    {1, 19, 6, 7, 6, 4, 3, 4, 1, 2, 1, 1, 0, 1, 1, 3,
+     true}, /* counted: more at the right than below */
 };
 enum { SHAPES = sizeof shapes / sizeof *shapes };
 
