@@ -9,10 +9,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -43,7 +46,8 @@ static void forget_repository(void)
 }
 
 /* Runs argv in `folder` (NULL: here), both its outputs into `out`. Returns its exit code, 127 if it
- * cannot be run, 128 + the signal that killed it. */
+ * cannot be run, 128 + the signal that killed it. An interrupt ends it with all that it started: it
+ * has a process group of its own, which cmake and the compilers below it stay in. */
 static int run_program(const char *const argv[], const char *folder, int out)
 {
     const pid_t pid = fork();
@@ -51,14 +55,20 @@ static int run_program(const char *const argv[], const char *folder, int out)
     if (pid < 0) return 127;
     if (pid == 0) {
         const int none = open("/dev/null", O_RDONLY);
+        setpgid(0, 0);
+        prctl(PR_SET_PDEATHSIG, SIGTERM);
         if (dup2(none, 0) < 0 || dup2(out, 1) < 0 || dup2(out, 2) < 0) _exit(127);
         if (folder && chdir(folder) != 0) _exit(127);
         forget_repository();
         execvp(argv[0], (char *const *)argv);
         _exit(127);
     }
-    while (waitpid(pid, &status, 0) < 0)
-        if (errno != EINTR) return 127;
+    setpgid(pid, pid);
+    for (pid_t got = 0; got != pid; got = waitpid(pid, &status, WNOHANG)) {
+        if (got < 0 && errno != EINTR) return 127;
+        if (ab_interrupted) kill(-pid, SIGTERM);
+        poll(NULL, 0, 5);
+    }
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
@@ -138,6 +148,11 @@ static bool place(struct build *b)
     return true;
 }
 
+static enum ab_status interrupted(const struct build *b, struct ab_error *err)
+{
+    return ab_fail(err, AB_ERR_INTERNAL, "%s: its build was interrupted", b->text);
+}
+
 static enum ab_status step(struct build *b, const char *what, const char *const argv[],
                            const char *folder, struct ab_error *err)
 {
@@ -145,7 +160,7 @@ static enum ab_status step(struct build *b, const char *what, const char *const 
     ab_progress_note("%s: %s (%s)", b->text, what, b->log);
     const int code = run_program(argv, folder, b->out);
     if (code == 0) return AB_OK;
-    if (ab_interrupted) return ab_fail(err, AB_ERR_INTERNAL, "%s: interrupted", b->text);
+    if (ab_interrupted) return interrupted(b, err);
     return ab_fail(err, AB_ERR_INTERNAL, "%s: %s failed (code %d): see %s", b->text, what, code,
                    b->log);
 }
@@ -178,16 +193,18 @@ static enum ab_status make(struct build *b, struct ab_error *err)
                    strerror(errno));
 }
 
-/* One process builds at a time; others wait and find it done. */
+/* One process builds at a time; others wait and find it done. What a build started holds the lock
+ * too: it may outlive a process that was killed. */
 static enum ab_status build_locked(struct build *b, struct ab_error *err)
 {
     char path[PATH + 16];
     snprintf(path, sizeof path, "%s/lock", b->folder);
-    const int lock = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+    const int lock = open(path, O_WRONLY | O_CREAT, 0666);
     if (lock < 0 || flock(lock, LOCK_EX | LOCK_NB) != 0) {
         if (lock >= 0) ab_progress_note("%s: another process is building it: waiting", b->text);
         if (lock < 0 || flock(lock, LOCK_EX) != 0) {
             if (lock >= 0) close(lock);
+            if (ab_interrupted) return interrupted(b, err);
             return ab_fail(err, AB_ERR_IO, "%s: cannot be locked: %s; set XDG_CACHE_HOME", path,
                            strerror(errno));
         }
@@ -225,6 +242,7 @@ static enum ab_status build_revision(const char *text, char *program, size_t siz
     if (!ab_make_folders(b.folder))
         return ab_fail(err, AB_ERR_IO, "%s: cannot be made: %s; set XDG_CACHE_HOME", b.folder,
                        strerror(errno));
+    ab_interrupt_catch();
     const enum ab_status status = build_locked(&b, err);
     if (status == AB_OK) snprintf(program, size, "%s", b.program);
     return status;

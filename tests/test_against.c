@@ -6,11 +6,13 @@
 
 #include <fcntl.h>
 #include <math.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static const char KERNEL[] = "kernel dense_plain dense n1i100o100",
@@ -306,15 +308,42 @@ static void make_repository(void)
     file("repo/CMakePresets.json",
          "{\"version\": 6, \"configurePresets\": [{\"name\": \"release\",\n"
          "\"binaryDir\": \"${sourceDir}/build/${presetName}\"}]}\n");
-    file("repo/CMakeLists.txt",
-         "cmake_minimum_required(VERSION 3.25)\nproject(none NONE)\n"
-         "add_custom_target(attrbench_command COMMAND ${CMAKE_COMMAND} -E copy\n"
-         "    ${PROJECT_SOURCE_DIR}/program ${PROJECT_BINARY_DIR}/attrbench)\n");
+    file("repo/one.txt", "cmake_minimum_required(VERSION 3.25)\nproject(none NONE)\n"
+                         "add_custom_target(attrbench_command COMMAND ${CMAKE_COMMAND} -E copy\n"
+                         "    ${PROJECT_SOURCE_DIR}/program ${PROJECT_BINARY_DIR}/attrbench)\n");
+    file("repo/two.txt", "broken\n");
+    file("repo/slow.txt", "cmake_minimum_required(VERSION 3.25)\nproject(none NONE)\n"
+                          "add_custom_target(attrbench_command COMMAND sleep 98)\n");
     shell("cd '%s/repo' && export GIT_CONFIG_GLOBAL=/dev/null && git init -q && git config "
-          "user.email a@b.c && git config user.name a && "
-          "git add . && git commit -qm one && git tag one && echo broken >CMakeLists.txt && git "
-          "commit -qam two && git tag two",
+          "user.email a@b.c && git config user.name a && for tag in one slow two; do cp $tag.txt "
+          "CMakeLists.txt && git add . && git commit -qm $tag && git tag $tag || exit 1; done",
           work);
+}
+
+/* A process that builds a revision whose build takes long is interrupted; what it started held a
+ * lock, which is free when all of that has ended. */
+static void interrupt_a_build(void)
+{
+    struct ab_error err;
+    char program[1024];
+    const pid_t pid = fork();
+    int status;
+    CHECK(pid >= 0, "no process");
+    if (pid == 0) {
+        const enum ab_status got = ab_against_program("slow", program, sizeof program, &err);
+        _exit(got == AB_ERR_INTERNAL && strstr(err.text, "interrupted") ? 0 : 1);
+    }
+    /* Once it builds: before, it would be the test that is interrupted. */
+    shell("for i in $(seq 400); do grep -qs 'building it' '%s/cache/attrbench/builds/'*/build.log "
+          "&& exit 0; sleep 0.05; done; exit 1",
+          work);
+    kill(pid, SIGINT);
+    CHECK(waitpid(pid, &status, 0) == pid, "it does not end");
+    CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0, "it ended with %#x", (unsigned)status);
+    if (system("command -v flock >/dev/null") != 0) return;
+    shell("for l in '%s/cache/attrbench/builds/'*/lock; do flock -w 5 \"$l\" true || exit 1; done",
+          work);
+    shell("rm -rf '%s/cache'", work);
 }
 
 TEST(revisions)
@@ -329,6 +358,7 @@ TEST(revisions)
     setenv("XDG_CACHE_HOME", cache, 1);
     snprintf(program, sizeof program, "%s/repo/simd", work);
     CHECK(chdir(program) == 0, "%s", program);
+    interrupt_a_build();
     /* As in a hook of that repository, whose own checkout stays as it is. */
     snprintf(program, sizeof program, "%s/repo/.git", work);
     setenv("GIT_DIR", program, 1);
@@ -344,7 +374,7 @@ TEST(revisions)
     shell("! grep -q first '%s'", program);
     /* Unless it was not finished. */
     shell("rm '%s/cache/attrbench/builds/'*/ready", work);
-    found("HEAD~1", "/src/build/release/attrbench");
+    found("HEAD~2", "/src/build/release/attrbench");
     shell("grep -q first '%s'", program);
     not_found("two", AB_ERR_INTERNAL, "build.log");
     not_found("two", AB_ERR_INTERNAL, "configuring");
