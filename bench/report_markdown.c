@@ -9,7 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_ROWS = 200 }; /* of a table; report.csv has all */
+enum {
+    MAX_ROWS = 200,  /* of a table; report.csv has all */
+    MAX_CHANGES = 60 /* of what changed between runs; report.html has more */
+};
 
 /* Text in a cell: what would end the cell or mean something to Markdown is escaped. */
 static void cell(FILE *f, const char *text)
@@ -221,6 +224,96 @@ static void print_table(FILE *f, const struct ab_report *report, size_t t)
     if (shown > MAX_ROWS) fprintf(f, "\n%d more are in report.csv.\n", shown - MAX_ROWS);
 }
 
+/* ---- runs against one another ---- */
+
+/* "+3.1 %" of a ratio. */
+static void change_cell(FILE *f, double ratio)
+{
+    if (isfinite(ratio))
+        fprintf(f, " %+.1f %% |", 100 * (ratio - 1));
+    else
+        fputs(" - |", f);
+}
+
+static void print_compared(FILE *f, const json_t *row)
+{
+    fputs("|", f);
+    text_cell(f, row, "key");
+    text_cell(f, row, "change");
+    change_cell(f, ab_report_number(row, "ratio"));
+    change_cell(f, ab_report_number(row, "low"));
+    change_cell(f, ab_report_number(row, "high"));
+    time_cell(f, row, "a_ns");
+    time_cell(f, row, "b_ns");
+    text_cell(f, row, "why");
+    fputs("\n", f);
+}
+
+static void print_comparison(FILE *f, const struct ab_report *report)
+{
+    const json_t *comparison = json_object_get(report->doc, "comparison");
+    const json_t *rows = json_object_get(comparison, "rows");
+    const json_t *classes = json_object_get(comparison, "classes");
+    if (!comparison) return;
+    fputs("\n## ", f);
+    cell(f, ab_report_text(comparison, "b"));
+    fputs(" against ", f);
+    cell(f, ab_report_text(comparison, "a"));
+    fputs("\n\n| class | rows | geometric mean |\n|---|--:|--:|\n", f);
+    for (size_t i = 0; i < json_array_size(classes); i++) {
+        const json_t *class = json_array_get(classes, i);
+        fputs("|", f);
+        text_cell(f, class, "name");
+        number_cell(f, ab_report_number(class, "rows"), "%.0f", 1);
+        change_cell(f, ab_report_number(class, "ratio"));
+        fputs("\n", f);
+    }
+    int shown = 0, few = 0;
+    for (size_t i = 0; i < json_array_size(rows); i++) {
+        const json_t *row = json_array_get(rows, i);
+        const bool undecided = !strcmp(ab_report_text(row, "change"), "inconclusive");
+        if (!strcmp(ab_report_text(row, "change"), "same")) continue;
+        if (undecided && !isfinite(ab_report_number(row, "low"))) {
+            few++;
+            continue;
+        }
+        if (!shown++)
+            fputs("\n| row | verdict | change | from | to | A | B | why |\n"
+                  "|---|---|--:|--:|--:|--:|--:|---|\n",
+                  f);
+        if (shown <= MAX_CHANGES) print_compared(f, row);
+    }
+    if (shown > MAX_CHANGES) fprintf(f, "\n%d more are in report.html.\n", shown - MAX_CHANGES);
+    if (few) fprintf(f, "\n%d rows have too few samples to be judged.\n", few);
+}
+
+/* The rows that stepped, those that did most first. */
+static void print_history(FILE *f, const json_t *history)
+{
+    const json_t *runs = json_object_get(history, "runs");
+    const json_t *series = json_object_get(history, "series");
+    int shown = 0;
+    fputs("\n## History of ", f);
+    cell(f, ab_report_text(history, "name"));
+    fprintf(f, "\n\n%zu runs, %zu rows.\n", json_array_size(runs), json_array_size(series));
+    for (size_t i = 0; i < json_array_size(series); i++) {
+        const json_t *row = json_array_get(series, i);
+        const json_t *breaks = json_object_get(row, "breaks"), *at = json_object_get(row, "at");
+        const size_t n = json_array_size(breaks);
+        if (!n || shown++ >= MAX_CHANGES) continue;
+        const json_int_t to = json_integer_value(json_array_get(breaks, n - 1));
+        const json_int_t run = json_integer_value(json_array_get(at, (size_t)to));
+        if (shown == 1) fputs("\n| row | last step | at revision | of |\n|---|--:|---|---|\n", f);
+        fputs("|", f);
+        text_cell(f, row, "key");
+        change_cell(f, ab_report_number(row, "change"));
+        text_cell(f, json_array_get(runs, (size_t)run), "revision");
+        text_cell(f, json_array_get(runs, (size_t)run), "date");
+        fputs("\n", f);
+    }
+    if (!shown) fputs("\nNo row stepped.\n", f);
+}
+
 static void print_all(FILE *f, const struct ab_report *report)
 {
     fputs("# ", f);
@@ -229,6 +322,9 @@ static void print_all(FILE *f, const struct ab_report *report)
     print_runs(f, report);
     print_summary(f, report);
     print_problems(f, report);
+    print_comparison(f, report);
+    for (size_t i = 0; i < json_array_size(report->histories); i++)
+        print_history(f, json_array_get(report->histories, i));
     for (size_t t = 0; t < sizeof tables / sizeof *tables; t++) print_table(f, report, t);
     fprintf(f, "\nWritten %s by attrbench %s.\n", ab_report_text(report->doc, "generated"),
             ab_report_text(report->doc, "version"));

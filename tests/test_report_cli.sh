@@ -142,6 +142,7 @@ for d in 3 1 2; do
         "$d" "$((1000 * d))" >"day$d/results.json"
 done
 code 0 report day3 day1 day2 --out d
+has d/report.md '## History of the given files'
 data d | grep -q '"ns":\[1000.0,2000.0,3000.0\]' || fail "files are not in the order of their dates"
 # What a killed run leaves.
 mkdir killed && head -3 run/results.jsonl >killed/results.jsonl
@@ -164,6 +165,7 @@ data c | grep -o '"comparison":.*' >out
 has out '"a":"a","b":"b","rows":[{"key":"method/m/x/native/'
 has out '"change":"regression"'
 grep -q '"ratio":1\.[23]' out || fail "the ratio is not 1.3"
+grep -qE '^\| method/m/x/native.* \| regression \| \+(29|30)' c/report.md || fail "the summary lacks the regression"
 code 0 report b.json a.json --compare --out c
 data c | grep -q '"change":"improvement"' || fail "no improvement"
 code 2 report --compare a.json --out c

@@ -55,8 +55,8 @@ cat >driver.js <<'EOF'
   check(document.documentElement.dataset.state === 'ready', 'not ready');
   check(!AB.errors.length, 'errors: ' + AB.errors.join('; '));
   check(AB.sections.length >= 8 && ['summary', 'latency', 'agreement', 'together', 'kernels', 'roofline', 'steps', 'environment'].every((id) => document.getElementById(id)), 'sections are missing');
-  check(!AB.data.histories.length || $('#history canvas'), 'no history');
-  check(!AB.data.comparison || $('#comparison canvas'), 'no comparison');
+  check(!AB.data.histories.length || $('#history svg'), 'no history');
+  check(!AB.data.comparison || $('#comparison .legend'), 'no comparison');
   const table = $('#latency table'), names = () => [...table.tBodies[0].rows].map((r) => r.cells[0].textContent);
   const head = (text) => [...table.tHead.querySelectorAll('button')].find((b) => b.textContent === text);
   const median = [...table.tHead.rows[0].cells].findIndex((c) => c.textContent === 'median');
@@ -89,7 +89,9 @@ cat >driver.js <<'EOF'
   check(getComputedStyle(document.body).backgroundColor === 'rgb(15, 18, 22)', 'dark is not dark');
   AB.charts.drawAll();
   await turn();
-  check(AB.charts.live.length >= 4 && AB.charts.live.every((e) => e.chart), 'charts are not drawn');
+  const built = document.documentElement.outerHTML.includes('* Chart' + '.js v'); // or -DAB_WITH_CHARTS=OFF
+  check(AB.charts.available === built, 'Chart.js does not work');
+  check(built ? AB.charts.live.length >= 4 && AB.charts.live.every((e) => e.chart) : $('.nochart'), 'charts are not drawn');
   check(!$('main').innerText.includes('[object '), 'an object as text');
   check(all('input, select').every((i) => i.labels.length), 'an input has no label');
   check(all('button, a').every((b) => b.textContent.trim() || b.getAttribute('aria-label') || b.disabled), 'a button has no name');
