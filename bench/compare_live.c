@@ -11,7 +11,7 @@
 
 /* A further look takes a part of the first one's time; there are a dozen of them, since where
  * memory happens to lie in one process can make a kernel slower there and nowhere else. */
-static const double FIRST_SECONDS = 0.5, LOOK_SHARE = 0.25;
+static const double FIRST_SECONDS = 0.5, LOOK_SHARE = 0.4;
 
 struct look {
     const struct ab_compare_live *live;
@@ -102,7 +102,7 @@ static bool has_case(const struct ab_cases *cases, const char *text)
 static bool open_cases(const struct ab_comparison *c, struct ab_cases *cases)
 {
     for (int i = 0; i < c->count; i++) {
-        if (!ab_compare_open(&c->rows[i])) continue;
+        if (!ab_compare_open(c, &c->rows[i])) continue;
         const char *text = json_string_value(json_object_get(c->rows[i].b->record, "case"));
         if (text && !has_case(cases, text) && !ab_cases_add(cases, text)) return false;
     }
@@ -112,7 +112,7 @@ static bool open_cases(const struct ab_comparison *c, struct ab_cases *cases)
 static void look_at(struct ab_comparison *c, const struct ab_against *result)
 {
     for (int i = 0; i < c->count; i++) {
-        if (!ab_compare_open(&c->rows[i])) continue;
+        if (!ab_compare_open(c, &c->rows[i])) continue;
         int at = 0;
         while (at < result->count && strcmp(result->rows[0][at].key, c->rows[i].b->key) != 0) at++;
         if (at < result->count) ab_compare_look(c, i, &result->rows[0][at], &result->rows[1][at]);
@@ -125,12 +125,11 @@ static enum ab_status further_looks(struct look *look, struct ab_comparison *c,
     enum ab_status status = AB_OK;
     char what[64];
     look->what = what;
-    const int looks = ab_compare_looks(c);
     bool more = true;
-    for (int i = 0; i < looks && more && status == AB_OK && !ab_interrupted; i++) {
+    for (int i = 0; i < AB_COMPARE_LOOKS && more && status == AB_OK && !ab_interrupted; i++) {
         struct ab_cases cases = {0};
         struct ab_against result = {.count = 0};
-        snprintf(what, sizeof what, "look %d of %d", i + 1, looks);
+        snprintf(what, sizeof what, "look %d of at most %d", i + 1, AB_COMPARE_LOOKS);
         if (!open_cases(c, &cases)) status = ab_fail(err, AB_ERR_MEMORY, "out of memory for cases");
         more = cases.count > 0;
         if (status == AB_OK && more) status = measure(look, &cases, true, &result, err);

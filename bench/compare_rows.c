@@ -8,9 +8,12 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Twelve looks put all but one of them above the threshold by chance once in 315 times; none of
- * one that is settled is worth its time. */
-enum { USUAL_LOOKS = 12, SETTLED_LOOKS = 3 };
+/* Looks are judged when there are so many, each time with a third of what may go wrong: a change is
+ * certain if 10 of 10, 14 of 15 or 17 of 20 processes show it, which happens by chance once in 350
+ * times where half of all processes do. Four that do not are the end of that. */
+static const int stops[] = {10, 15, AB_COMPARE_LOOKS};
+enum { STOPS = sizeof stops / sizeof *stops, SETTLED_LOOKS = 4 };
+static const double LOOKS_ALPHA = 0.01 / STOPS;
 
 static const double none = (double)NAN;
 
@@ -148,10 +151,45 @@ void ab_compare_look(struct ab_comparison *c, int index, const struct ab_db_row 
     const struct ab_decide_options o = options_of(c, r);
     struct ab_ruling d;
     ab_decide(&sa, &sb, &o, &d);
-    if (isfinite(d.ratio) && r->n_looks < AB_COMPARE_LOOKS) r->looks[r->n_looks++] = d.ratio;
+    /* The low quantiles of all samples: nothing but a point is asked of one look, and it scatters
+     * half as much as the median of groups on a machine whose cores are wanted by eight each. */
+    if (isfinite(d.ratio) && r->n_looks < AB_COMPARE_LOOKS)
+        r->looks[r->n_looks++] = d.b_ns / d.a_ns;
 }
 
-bool ab_compare_open(const struct ab_compare_row *r)
+/* Rows that the first look did not decide. */
+static int undecided(const struct ab_comparison *c)
+{
+    int count = 0;
+    for (int i = 0; i < c->count; i++)
+        count += c->rows[i].timed && c->rows[i].first.change == AB_CHANGE_INCONCLUSIVE;
+    return count;
+}
+
+/* A row that was suspected has been chosen from all rows already, by what one process showed:
+ * whether others show it is asked of it alone. Undecided rows are many chances for chance. */
+static void judge_looks(const struct ab_comparison *c, const struct ab_compare_row *r,
+                        struct ab_ruling *d)
+{
+    struct ab_decide_options o = options_of(c, r);
+    o.alpha = LOOKS_ALPHA;
+    o.rows = changed(r->first.change) ? 1 : undecided(c);
+    ab_decide_looks(r->looks, r->n_looks, &o, r->first.a_ns, d);
+}
+
+static bool certain(const struct ab_comparison *c, const struct ab_compare_row *r)
+{
+    struct ab_ruling d;
+    for (int i = 0; i < STOPS; i++) {
+        if (r->n_looks != stops[i]) continue;
+        judge_looks(c, r, &d);
+        return changed(d.change);
+    }
+    return false;
+}
+
+/* Whether no further look could make a change certain. */
+static bool settled(const struct ab_compare_row *r)
 {
     int above = 0, below = 0;
     const double limit = log1p(r->first.threshold);
@@ -159,33 +197,19 @@ bool ab_compare_open(const struct ab_compare_row *r)
         above += log(r->looks[i]) > limit;
         below += log(r->looks[i]) < -limit;
     }
-    const bool settled = r->n_looks - above >= SETTLED_LOOKS && r->n_looks - below >= SETTLED_LOOKS;
-    return r->timed && r->first.change != AB_CHANGE_SAME && !settled &&
-           r->n_looks < AB_COMPARE_LOOKS;
+    return r->n_looks - above >= SETTLED_LOOKS && r->n_looks - below >= SETTLED_LOOKS;
 }
 
-/* Rows that further looks are for. */
-static int suspects(const struct ab_comparison *c)
+bool ab_compare_open(const struct ab_comparison *c, const struct ab_compare_row *r)
 {
-    int count = 0;
-    for (int i = 0; i < c->count; i++)
-        count += c->rows[i].timed && c->rows[i].first.change != AB_CHANGE_SAME;
-    return count;
-}
-
-int ab_compare_looks(const struct ab_comparison *c)
-{
-    const struct ab_decide_options o = {.paired = true, .rows = suspects(c)};
-    const int least = ab_decide_least(&o);
-    return least < USUAL_LOOKS ? USUAL_LOOKS : least < AB_COMPARE_LOOKS ? least : AB_COMPARE_LOOKS;
+    return r->timed && r->first.change != AB_CHANGE_SAME && r->n_looks < AB_COMPARE_LOOKS &&
+           !settled(r) && !certain(c, r);
 }
 
 /* Looks that do not make a change certain clear the row if what they say in the middle is none. */
-static void conclude_row(const struct ab_comparison *c, struct ab_compare_row *r, int rows)
+static void conclude_row(const struct ab_comparison *c, struct ab_compare_row *r)
 {
-    struct ab_decide_options o = options_of(c, r);
-    o.rows = rows;
-    ab_decide_looks(r->looks, r->n_looks, &o, r->first.a_ns, &r->time);
+    judge_looks(c, r, &r->time);
     const bool within = fabs(log(r->time.ratio)) <= log1p(r->time.threshold);
     if (changed(r->time.change))
         r->second = AB_SECOND_CONFIRMED;
@@ -196,10 +220,9 @@ static void conclude_row(const struct ab_comparison *c, struct ab_compare_row *r
 
 void ab_compare_conclude(struct ab_comparison *c)
 {
-    const int rows = suspects(c);
     for (int i = 0; i < c->count; i++) {
         struct ab_compare_row *r = &c->rows[i];
-        if (r->timed && r->first.change != AB_CHANGE_SAME) conclude_row(c, r, rows);
+        if (r->timed && r->first.change != AB_CHANGE_SAME) conclude_row(c, r);
     }
     count_changes(c);
 }

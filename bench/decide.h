@@ -33,7 +33,7 @@ struct ab_decide_options {
     double alpha;    /* of a false alarm among all rows; 0: 0.01 */
     double user;     /* the share that the user tolerates; 0: 0.01 */
     double floor;    /* the noise floor's share, counted three times; NaN: not known, which counts
-                        as 0 where paired and as 1 % where not */
+                        as 0 where paired and as 3 % where not */
     double least_ns; /* differences below this are no regression */
 };
 

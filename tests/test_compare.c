@@ -164,9 +164,9 @@ static enum ab_change looked(const double *ratios, int count, double first, enum
     fill(&c, 4);
     scale(&c.b.rows[0], first);
     judge(&c);
-    CHECK(ab_compare_open(&c.rows[0]) == (first > 1.01) && !ab_compare_open(&c.rows[1]), "open");
-    CHECK(ab_compare_looks(&c) == 12, "%d looks", ab_compare_looks(&c));
-    for (*taken = 0; *taken < count && ab_compare_open(&c.rows[0]); ++*taken) {
+    CHECK(ab_compare_open(&c, &c.rows[0]) == (first > 1.01) && !ab_compare_open(&c, &c.rows[1]),
+          "open");
+    for (*taken = 0; *taken < count && ab_compare_open(&c, &c.rows[0]); ++*taken) {
         struct ab_db_row b = row("", 10000 * ratios[*taken], kernel_record(), (uint64_t)*taken);
         ab_compare_look(&c, 0, &c.a.rows[0], &b);
         ab_db_row_free(&b);
@@ -181,27 +181,42 @@ static enum ab_change looked(const double *ratios, int count, double first, enum
     return change;
 }
 
+/* `usual`, but in looks no. k * every. */
+static void pattern(double *looks, double usual, double other, int every)
+{
+    for (int i = 0; i < AB_COMPARE_LOOKS; i++)
+        looks[i] = every && i % every == every - 1 ? other : usual;
+}
+
 TEST(looks_confirm_or_clear)
 {
+    enum { ALL = AB_COMPARE_LOOKS };
+    double looks[ALL];
     enum ab_second second;
     int taken;
-    const double slower[12] = {1.03, 1.02, 1.04, 1.03, 1.03, 1.02,
-                               1.03, 1.04, 1.02, 1.03, 1.0,  1.03};
-    CHECK(looked(slower, 12, 1.04, &second, &taken) == AB_CHANGE_REGRESSION &&
-              second == AB_SECOND_CONFIRMED && taken == 12,
-          "confirmed, but for one process: %s after %d", ab_second_name(second), taken);
-    const double same[12] = {1.0, 1.001, 0.999, 1, 1, 1, 1, 1, 1, 1, 1, 1};
-    CHECK(looked(same, 12, 1.04, &second, &taken) == AB_CHANGE_SAME &&
-              second == AB_SECOND_CLEARED && taken == 3,
-          "cleared after %d", taken);
-    const double mixed[12] = {1.04, 0.96, 1.04, 0.96, 1.04, 0.96, 1, 1, 1, 1, 1, 1};
-    CHECK(looked(mixed, 12, 1.04, &second, &taken) == AB_CHANGE_SAME, "processes differ");
-    CHECK(second == AB_SECOND_CLEARED && taken == 6, "cleared after %d", taken);
-    const double most[12] = {1.03, 1.0, 1.03, 1.03, 1.03, 1.0, 1.03, 1.03, 1.0, 1.03, 1.03, 1.03};
-    CHECK(looked(most, 12, 1.04, &second, &taken) == AB_CHANGE_INCONCLUSIVE &&
+    pattern(looks, 1.03, 0, 0);
+    CHECK(looked(looks, ALL, 1.04, &second, &taken) == AB_CHANGE_REGRESSION &&
+              second == AB_SECOND_CONFIRMED && taken == 10,
+          "all: %s after %d", ab_second_name(second), taken);
+    pattern(looks, 1.03, 1.0, 9);
+    CHECK(looked(looks, ALL, 1.04, &second, &taken) == AB_CHANGE_REGRESSION && taken == 15,
+          "all but one: %s after %d", ab_second_name(second), taken);
+    pattern(looks, 1.03, 1.0, 6);
+    CHECK(looked(looks, ALL, 1.04, &second, &taken) == AB_CHANGE_REGRESSION && taken == ALL,
+          "all but three: %s after %d", ab_second_name(second), taken);
+    pattern(looks, 1.0, 0.999, 2);
+    CHECK(looked(looks, ALL, 1.04, &second, &taken) == AB_CHANGE_SAME &&
+              second == AB_SECOND_CLEARED && taken == 4,
+          "none: cleared after %d", taken);
+    pattern(looks, 1.04, 0.96, 2);
+    CHECK(looked(looks, ALL, 1.04, &second, &taken) == AB_CHANGE_SAME && taken == 8,
+          "half up, half down: %s after %d", ab_second_name(second), taken);
+    pattern(looks, 1.03, 1.0, 3);
+    CHECK(looked(looks, ALL, 1.04, &second, &taken) == AB_CHANGE_INCONCLUSIVE &&
               second == AB_SECOND_OPEN,
-          "most of them: %s", ab_second_name(second));
-    CHECK(looked(slower, 4, 1.04, &second, &taken) == AB_CHANGE_INCONCLUSIVE, "interrupted");
+          "two of three: %s", ab_second_name(second));
+    pattern(looks, 1.03, 0, 0);
+    CHECK(looked(looks, 4, 1.04, &second, &taken) == AB_CHANGE_INCONCLUSIVE, "interrupted");
 }
 
 /* ---- what is refused ---- */
