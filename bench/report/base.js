@@ -22,7 +22,9 @@ AB.el = (tag, attributes, ...children) => {
     else if (key.startsWith('--')) node.style.setProperty(key, value);
     else node.setAttribute(key, value === true ? '' : value);
   }
-  node.append(...children.flat(Infinity).filter((c) => c !== null && c !== undefined && c !== false));
+  node.append(
+    ...children.flat(Infinity).filter((c) => c !== null && c !== undefined && c !== false),
+  );
   return node;
 };
 
@@ -41,16 +43,26 @@ AB.digits = (v, n = 3) => {
   if (!AB.isNumber(v)) return AB.none;
   if (v === 0) return '0';
   const places = Math.max(0, n - 1 - Math.floor(Math.log10(Math.abs(v)) + 1e-9));
-  return places > 6 ? v.toExponential(n - 1) : v.toLocaleString('en-US', { minimumFractionDigits: places, maximumFractionDigits: places });
+  return places > 6
+    ? v.toExponential(n - 1)
+    : v.toLocaleString('en-US', { minimumFractionDigits: places, maximumFractionDigits: places });
 };
 AB.time = (ns) => {
   if (!AB.isNumber(ns)) return AB.none;
-  const [unit, scale] = ns < 999.5 ? ['ns', 1] : ns < 999500 ? ['\u00b5s', 1e3] : ns < 999.5e6 ? ['ms', 1e6] : ['s', 1e9];
+  const [unit, scale] =
+    ns < 999.5
+      ? ['ns', 1]
+      : ns < 999500
+        ? ['\u00b5s', 1e3]
+        : ns < 999.5e6
+          ? ['ms', 1e6]
+          : ['s', 1e9];
   return AB.digits(ns / scale) + '\u00a0' + unit;
 };
 /* Of an axis: as short as it can be. */
 AB.timeTick = (ns) => {
-  const [unit, scale] = ns < 1e3 ? ['ns', 1] : ns < 1e6 ? ['\u00b5s', 1e3] : ns < 1e9 ? ['ms', 1e6] : ['s', 1e9];
+  const [unit, scale] =
+    ns < 1e3 ? ['ns', 1] : ns < 1e6 ? ['\u00b5s', 1e3] : ns < 1e9 ? ['ms', 1e6] : ['s', 1e9];
   return Number((ns / scale).toPrecision(3)) + '\u00a0' + unit;
 };
 AB.bytes = (b) => {
@@ -61,12 +73,26 @@ AB.bytes = (b) => {
 AB.percent = (v, places = 0) => (AB.isNumber(v) ? (100 * v).toFixed(places) + '\u00a0%' : AB.none);
 AB.ratio = (v) => (AB.isNumber(v) ? AB.digits(v) + '\u00d7' : AB.none);
 /* 4.8e-7 */
-AB.small = (v) => (!AB.isNumber(v) ? AB.none : v === 0 ? '0' : v.toExponential(1).replace('-', '\u2212'));
+AB.small = (v) =>
+  !AB.isNumber(v) ? AB.none : v === 0 ? '0' : v.toExponential(1).replace('-', '\u2212');
 AB.count = (n, one, many) => `${n.toLocaleString('en-US')} ${n === 1 ? one : many || one + 's'}`;
 AB.date = (text) => {
   const d = new Date(text || '');
   if (Number.isNaN(d.getTime())) return text || '';
-  const month = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec'][d.getUTCMonth()];
+  const month = [
+    'Jan',
+    'Feb',
+    'Mar',
+    'Apr',
+    'May',
+    'Jun',
+    'Jul',
+    'Aug',
+    'Sep',
+    'Oct',
+    'Nov',
+    'Dec',
+  ][d.getUTCMonth()];
   const two = (n) => String(n).padStart(2, '0');
   return `${d.getUTCDate()} ${month} ${d.getUTCFullYear()}, ${two(d.getUTCHours())}:${two(d.getUTCMinutes())} UTC`;
 };
@@ -99,14 +125,21 @@ AB.kind = (kind) => AB.data.rows.filter((r) => r.kind === kind);
 
 /* Rows of a model under equal conditions: what may stand in one chart. */
 AB.settingKey = (r) => [r.run, r.model, r.threads, r.batch, r.shape].join('\n');
-AB.settingName = (r) => [
-  AB.data.runs.length > 1 ? AB.run(r).name : null,
-  r.model,
-  r.batch > 1 ? `batch ${r.batch}` : null,
-  r.threads > 1 ? `${r.threads} threads` : null,
-].filter(Boolean).join(' \u00b7 ');
+AB.settingName = (r) =>
+  [
+    AB.data.runs.length > 1 ? AB.run(r).name : null,
+    r.model,
+    r.batch > 1 ? `batch ${r.batch}` : null,
+    r.threads > 1 ? `${r.threads} threads` : null,
+  ]
+    .filter(Boolean)
+    .join(' \u00b7 ');
 
-const backendColours = new Map([['native', '--c1'], ['onednn', '--c2'], ['reference', '--c3']]);
+const backendColours = new Map([
+  ['native', '--c1'],
+  ['onednn', '--c2'],
+  ['reference', '--c3'],
+]);
 AB.backendColour = (name) => {
   if (!backendColours.has(name)) {
     const spare = ['--c4', '--c5', '--c6', '--c7'];
@@ -117,20 +150,42 @@ AB.backendColour = (name) => {
 AB.backendName = (name) => (name === 'onednn' ? 'oneDNN' : name || '');
 
 AB.verdictChip = (row) => {
-  const looks = { agree: ['good', '\u2713'], disagree: ['bad', '\u2717'], mistrusted: ['warn', '?'], skipped: ['', '\u2013'] };
+  const looks = {
+    agree: ['good', '\u2713'],
+    disagree: ['bad', '\u2717'],
+    mistrusted: ['warn', '?'],
+    skipped: ['', '\u2013'],
+  };
   const [style, sign] = looks[row.verdict] || ['', ''];
-  return row.verdict ? AB.el('span', { class: 'chip ' + style, title: row.verdict_reason }, `${sign} ${row.verdict}`) : AB.none;
+  return row.verdict
+    ? AB.el('span', { class: 'chip ' + style, title: row.verdict_reason }, `${sign} ${row.verdict}`)
+    : AB.none;
 };
 
 /* ---- dialogs ---- */
 
 AB.dialog = (title, subtitle, ...body) => {
   const close = AB.el('button', { type: 'button', class: 'quiet' }, 'Close');
-  const dialog = AB.el('dialog', { 'aria-label': title },
-    AB.el('div', { class: 'head' }, AB.el('div', null, AB.el('h3', null, title), subtitle ? AB.el('div', { class: 'sub' }, subtitle) : null), close),
-    AB.el('div', { class: 'body' }, body));
+  const dialog = AB.el(
+    'dialog',
+    { 'aria-label': title },
+    AB.el(
+      'div',
+      { class: 'head' },
+      AB.el(
+        'div',
+        null,
+        AB.el('h3', null, title),
+        subtitle ? AB.el('div', { class: 'sub' }, subtitle) : null,
+      ),
+      close,
+    ),
+    AB.el('div', { class: 'body' }, body),
+  );
   close.addEventListener('click', () => dialog.close());
-  dialog.addEventListener('click', (e) => { if (e.target === dialog) dialog.close(); });
+  dialog.addEventListener('click', (e) => {
+    if (e.target === dialog) dialog.close();
+  });
   dialog.addEventListener('close', () => dialog.remove());
   document.body.append(dialog);
   dialog.showModal();
@@ -143,13 +198,29 @@ AB.sections = [];
 /* A section of the page; `build(section)` returns false where there is nothing to show. */
 AB.section = (id, title, build) => AB.sections.push({ id, title, build });
 AB.lede = (text) => AB.el('p', { class: 'lede' }, AB.rich(text));
-AB.how = (...paragraphs) => AB.el('details', { class: 'how' }, AB.el('summary', null, 'How to read this'),
-  paragraphs.map((p) => AB.el('p', null, AB.rich(p))));
-AB.legend = (items) => AB.el('ul', { class: 'legend' }, items.map((i) => AB.el('li', { '--k': `var(${i.colour})`, class: i.line ? 'line' : null }, i.name)));
+AB.how = (...paragraphs) =>
+  AB.el(
+    'details',
+    { class: 'how' },
+    AB.el('summary', null, 'How to read this'),
+    paragraphs.map((p) => AB.el('p', null, AB.rich(p))),
+  );
+AB.legend = (items) =>
+  AB.el(
+    'ul',
+    { class: 'legend' },
+    items.map((i) =>
+      AB.el('li', { '--k': `var(${i.colour})`, class: i.line ? 'line' : null }, i.name),
+    ),
+  );
 
 /* One choice of several, as a labelled select; calls `pick` at once with the first. */
 AB.chooser = (label, names, pick) => {
-  const select = AB.el('select', { onchange: () => pick(Number(select.value)) }, names.map((n, i) => AB.el('option', { value: i }, n)));
+  const select = AB.el(
+    'select',
+    { onchange: () => pick(Number(select.value)) },
+    names.map((n, i) => AB.el('option', { value: i }, n)),
+  );
   pick(0);
   return AB.el('div', { class: 'tools' }, AB.el('label', { class: 'field' }, label, select));
 };

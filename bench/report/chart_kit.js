@@ -16,15 +16,25 @@ AB.charts.theme = () => {
   d.maintainAspectRatio = false;
   d.plugins.legend.display = false;
   Object.assign(d.plugins.tooltip, {
-    backgroundColor: AB.css('--ink'), titleColor: AB.css('--card'), bodyColor: AB.css('--card'),
-    padding: 10, cornerRadius: 8, displayColors: false, titleFont: { weight: '600' }, caretSize: 5,
+    backgroundColor: AB.css('--ink'),
+    titleColor: AB.css('--card'),
+    bodyColor: AB.css('--card'),
+    padding: 10,
+    cornerRadius: 8,
+    displayColors: false,
+    titleFont: { weight: '600' },
+    caretSize: 5,
   });
 };
 
 /* A place for a chart; `config()` is asked for when it is drawn. `label` is for those who do not
  * see it. */
 AB.charts.place = (height, label, config) => {
-  const box = AB.el('div', { class: 'chart', '--h': height, style: `height:${Math.round(height)}px` });
+  const box = AB.el('div', {
+    class: 'chart',
+    '--h': height,
+    style: `height:${Math.round(height)}px`,
+  });
   if (!AB.charts.available) {
     box.style.height = 'auto';
     box.className = 'nochart';
@@ -42,16 +52,21 @@ const draw = (entry) => {
   if (entry.chart) entry.chart.destroy();
   entry.chart = new Chart(entry.canvas, entry.config());
 };
-AB.charts.watcher = new IntersectionObserver((seen) => {
-  for (const s of seen) {
-    const entry = s.isIntersecting && AB.charts.live.find((e) => e.canvas === s.target);
-    if (entry && !entry.chart) draw(entry);
-  }
-}, { rootMargin: '600px' });
+AB.charts.watcher = new IntersectionObserver(
+  (seen) => {
+    for (const s of seen) {
+      const entry = s.isIntersecting && AB.charts.live.find((e) => e.canvas === s.target);
+      if (entry && !entry.chart) draw(entry);
+    }
+  },
+  { rootMargin: '600px' },
+);
 /* Charts whose place is gone are forgotten. */
 AB.charts.redraw = () => {
   AB.charts.theme();
-  AB.charts.live = AB.charts.live.filter((e) => e.canvas.isConnected || (e.chart && e.chart.destroy()));
+  AB.charts.live = AB.charts.live.filter(
+    (e) => e.canvas.isConnected || (e.chart && e.chart.destroy()),
+  );
   AB.charts.live.forEach((e) => e.chart && draw(e));
 };
 AB.charts.drawAll = () => AB.charts.live.forEach((e) => e.chart || draw(e));
@@ -100,7 +115,8 @@ const rulers = {
     for (const line of options.lines || []) {
       const upright = line.x !== undefined;
       const at = upright ? scales.x.getPixelForValue(line.x) : scales.y.getPixelForValue(line.y);
-      if (upright ? at < a.left - 1 || at > a.right + 1 : at < a.top - 1 || at > a.bottom + 1) continue;
+      if (upright ? at < a.left - 1 || at > a.right + 1 : at < a.top - 1 || at > a.bottom + 1)
+        continue;
       ctx.strokeStyle = line.colour || AB.css('--faint');
       ctx.setLineDash(line.dash || []);
       ctx.lineWidth = 1;
@@ -122,8 +138,12 @@ const names = {
     ctx.font = `11px ${Chart.defaults.font.family}`;
     chart.data.datasets.forEach((set, i) => {
       if (!set.name) return;
-      const point = chart.getDatasetMeta(i).data[set.name.at], width = ctx.measureText(set.name.text).width;
-      const x = Math.min(Math.max(point.x - (set.name.at ? width + 4 : -4), a.left + 4), a.right - width - 4);
+      const point = chart.getDatasetMeta(i).data[set.name.at],
+        width = ctx.measureText(set.name.text).width;
+      const x = Math.min(
+        Math.max(point.x - (set.name.at ? width + 4 : -4), a.left + 4),
+        a.right - width - 4,
+      );
       ctx.fillStyle = AB.css('--card');
       ctx.globalAlpha = 0.8;
       ctx.fillRect(x - 3, point.y - 17, width + 6, 14);
@@ -139,14 +159,17 @@ AB.charts.names = names;
 /* ---- axes ---- */
 
 /* Ticks of a logarithmic axis: 1, 2 and 5 of each decade where there is room, else 1. */
-AB.charts.logTicks = (format) => function (value) {
-  const { min, max } = this;
-  const decades = Math.log10(max / min);
-  const mantissa = Number((value / 10 ** Math.floor(Math.log10(value) + 1e-9)).toPrecision(3));
-  const room = (this.isHorizontal() ? this.width / 62 : this.height / 26) / Math.max(decades, 0.05); // labels a decade
-  const wanted = room < 1.5 ? [1] : room < 2.6 ? [1, 3] : room < 7 ? [1, 2, 5] : [1, 1.5, 2, 3, 4, 5, 7];
-  return wanted.includes(mantissa) ? format(value) : '';
-};
+AB.charts.logTicks = (format) =>
+  function (value) {
+    const { min, max } = this;
+    const decades = Math.log10(max / min);
+    const mantissa = Number((value / 10 ** Math.floor(Math.log10(value) + 1e-9)).toPrecision(3));
+    const room =
+      (this.isHorizontal() ? this.width / 62 : this.height / 26) / Math.max(decades, 0.05); // labels a decade
+    const wanted =
+      room < 1.5 ? [1] : room < 2.6 ? [1, 3] : room < 7 ? [1, 2, 5] : [1, 1.5, 2, 3, 4, 5, 7];
+    return wanted.includes(mantissa) ? format(value) : '';
+  };
 AB.charts.axis = (title, extra) => ({
   border: { display: false },
   grid: { color: AB.css('--hair'), borderColor: AB.css('--line'), drawTicks: false },
@@ -168,9 +191,14 @@ AB.charts.pitch = (count) => Math.max(25, 7 * count + 6);
  * limits: of the axis, whatever is beyond}. */
 AB.charts.intervals = (labels, series, options) => {
   const pitch = options.pitch || AB.charts.pitch(options.together ? 1 : series.length);
-  const offset = (i) => (options.together ? 0 : 1) * (i - (series.length - 1) / 2) * Math.min(0.17, 0.7 / series.length);
+  const offset = (i) =>
+    (options.together ? 0 : 1) *
+    (i - (series.length - 1) / 2) *
+    Math.min(0.17, 0.7 / series.length);
   const config = () => {
-    const all = series.flatMap((s) => s.points.flatMap((p) => [p.value, p.lo, p.hi])).filter((v) => AB.isNumber(v) && (!options.log || v > 0));
+    const all = series
+      .flatMap((s) => s.points.flatMap((p) => [p.value, p.lo, p.hi]))
+      .filter((v) => AB.isNumber(v) && (!options.log || v > 0));
     if (AB.isNumber(options.ref)) all.push(options.ref);
     const [low, high] = options.limits || [AB.least(all), AB.most(all)];
     const room = options.log ? (high / low) ** 0.04 * 1.02 : (high - low) * 0.05 || 1;
@@ -181,9 +209,23 @@ AB.charts.intervals = (labels, series, options) => {
         datasets: series.map((s, i) => {
           const colour = AB.css(s.colour);
           return {
-            label: s.name, colour, backgroundColor: colour, borderColor: AB.css('--card'), borderWidth: 1, pointRadius: 5, pointHoverRadius: 6,
-            whisker: options.from !== undefined ? { alpha: 0.45, width: 2.5 } : { alpha: 0.3, width: 6 },
-            data: s.points.map((p) => ({ x: p.value, y: p.label + offset(i), lo: options.from !== undefined ? options.from : p.lo, hi: options.from !== undefined ? p.value : p.hi, tip: p.tip, label: p.label })),
+            label: s.name,
+            colour,
+            backgroundColor: colour,
+            borderColor: AB.css('--card'),
+            borderWidth: 1,
+            pointRadius: 5,
+            pointHoverRadius: 6,
+            whisker:
+              options.from !== undefined ? { alpha: 0.45, width: 2.5 } : { alpha: 0.3, width: 6 },
+            data: s.points.map((p) => ({
+              x: p.value,
+              y: p.label + offset(i),
+              lo: options.from !== undefined ? options.from : p.lo,
+              hi: options.from !== undefined ? p.value : p.hi,
+              tip: p.tip,
+              label: p.label,
+            })),
           };
         }),
       },
@@ -191,20 +233,46 @@ AB.charts.intervals = (labels, series, options) => {
         layout: { padding: { right: 8 } },
         scales: {
           x: AB.charts.axis(options.title, {
-            type: options.log ? 'logarithmic' : 'linear', position: 'top',
-            min: options.log ? low / room : low - room, max: options.log ? high * room : high + room,
-            ticks: { callback: options.log ? AB.charts.logTicks(format) : format, maxRotation: 0, autoSkip: !options.log, autoSkipPadding: 10 },
+            type: options.log ? 'logarithmic' : 'linear',
+            position: 'top',
+            min: options.log ? low / room : low - room,
+            max: options.log ? high * room : high + room,
+            ticks: {
+              callback: options.log ? AB.charts.logTicks(format) : format,
+              maxRotation: 0,
+              autoSkip: !options.log,
+              autoSkipPadding: 10,
+            },
           }),
           y: AB.charts.axis('', {
-            type: 'linear', reverse: true, min: -0.6, max: labels.length - 0.4,
-            afterBuildTicks: (axis) => { axis.ticks = labels.map((_, value) => ({ value })); },
-            ticks: { autoSkip: false, color: AB.css('--ink'), callback(v) { return shortened(labels[v] || '', this.chart); }, crossAlign: 'near' },
+            type: 'linear',
+            reverse: true,
+            min: -0.6,
+            max: labels.length - 0.4,
+            afterBuildTicks: (axis) => {
+              axis.ticks = labels.map((_, value) => ({ value }));
+            },
+            ticks: {
+              autoSkip: false,
+              color: AB.css('--ink'),
+              callback(v) {
+                return shortened(labels[v] || '', this.chart);
+              },
+              crossAlign: 'near',
+            },
           }),
         },
         interaction: { mode: 'nearest', intersect: false, axis: 'xy' },
         plugins: {
-          rulers: { lines: AB.isNumber(options.ref) ? [{ x: options.ref, colour: AB.css('--faint') }] : [] },
-          tooltip: { callbacks: { title: (items) => (items[0] ? labels[items[0].raw.label] : ''), label: (item) => [item.dataset.label, ...(item.raw.tip || [])] } },
+          rulers: {
+            lines: AB.isNumber(options.ref) ? [{ x: options.ref, colour: AB.css('--faint') }] : [],
+          },
+          tooltip: {
+            callbacks: {
+              title: (items) => (items[0] ? labels[items[0].raw.label] : ''),
+              label: (item) => [item.dataset.label, ...(item.raw.tip || [])],
+            },
+          },
         },
       },
       plugins: [whiskers, rulers],

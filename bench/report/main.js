@@ -2,9 +2,11 @@
 // Puts the page together: head, sections, navigation, colour scheme.
 'use strict';
 (() => {
-  const { data, el } = AB, root = document.documentElement;
+  const { data, el } = AB,
+    root = document.documentElement;
 
-  const modes = ['auto', 'light', 'dark'], button = document.getElementById('theme');
+  const modes = ['auto', 'light', 'dark'],
+    button = document.getElementById('theme');
   let mode = 0;
   button.addEventListener('click', () => {
     mode = (mode + 1) % modes.length;
@@ -17,43 +19,87 @@
   window.addEventListener('beforeprint', AB.charts.drawAll);
   AB.charts.theme();
 
-  const cpus = [...new Set(data.runs.map((r) => r.cpu).filter(Boolean))], first = data.runs[0] || {}, build = (first.context || {}).build || {};
-  document.getElementById('meta').append(...[
-    AB.count(data.rows.length, 'result') + (data.runs.length > 1 ? ` of ${data.runs.length} runs` : ''),
-    cpus.join(' and '),
-    data.runs.length === 1 && first.revision ? 'revision ' + first.revision : null,
-    data.runs.length === 1 && build.onednn ? 'oneDNN ' + build.onednn : null,
-    AB.date(first.date),
-  ].filter(Boolean).map((t) => el('span', null, t)));
+  const cpus = [...new Set(data.runs.map((r) => r.cpu).filter(Boolean))],
+    first = data.runs[0] || {},
+    build = (first.context || {}).build || {};
+  document
+    .getElementById('meta')
+    .append(
+      ...[
+        AB.count(data.rows.length, 'result') +
+          (data.runs.length > 1 ? ` of ${data.runs.length} runs` : ''),
+        cpus.join(' and '),
+        data.runs.length === 1 && first.revision ? 'revision ' + first.revision : null,
+        data.runs.length === 1 && build.onednn ? 'oneDNN ' + build.onednn : null,
+        AB.date(first.date),
+      ]
+        .filter(Boolean)
+        .map((t) => el('span', null, t)),
+    );
 
-  const main = document.getElementById('main'), nav = document.getElementById('nav'), links = new Map();
-  const order = ['summary', 'comparison', 'history', 'latency', 'maps', 'agreement', 'together', 'kernels', 'roofline', 'steps', 'environment'];
+  const main = document.getElementById('main'),
+    nav = document.getElementById('nav'),
+    links = new Map();
+  const order = [
+    'summary',
+    'comparison',
+    'history',
+    'latency',
+    'maps',
+    'agreement',
+    'together',
+    'kernels',
+    'roofline',
+    'steps',
+    'environment',
+  ];
   AB.sections.sort((a, b) => order.indexOf(a.id) - order.indexOf(b.id));
   for (const { id, title, build: make } of AB.sections) {
-    const section = el('section', { id, 'aria-labelledby': id + '-title' }, el('h2', { id: id + '-title' }, title));
+    const section = el(
+      'section',
+      { id, 'aria-labelledby': id + '-title' },
+      el('h2', { id: id + '-title' }, title),
+    );
     main.append(section);
     let there = false;
     try {
       there = make(section);
     } catch (error) {
       AB.failed(`${id}: ${error.message}`);
-      section.replaceChildren(el('h2', { id: id + '-title' }, title), el('p', { class: 'notice' }, `This section could not be drawn: ${error.message}`));
+      section.replaceChildren(
+        el('h2', { id: id + '-title' }, title),
+        el('p', { class: 'notice' }, `This section could not be drawn: ${error.message}`),
+      );
       there = true;
     }
-    if (!there) { section.remove(); continue; }
+    if (!there) {
+      section.remove();
+      continue;
+    }
     const link = el('a', { href: '#' + id }, title);
     links.set(section, link);
     nav.append(link);
   }
-  const watcher = new IntersectionObserver((seen) => {
-    for (const s of seen) if (s.isIntersecting) {
-      links.forEach((link) => link.removeAttribute('aria-current'));
-      links.get(s.target).setAttribute('aria-current', 'true');
-    }
-  }, { rootMargin: '-20% 0px -70% 0px' });
+  const watcher = new IntersectionObserver(
+    (seen) => {
+      for (const s of seen)
+        if (s.isIntersecting) {
+          links.forEach((link) => link.removeAttribute('aria-current'));
+          links.get(s.target).setAttribute('aria-current', 'true');
+        }
+    },
+    { rootMargin: '-20% 0px -70% 0px' },
+  );
   links.forEach((_, section) => watcher.observe(section));
 
-  document.getElementById('foot').append(`Written ${AB.date(data.generated)} by attrbench ${data.version}. The same numbers stand in `,
-    el('a', { href: 'report.csv' }, 'report.csv'), ' and ', el('a', { href: 'report.md' }, 'report.md'), ' beside this file.');
+  document
+    .getElementById('foot')
+    .append(
+      `Written ${AB.date(data.generated)} by attrbench ${data.version}. The same numbers stand in `,
+      el('a', { href: 'report.csv' }, 'report.csv'),
+      ' and ',
+      el('a', { href: 'report.md' }, 'report.md'),
+      ' beside this file.',
+    );
   root.dataset.state = 'ready';
 })();
