@@ -95,7 +95,7 @@ const struct ab_command ab_command_gate = {
     .usage = "--against BUILD|REV [--max-slowdown SHARE] [--markdown F] [--junit F] "
              "[--annotations] | A B ...",
     .more = "Exit code: 3 a regression, 1 a case that failed, 4 a fifth of the rows or more "
-            "inconclusive, 5\nnothing was compared, 0 fine. docs/regressions.md has a workflow.",
+            "inconclusive, 5\nnothing was compared, 0 fine. docs/github-actions.yml is a workflow.",
     .options = options,
     .n_options = sizeof options / sizeof *options,
     .settings_size = sizeof(struct gate_settings),
