@@ -33,7 +33,7 @@ enum ab_second {
 const char *ab_second_name(enum ab_second second);
 
 /* Further looks at a row, at most. */
-enum { AB_COMPARE_LOOKS = 20 };
+enum { AB_COMPARE_LOOKS = 30 };
 
 struct ab_compare_row {
     const struct ab_db_row *a, *b; /* borrowed from the sides */
@@ -87,9 +87,8 @@ enum ab_status ab_compare_load(const char *text, const char *db, struct ab_compa
 enum ab_status ab_compare_judge(struct ab_comparison *c, struct ab_error *err);
 
 /* Further looks, each of which measures the open rows once more, in processes of its own. A row is
- * open that the first look called changed or undecided, until looks make a change certain, or until
- * there are three that are not above the threshold and three that are not below, or all are taken.
- */
+ * open that the first look called changed or undecided, until looks make a change certain, or four
+ * are not above the threshold, four not below, and their median is neither; or all are taken. */
 bool ab_compare_open(const struct ab_comparison *c, const struct ab_compare_row *r);
 /* What one look measured of row `index`. */
 void ab_compare_look(struct ab_comparison *c, int index, const struct ab_db_row *a,

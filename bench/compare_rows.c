@@ -8,10 +8,10 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Looks are judged when there are so many, each time with a third of what may go wrong: a change is
- * certain if 10 of 10, 14 of 15 or 17 of 20 processes show it, which happens by chance once in 350
- * times where half of all processes do. Four that do not are the end of that. */
-static const int stops[] = {10, 15, AB_COMPARE_LOOKS};
+/* Looks are judged when there are so many, each time with a quarter of what may go wrong: a change
+ * is certain if 10 of 10, 15 of 16, 19 of 22 or 24 of 30 processes show it, which happens by chance
+ * once in 400 times where half of all processes do. */
+static const int stops[] = {10, 16, 22, AB_COMPARE_LOOKS};
 enum { STOPS = sizeof stops / sizeof *stops, SETTLED_LOOKS = 4 };
 static const double LOOKS_ALPHA = 0.01 / STOPS;
 
@@ -188,33 +188,41 @@ static bool certain(const struct ab_comparison *c, const struct ab_compare_row *
     return false;
 }
 
-/* Whether no further look could make a change certain. */
-static bool settled(const struct ab_compare_row *r)
+/* Whether what the looks say in the middle is no change. */
+static bool within(const struct ab_ruling *d)
+{
+    return fabs(log(d->ratio)) <= log1p(d->threshold);
+}
+
+/* Whether it is not worth while to look on. */
+static bool settled(const struct ab_comparison *c, const struct ab_compare_row *r)
 {
     int above = 0, below = 0;
+    struct ab_ruling d;
     const double limit = log1p(r->first.threshold);
     for (int i = 0; i < r->n_looks; i++) {
         above += log(r->looks[i]) > limit;
         below += log(r->looks[i]) < -limit;
     }
-    return r->n_looks - above >= SETTLED_LOOKS && r->n_looks - below >= SETTLED_LOOKS;
+    if (r->n_looks - above < SETTLED_LOOKS || r->n_looks - below < SETTLED_LOOKS) return false;
+    judge_looks(c, r, &d);
+    return within(&d);
 }
 
 bool ab_compare_open(const struct ab_comparison *c, const struct ab_compare_row *r)
 {
     return r->timed && r->first.change != AB_CHANGE_SAME && r->n_looks < AB_COMPARE_LOOKS &&
-           !settled(r) && !certain(c, r);
+           !settled(c, r) && !certain(c, r);
 }
 
 /* Looks that do not make a change certain clear the row if what they say in the middle is none. */
 static void conclude_row(const struct ab_comparison *c, struct ab_compare_row *r)
 {
     judge_looks(c, r, &r->time);
-    const bool within = fabs(log(r->time.ratio)) <= log1p(r->time.threshold);
     if (changed(r->time.change))
         r->second = AB_SECOND_CONFIRMED;
     else
-        r->second = within ? AB_SECOND_CLEARED : AB_SECOND_OPEN;
+        r->second = within(&r->time) ? AB_SECOND_CLEARED : AB_SECOND_OPEN;
     settle(r);
 }
 

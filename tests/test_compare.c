@@ -198,12 +198,12 @@ TEST(looks_confirm_or_clear)
     CHECK(looked(looks, ALL, 1.04, &second, &taken) == AB_CHANGE_REGRESSION &&
               second == AB_SECOND_CONFIRMED && taken == 10,
           "all: %s after %d", ab_second_name(second), taken);
-    pattern(looks, 1.03, 1.0, 9);
-    CHECK(looked(looks, ALL, 1.04, &second, &taken) == AB_CHANGE_REGRESSION && taken == 15,
+    pattern(looks, 1.03, 1.0, 10);
+    CHECK(looked(looks, ALL, 1.04, &second, &taken) == AB_CHANGE_REGRESSION && taken == 16,
           "all but one: %s after %d", ab_second_name(second), taken);
-    pattern(looks, 1.03, 1.0, 6);
+    pattern(looks, 1.03, 1.0, 5);
     CHECK(looked(looks, ALL, 1.04, &second, &taken) == AB_CHANGE_REGRESSION && taken == ALL,
-          "all but three: %s after %d", ab_second_name(second), taken);
+          "all but six: %s after %d", ab_second_name(second), taken);
     pattern(looks, 1.0, 0.999, 2);
     CHECK(looked(looks, ALL, 1.04, &second, &taken) == AB_CHANGE_SAME &&
               second == AB_SECOND_CLEARED && taken == 4,
