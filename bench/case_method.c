@@ -117,11 +117,12 @@ static enum ab_status make_plans(struct ab_case *c, struct ab_error *err)
     return s->map ? AB_OK : ab_fail(err, AB_ERR_MEMORY, "out of memory for maps");
 }
 
-/* A gang is one part, its first step: the others have no time of their own. */
+/* A gang is one part, its first step: the others have no time of their own, nor has the map that
+ * the last step wrote where it belongs. */
 static bool is_part(const struct ab_plan *plan, int i)
 {
     const struct ab_step *s = &plan->program.steps[i];
-    if (s->constant || ab_gang_first(&plan->program, i) != i) return false;
+    if (s->constant || s->op == AB_OP_OUTPUT || ab_gang_first(&plan->program, i) != i) return false;
     return ab_step_flops(plan, s) >= LEAST_FLOPS || ab_step_bytes(plan, s) >= LEAST_BYTES;
 }
 

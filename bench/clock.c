@@ -240,12 +240,11 @@ enum ab_denormals ab_denormals_set(enum ab_denormals mode)
 
 void ab_denormals_set_all(enum ab_denormals mode, int threads)
 {
-    if (threads > 1) {
-#pragma omp parallel num_threads(threads)
-        ab_denormals_set(mode);
-    } else {
-        ab_denormals_set(mode);
-    }
+    /* First the calling thread: LLVM's runtime gives workers its mode whenever they begin, and
+     * gives it back its own when they are done. GNU's leaves each thread alone. */
+    ab_denormals_set(mode);
+#pragma omp parallel num_threads(threads) if (threads > 1)
+    ab_denormals_set(mode);
 }
 
 size_t ab_subnormal_count(const float *values, size_t count)

@@ -180,7 +180,7 @@ static void start(struct runner *r)
 static void race(const struct ab_run *run, struct runner *const *runners, int count,
                  const struct ab_race_options *o)
 {
-    struct ab_side sides[AB_MAX_BACKENDS];
+    struct ab_side sides[AB_MAX_BACKENDS] = {0};
     struct ab_series series[AB_MAX_BACKENDS] = {0};
     struct ab_error err;
     struct ab_race_options options = *o;
