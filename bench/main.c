@@ -18,11 +18,13 @@ static void print_help(void)
     int count;
     const struct ab_command *const *commands = ab_commands(&count);
     for (int i = 0; i < count; i++) printf("  %-10s %s\n", commands[i]->name, commands[i]->summary);
-    printf("\n  attrbench COMMAND --help   the options of a command\n"
-           "  attrbench --version        revision, compiler, instruction sets, libraries\n\n"
-           "Start with 'attrbench run': about a minute, a table, a picture.\n\n"
-           "exit codes: 0 fine, 1 error, 2 wrong usage, 3 regression, 4 inconclusive, 5 nothing to\n"
-           "compare, 6 disagreement with the reference, 130 interrupted (finished results are kept)\n");
+    printf(
+        "\n  attrbench COMMAND --help   the options of a command\n"
+        "  attrbench --version        revision, compiler, instruction sets, libraries\n\n"
+        "Start with 'attrbench run': about a minute, a table, a picture.\n\n"
+        "exit codes: 0 fine, 1 error, 2 wrong usage, 3 regression, 4 inconclusive, 5 nothing to\n"
+        "compare, 6 disagreement with the reference, 130 interrupted (finished results are "
+        "kept)\n");
 }
 
 static void print_version(void)
