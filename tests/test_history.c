@@ -127,7 +127,7 @@ TEST(noise_shows_no_steps_and_steps_are_found)
     struct ab_db *db = open_store(temp_path("noise.db"), AB_DB_WRITE);
     struct rng r = rng_new(11);
     struct ab_db_run about = {.name = "n", .origin = "test", .finished = true};
-    static char keys[ROWS][16];
+    static char keys[ROWS][24];
     double ns[ROWS];
     struct ab_db_row rows[ROWS];
     struct ab_error err;
