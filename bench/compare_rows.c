@@ -111,6 +111,8 @@ static void settle(struct ab_compare_row *r)
     enum ab_change time = r->timed ? r->time.change : AB_CHANGE_SAME;
     if (r->second == AB_SECOND_CLEARED) time = AB_CHANGE_SAME;
     r->change = worse(time, r->error);
+    /* What was undecided at first may be decided now. */
+    if (r->error != AB_CHANGE_REGRESSION) *r->why = '\0';
     if (r->change != AB_CHANGE_INCONCLUSIVE) return;
     if (changed(r->first.change))
         snprintf(r->why, sizeof r->why, "%s at first; then %.150s", ab_change_name(r->first.change),
