@@ -184,8 +184,23 @@ static enum ab_status take_record(struct ab_runfile *r, struct ab_keys *keys, js
     return ab_runfile_add(r, keys, json_incref(record), err);
 }
 
+/* As JSON and messages can hold: UTF-8 without control characters. */
+static bool is_text(const char *text)
+{
+    json_t *whole = json_string(text);
+    for (const char *c = text; whole && *c; c++)
+        if (((unsigned char)*c < 0x20 && !strchr("\t\r\n", *c)) || *c == 0x7f) {
+            json_decref(whole);
+            return false;
+        }
+    json_decref(whole);
+    return whole != NULL;
+}
+
 enum ab_status ab_runfile_of_benchdnn(char *text, struct ab_runfile *r, struct ab_error *err)
 {
+    if (!is_text(text))
+        return ab_fail(err, AB_ERR_FORMAT, "bytes that are no text: no output of benchdnn");
     struct ab_keys keys = {0};
     json_t *records = json_object(), *record;
     const char *name;

@@ -152,6 +152,26 @@ TEST(verdicts)
     CHECK(compare(ref, got, N, dims).verdict == AB_DISAGREE, "Inf");
 }
 
+/* Gates that are nearly constant give maps of few levels, each some roundings wide. */
+TEST(order_within_rounding_says_nothing)
+{
+    enum { COUNT = 18 * 18 };
+    const struct ab_dims dims = {1, 18, 18};
+    static double ref[COUNT], got[COUNT];
+    struct rng r = rng_new(4);
+    for (int i = 0; i < COUNT; i++) {
+        const double level = i % 3 - 1;
+        ref[i] = level * (1 - 1e-7 * rng_between(&r, 0, 4));
+        got[i] = ref[i] + level * 2e-7 * rng_normal(&r);
+    }
+    struct ab_agreement a = compare(ref, got, 1, dims);
+    CHECK(a.verdict == AB_AGREE, "%s", a.why);
+    /* Levels that are told apart are ranked. */
+    for (int i = 0; i < COUNT; i++) got[i] = i % 17 ? got[i] : 0.5 * got[i];
+    a = compare(ref, got, 1, dims);
+    CHECK(a.verdict == AB_DISAGREE && a.spearman < 1 - 1e-5, "%g", a.spearman);
+}
+
 TEST(nothing_to_compare)
 {
     const struct ab_dims dims = {1, 8, 8};
@@ -561,6 +581,7 @@ static const struct test_case cases[] = {CASE(errors),
                                          CASE(overlap),
                                          CASE(similarity),
                                          CASE(verdicts),
+                                         CASE(order_within_rounding_says_nothing),
                                          CASE(nothing_to_compare),
                                          CASE(classes),
                                          CASE(backends_agree),

@@ -35,9 +35,9 @@ static int by_value(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* Values that float cannot tell apart beside the largest one, as the flat rule's inside an image.
- */
-static const double same = 0x1p-24;
+/* Values whose order the rounding of a few sums decides beside the largest one, as the flat rule's
+ * inside an image, or those of gates that are nearly constant. */
+static const double same = 0x1p-20;
 
 /* Where the reference is zero, or as good as zero, an algorithm that transforms its inputs leaves
  * rounding noise whose order means nothing, nor does that among equal values of the reference: such
