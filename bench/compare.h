@@ -178,8 +178,13 @@ bool ab_compare_undecided(const struct ab_comparison *c);
 /* Rows by importance: regressions first, the worst above, then what is undecided, improvements,
  * the rest. free() it; NULL: out of memory. */
 const struct ab_compare_row **ab_compare_sorted(const struct ab_comparison *c);
-/* "+3.1 %"; "conv2d_avx2 n1c64... fwd" of a key "kernel/...". */
+/* "+3.1 %"; "-" of NaN. */
 void ab_compare_percent(double ratio, char *text, size_t size);
+/* A row's times in words: B over A with its interval, and both; "-" where there is none. */
+struct ab_compare_texts {
+    char ratio[32], low[32], high[32], a[32], b[32];
+};
+void ab_compare_words(const struct ab_compare_row *row, struct ab_compare_texts *t);
 
 /* Geometric means of B over A by class: kind, and the operation of kernels. */
 struct ab_compare_class {

@@ -92,18 +92,23 @@ void ab_compare_percent(double ratio, char *text, size_t size)
 
 /* ---- the table ---- */
 
+void ab_compare_words(const struct ab_compare_row *row, struct ab_compare_texts *t)
+{
+    *t = (struct ab_compare_texts){.a = "-", .b = "-"};
+    ab_compare_percent(row->timed ? row->time.ratio : (double)NAN, t->ratio, sizeof t->ratio);
+    ab_compare_percent(row->timed ? row->time.low : (double)NAN, t->low, sizeof t->low);
+    ab_compare_percent(row->timed ? row->time.high : (double)NAN, t->high, sizeof t->high);
+    if (!row->timed || !isfinite(row->time.a_ns)) return;
+    ab_time_text(row->time.a_ns, t->a, sizeof t->a);
+    ab_time_text(row->time.b_ns, t->b, sizeof t->b);
+}
+
 static void print_row(FILE *f, const struct ab_compare_row *r)
 {
-    char ratio[32], low[32], high[32], a[32] = "-", b[32] = "-";
-    ab_compare_percent(r->timed ? r->time.ratio : (double)NAN, ratio, sizeof ratio);
-    ab_compare_percent(r->timed ? r->time.low : (double)NAN, low, sizeof low);
-    ab_compare_percent(r->timed ? r->time.high : (double)NAN, high, sizeof high);
-    if (r->timed && isfinite(r->time.a_ns)) {
-        ab_time_text(r->time.a_ns, a, sizeof a);
-        ab_time_text(r->time.b_ns, b, sizeof b);
-    }
-    fprintf(f, "%-13s%9s%9s%9s%9s%9s  %s%s%s\n", ab_change_name(r->change), ratio, low, high, a, b,
-            r->b->key, r->second == AB_SECOND_NONE ? "" : ", ",
+    struct ab_compare_texts t;
+    ab_compare_words(r, &t);
+    fprintf(f, "%-13s%9s%9s%9s%9s%9s  %s%s%s\n", ab_change_name(r->change), t.ratio, t.low, t.high,
+            t.a, t.b, r->b->key, r->second == AB_SECOND_NONE ? "" : ", ",
             r->second == AB_SECOND_NONE ? "" : ab_second_name(r->second));
     if (*r->why && r->change != AB_CHANGE_SAME) fprintf(f, "%13s%s\n", "", r->why);
 }

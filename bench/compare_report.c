@@ -57,17 +57,11 @@ static void print_cell(FILE *f, const char *text)
 
 static void markdown_row(FILE *f, const struct ab_compare_row *r)
 {
-    char ratio[32], low[32], high[32], a[32] = "-", b[32] = "-";
-    ab_compare_percent(r->timed ? r->time.ratio : (double)NAN, ratio, sizeof ratio);
-    ab_compare_percent(r->timed ? r->time.low : (double)NAN, low, sizeof low);
-    ab_compare_percent(r->timed ? r->time.high : (double)NAN, high, sizeof high);
-    if (r->timed && isfinite(r->time.a_ns)) {
-        ab_time_text(r->time.a_ns, a, sizeof a);
-        ab_time_text(r->time.b_ns, b, sizeof b);
-    }
+    struct ab_compare_texts t;
+    ab_compare_words(r, &t);
     fprintf(f, "| %s%s%s | %s | %s to %s | %s | %s | `",
             r->change == AB_CHANGE_REGRESSION ? "**" : "", ab_change_name(r->change),
-            r->change == AB_CHANGE_REGRESSION ? "**" : "", ratio, low, high, a, b);
+            r->change == AB_CHANGE_REGRESSION ? "**" : "", t.ratio, t.low, t.high, t.a, t.b);
     print_cell(f, r->b->key);
     fputc('`', f);
     if (*r->why) {

@@ -2,31 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 # The command as users meet it: good use, bad use, exit codes, one line on stderr, whole files.
 # AB_COMMAND: the binary; AB_SOURCE_DIR: the tree.
-set -uo pipefail
-attrbench=${AB_COMMAND:?}
+. "$(dirname "${BASH_SOURCE[0]}")/cli_support.sh"
 data=${AB_SOURCE_DIR:?}/data
 digit=$data/digits/sample-3.png
-tmp=$(mktemp -d)
-trap 'rm -rf "$tmp"' EXIT
-cd "$tmp" || exit 1
-export XDG_CACHE_HOME=$tmp/cache
-failures=0
 
-fail() { echo "FAILED: $*"; sed 's/^/    | /' err out 2>/dev/null | head -20; failures=$((failures + 1)); }
-
-# code EXPECTED ARGS...: runs the command, stdout and stderr in out and err.
-code() {
-    local expected=$1 got
-    shift
-    timeout 200 "$attrbench" "$@" >out 2>err
-    got=$?
-    [[ $got == "$expected" ]] || fail "exit code $got, not $expected: attrbench $*"
-}
-# says WORD: the one line on stderr contains it.
-says() {
-    [[ $(wc -l <err) == 1 ]] || fail "not one line on stderr"
-    grep -qF -- "$1" err || fail "stderr does not say '$1'"
-}
 json() { [[ -z $(command -v python3) ]] || python3 -m json.tool "$1" >/dev/null || fail "$1 is no JSON"; }
 absent() { [[ ! -e $1 ]] || fail "$1 was left behind"; }
 nothing_temporary() { ! ls -d "$1"/*.tmp >/dev/null 2>&1 || fail "temporary files left in $1"; }

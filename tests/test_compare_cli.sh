@@ -1,28 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # compare and gate as users meet them: files, saved runs, builds by turns, bad input, exit codes.
-set -uo pipefail
-attrbench=${AB_COMMAND:?}
-tmp=$(mktemp -d)
-trap 'rm -rf "$tmp"' EXIT
-cd "$tmp" || exit 1
-export XDG_CACHE_HOME=$tmp/cache ATTRBENCH_DB=$tmp/attrbench.db
-failures=0
-
-fail() { echo "FAILED: $*"; sed 's/^/    | /' err out 2>/dev/null | head -20; failures=$((failures + 1)); }
-# code EXPECTED ARGS...: runs the command, stdout and stderr in out and err.
-code() {
-    local expected=$1 got
-    shift
-    timeout 200 "$attrbench" "$@" >out 2>err
-    got=$?
-    [[ $got == "$expected" ]] || fail "exit code $got, not $expected: attrbench $*"
-}
-# says WORD: the one line on stderr contains it.
-says() {
-    [[ $(wc -l <err) == 1 ]] || fail "not one line on stderr"
-    grep -qF -- "$1" err || fail "stderr does not say '$1'"
-}
+. "$(dirname "${BASH_SOURCE[0]}")/cli_support.sh"
+export ATTRBENCH_DB=$tmp/attrbench.db
 
 # results CPU FIRST SECOND [ERROR]: a run of two kernels, which take so many ns.
 results() {

@@ -2,15 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 # attrbench doctor as users meet it: any user, one CPU, no /sys, odd OpenMP settings, strict JSON.
 # AB_COMMAND: the binary.
-set -uo pipefail
-attrbench=${AB_COMMAND:?}
-tmp=$(mktemp -d)
-trap 'rm -rf "$tmp"' EXIT
+. "$(dirname "${BASH_SOURCE[0]}")/cli_support.sh"
 chmod 755 "$tmp"
-cd "$tmp" || exit 1
-failures=0
 
-fail() { echo "FAILED: $*"; sed 's/^/    | /' err out 2>/dev/null | head -40; failures=$((failures + 1)); }
 # code EXPECTED WORDS...: runs them, stdout and stderr in out and err.
 code() {
     local expected=$1 got
@@ -19,7 +13,6 @@ code() {
     got=$?
     [[ $got == "$expected" ]] || fail "exit code $got, not $expected: $*"
 }
-says() { [[ $(wc -l <err) == 1 ]] && grep -qF -- "$1" err || fail "stderr is not one line with '$1'"; }
 shows() { grep -qE -- "$1" out || fail "no line with '$1'"; }
 # holds EXPRESSION: of the JSON in out, as d.
 holds() {

@@ -2,28 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # attrbench history on runs that are made up: steps, commits, what is left out, bad use.
 # AB_COMMAND: the binary.
-set -uo pipefail
-attrbench=${AB_COMMAND:?}
-tmp=$(mktemp -d)
-trap 'rm -rf "$tmp"' EXIT
-cd "$tmp" || exit 1
-unset ATTRBENCH_DB ATTRBENCH_DB_WAIT
+. "$(dirname "${BASH_SOURCE[0]}")/cli_support.sh"
 export LC_ALL=C.UTF-8
-failures=0
-
-fail() { echo "FAILED: $*"; sed 's/^/    | /' err out 2>/dev/null | head -20; failures=$((failures + 1)); }
-code() {
-    local expected=$1 got
-    shift
-    timeout 200 "$attrbench" "$@" >out 2>err
-    got=$?
-    [[ $got == "$expected" ]] || fail "exit code $got, not $expected: attrbench $*"
-}
-says() {
-    [[ $(wc -l <err) == 1 ]] || fail "not one line on stderr"
-    grep -qF -- "$1" err || fail "stderr does not say '$1'"
-}
-prints() { grep -qF -- "$1" out || fail "stdout does not say '$1'"; }
 
 # run NUMBER KERNEL SLOW FLAT: one run of two rows in run-NUMBER.json.
 run() {

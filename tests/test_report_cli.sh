@@ -2,26 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # attrbench report: what it writes from runs, and what it says about bad files.
 # AB_COMMAND: the binary; AB_SOURCE_DIR: the tree.
-set -uo pipefail
-attrbench=${AB_COMMAND:?}
-tmp=$(mktemp -d)
-trap 'rm -rf "$tmp"' EXIT
-cd "$tmp" || exit 1
-export XDG_CACHE_HOME=$tmp/cache
-failures=0
+. "$(dirname "${BASH_SOURCE[0]}")/cli_support.sh"
 
-fail() { echo "FAILED: $*"; sed 's/^/    | /' err out 2>/dev/null | head -20; failures=$((failures + 1)); }
-code() {
-    local expected=$1 got
-    shift
-    timeout 200 "$attrbench" "$@" >out 2>err
-    got=$?
-    [[ $got == "$expected" ]] || fail "exit code $got, not $expected: attrbench $*"
-}
-says() {
-    [[ $(wc -l <err) == 1 ]] || fail "not one line on stderr"
-    grep -qF -- "$1" err || fail "stderr does not say '$1'"
-}
 has() { grep -qF -- "$2" "$1" || fail "$1 lacks '$2'"; }
 lacks() { ! grep -qF -- "$2" "$1" || fail "$1 has '$2'"; }
 # The data of a page: one line.

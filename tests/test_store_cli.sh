@@ -2,30 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # run --save and --resume, export, import: what is kept, killed, gone on with, refused.
 # AB_COMMAND: the binary.
-set -uo pipefail
-attrbench=${AB_COMMAND:?}
-tmp=$(mktemp -d)
-trap 'rm -rf "$tmp"' EXIT
-cd "$tmp" || exit 1
-export XDG_CACHE_HOME=$tmp/cache
-unset ATTRBENCH_DB ATTRBENCH_DB_WAIT
-failures=0
+. "$(dirname "${BASH_SOURCE[0]}")/cli_support.sh"
 
-fail() { echo "FAILED: $*"; sed 's/^/    | /' err out 2>/dev/null | head -20; failures=$((failures + 1)); }
-
-# code EXPECTED ARGS...: runs the command, stdout and stderr in out and err.
-code() {
-    local expected=$1 got
-    shift
-    timeout 200 "$attrbench" "$@" >out 2>err
-    got=$?
-    [[ $got == "$expected" ]] || fail "exit code $got, not $expected: attrbench $*"
-}
-says() {
-    [[ $(wc -l <err) == 1 ]] || fail "not one line on stderr"
-    grep -qF -- "$1" err || fail "stderr does not say '$1'"
-}
-prints() { grep -qF -- "$1" out || fail "stdout does not say '$1'"; }
 # rows FILE: records in a results.json or an export of one run.
 rows() { grep -c '"kind":' "$1"; }
 quick=(run --model digits --backend native,reference --no-agree)

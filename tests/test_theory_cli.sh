@@ -2,26 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # attrbench theory as users meet it: small runs, files, refusals, interruption.
 # AB_COMMAND: the binary; AB_SOURCE_DIR: the tree.
-set -uo pipefail
-attrbench=${AB_COMMAND:?}
+. "$(dirname "${BASH_SOURCE[0]}")/cli_support.sh"
 data=${AB_SOURCE_DIR:?}/data
-tmp=$(mktemp -d)
-trap 'rm -rf "$tmp"' EXIT
-cd "$tmp" || exit 1
-failures=0
-
-fail() { echo "FAILED: $*"; sed 's/^/    | /' err out 2>/dev/null | head -20; failures=$((failures + 1)); }
-code() {
-    local expected=$1 got
-    shift
-    timeout 250 "$attrbench" "$@" >out 2>err
-    got=$?
-    [[ $got == "$expected" ]] || fail "exit code $got, not $expected: attrbench $*"
-}
-says() {
-    [[ $(wc -l <err) == 1 ]] || fail "not one line on stderr"
-    grep -qF -- "$1" err || fail "stderr does not say '$1'"
-}
 
 # ---- wrong usage: one line, nothing written ----
 refused() { local word=$1; shift; code 2 theory "$@"; says "$word"; }

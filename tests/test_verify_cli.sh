@@ -2,15 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 # attrbench verify as users meet it: filters, repro lines, files, refusals, interruption.
 # AB_COMMAND: the binary; AB_SOURCE_DIR: the tree; AB_BUILD_DIR: where examples are built.
-set -uo pipefail
-attrbench=${AB_COMMAND:?}
+. "$(dirname "${BASH_SOURCE[0]}")/cli_support.sh"
 plugin=${AB_BUILD_DIR:?}/examples/verify_wrong.so
-tmp=$(mktemp -d)
-trap 'rm -rf "$tmp"' EXIT
-cd "$tmp" || exit 1
-failures=0
 
-fail() { echo "FAILED: $*"; sed 's/^/    | /' err out 2>/dev/null | head -20; failures=$((failures + 1)); }
 code() {
     local expected=$1 got
     shift
