@@ -32,10 +32,10 @@ static void with_weights(const void *p, void (*change)(const args_of *a, float *
     const size_t count = (size_t)first->in * (size_t)first->out;
     float *w = malloc(sizeof *w * count);
     if (!w) abort();
-    memcpy(w, first->wei, sizeof *w * count);
-    change(first, w);
     for (const args_of *a = first; a; a = a->next) {
         args_of one = *a;
+        memcpy(w, a->wei, sizeof *w * count);
+        change(a, w);
         one.next = NULL;
         one.wei = w;
         run(&one);
