@@ -48,14 +48,17 @@ static enum ab_status import_run(struct ab_db *db, const struct import_settings 
     return status;
 }
 
-static enum ab_status import_file(struct ab_db *db, const struct import_settings *s,
+static enum ab_status import_file(struct ab_db **db, const struct import_settings *s,
                                   const char *path, struct ab_error *err)
 {
     struct ab_runfile *list;
     int count;
     enum ab_status status = ab_runfile_read(path, &list, &count, err);
+    if (status != AB_OK) return status;
+    /* Not before there is something to put in: a refused file makes no store. */
+    if (!*db) status = ab_db_open(s->db ? s->db : ab_db_default(), AB_DB_WRITE, db, err);
     for (int i = 0; i < count && status == AB_OK; i++)
-        status = import_run(db, s, path, &list[i], err);
+        status = import_run(*db, s, path, &list[i], err);
     ab_runfile_free(list, count);
     return status;
 }
@@ -69,10 +72,8 @@ static int run_command(void *user, int argc, char **argv)
     if (!s->files.count)
         return ab_complain(AB_EXIT_USAGE, "import: no file given; write attrbench import FILE...");
     enum ab_status status = s->name ? ab_db_check_name(s->name, &err) : AB_OK;
-    if (status == AB_OK)
-        status = ab_db_open(s->db ? s->db : ab_db_default(), AB_DB_WRITE, &db, &err);
     for (int i = 0; i < s->files.count && status == AB_OK; i++)
-        status = import_file(db, s, s->files.items[i], &err);
+        status = import_file(&db, s, s->files.items[i], &err);
     ab_db_close(&db);
     return status == AB_OK ? AB_EXIT_OK : ab_complain_status(status, &err);
 }

@@ -168,6 +168,8 @@ sed 's/"ratio":[^,]*,/"ratio":NaN,/' o/results.json >nan.json
 code 1 import nan.json --db t.db
 says "nan.json: line"
 says "NaN and infinity are no JSON; write null in their place"
+code 1 import nan.json --db none.db
+[[ ! -e none.db ]] || fail "a refused file makes a store"
 code 1 import missing.json --db t.db
 says "missing.json"
 code 1 import s.db --db t.db
