@@ -29,8 +29,9 @@ void ab_history_free(struct ab_history *h)
 
 /* ---- runs ---- */
 
-/* Moves runs that were made under other conditions than the newest out of the list. */
-static void keep_alike(struct ab_history *h)
+/* Counts runs that were made under other conditions than the newest, and moves them out of the
+ * list unless `cross`. */
+static void part_others(struct ab_history *h, bool cross)
 {
     const struct ab_db_run *newest = &h->runs[h->n_runs - 1];
     char fingerprint[sizeof newest->fingerprint];
@@ -42,7 +43,9 @@ static void keep_alike(struct ab_history *h)
     h->differs[strcspn(h->differs, "\n")] = '\0';
     int kept = 0;
     for (int i = 0; i < h->n_runs; i++) {
-        if (!strcmp(h->runs[i].fingerprint, fingerprint))
+        const bool alike = !strcmp(h->runs[i].fingerprint, fingerprint);
+        h->crossed += !alike && cross;
+        if (alike || cross)
             h->runs[kept++] = h->runs[i];
         else
             ab_db_run_free(&h->runs[i]);
@@ -210,7 +213,7 @@ enum ab_status ab_history_read(struct ab_db *db, const struct ab_history_options
                              o->name);
         }
     }
-    if (status == AB_OK && !o->cross) keep_alike(h);
+    if (status == AB_OK) part_others(h, o->cross);
     if (status == AB_OK) status = ab_db_each_low(db, take_point, &reader, err);
     if (status == AB_OK) status = ab_history_steps(h, db, err);
     if (status == AB_OK && !h->n_rows)

@@ -28,7 +28,8 @@ struct ab_history {
     struct ab_db_run *runs; /* in time order */
     int n_runs;
     int others;                  /* runs left out for their fingerprint */
-    char differs[256];           /* what the first of those differs in */
+    int crossed;                 /* runs that were not, with `cross` */
+    char differs[256];           /* what the first of either differs in */
     struct ab_history_row *rows; /* by key */
     int n_rows;
 };

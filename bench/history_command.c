@@ -108,6 +108,9 @@ static void print_head(const struct ab_history *h, const char *name)
         printf(
             "%d other%s left out: measured under other conditions (%s); --cross takes them too\n",
             h->others, h->others == 1 ? " is" : "s are", h->differs);
+    if (h->crossed)
+        printf("%d of them measured under other conditions than the newest (%s)\n", h->crossed,
+               h->differs);
     printf("times: the 10th percentile of a run's undisturbed samples, here the last level\n\n");
 }
 

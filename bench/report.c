@@ -84,14 +84,12 @@ static enum ab_status load(struct ab_report *report, const struct report_setting
                        "again",
                        ab_report_text(json_array_get(report->runs, 0), "source"));
     ab_report_thin(report);
-    if (s->cross && !s->compare)
-        return ab_fail(err, AB_ERR_ARG, "--cross: belongs to --compare; give both or neither");
     if (s->title) json_object_set_new(report->doc, "title", json_string(s->title));
     struct stat info;
     if (s->compare)
         status = ab_report_compare(report, stat(store->path, &info) == 0 ? store->path : NULL,
                                    s->cross, err);
-    return status == AB_OK ? ab_report_add_histories(report, store->db, err) : status;
+    return status == AB_OK ? ab_report_add_histories(report, store->db, s->cross, err) : status;
 }
 
 static const struct {
@@ -159,8 +157,8 @@ static const struct ab_option options[] = {
      AB_OPTION_OPERANDS, FIELD(runs)},
     {"compare", NULL, "judges the second of two runs against the first, as attrbench compare does",
      AB_OPTION_FLAG, FIELD(compare)},
-    {"cross", NULL, "--compare: although machine, build or settings differ", AB_OPTION_FLAG,
-     FIELD(cross)},
+    {"cross", NULL, "--compare and histories: although machine, build or settings differ",
+     AB_OPTION_FLAG, FIELD(cross)},
     {"db", "F", "the store; default $ATTRBENCH_DB or ./attrbench.db", AB_OPTION_TEXT, FIELD(db)},
     {"out", "DIR", "where the files go; default ./attrbench-report", AB_OPTION_TEXT, FIELD(out)},
     {"title", "TEXT", "the heading", AB_OPTION_TEXT, FIELD(title)},

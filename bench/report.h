@@ -25,7 +25,9 @@
  *               samples_ns}]       at most AB_REPORT_SAMPLES, thinned evenly
  *     maps    [{run, model, method, backend, image, target, png}]   png: base64
  *     sheets  [{run, png}]         maps.png of runs without single maps
- *     histories [{name, others: runs left out, differs: why, runs: [{name, date, revision}],
+ *     histories [{name, others: runs left out, crossed: runs that were not although conditions
+ *                 differ, differs: in what, runs: [{name, date, revision, other: not under the
+ *                 conditions of the newest}],
  *                 series: [{key, kind, at: [indices of runs], ns: [as ab_db_low_ns],
  *                           breaks: [first indices of segments], levels: [ns of each segment],
  *                           change: last level over the one before}]}]
@@ -94,9 +96,9 @@ enum ab_status ab_report_add_maps(struct ab_report *report, const char *folder,
                                   const json_t *context, struct ab_error *err);
 
 /* How rows went from run to run, where there are three runs or more: of the files given, and of
- * each name of the store that was given, all its runs, under the same conditions as the newest.
- * db: where noise floors may be; NULL: no input is of a store. */
-enum ab_status ab_report_add_histories(struct ab_report *report, struct ab_db *db,
+ * each name of the store that was given, all its runs; those under the same conditions as the
+ * newest, with `cross` under any. db: where noise floors may be; NULL: no input is of a store. */
+enum ab_status ab_report_add_histories(struct ab_report *report, struct ab_db *db, bool cross,
                                        struct ab_error *err);
 
 /* The two inputs against one another, as `attrbench compare` would: `comparison` in the document,

@@ -51,8 +51,10 @@ static json_t *runs_json(const struct ab_history *h)
 {
     json_t *runs = json_array();
     for (int i = 0; i < h->n_runs; i++)
-        json_array_append_new(runs, json_pack("{s:s,s:s,s:s}", "name", h->runs[i].name, "date",
-                                              h->runs[i].started, "revision", h->runs[i].revision));
+        json_array_append_new(
+            runs, json_pack("{s:s,s:s,s:s,s:b}", "name", h->runs[i].name, "date",
+                            h->runs[i].started, "revision", h->runs[i].revision, "other",
+                            strcmp(h->runs[i].fingerprint, h->runs[h->n_runs - 1].fingerprint)));
     return runs;
 }
 
@@ -66,8 +68,9 @@ static enum ab_status put_history(struct ab_report *report, const char *name, st
     for (int i = 0; i < h->n_rows && json_array_size(series) < MOST_SERIES; i++)
         if (h->rows[i].count >= LEAST_RUNS) json_array_append_new(series, series_json(&h->rows[i]));
     const bool any = json_array_size(series) > 0;
-    json_t *history = json_pack("{s:s,s:i,s:s,s:o,s:o}", "name", name, "others", h->others,
-                                "differs", h->differs, "runs", runs_json(h), "series", series);
+    json_t *history =
+        json_pack("{s:s,s:i,s:i,s:s,s:o,s:o}", "name", name, "others", h->others, "crossed",
+                  h->crossed, "differs", h->differs, "runs", runs_json(h), "series", series);
     if (history && (!any || json_array_append(report->histories, history) == 0)) {
         json_decref(history);
         return AB_OK;
@@ -96,10 +99,10 @@ static int by_date(const void *a, const void *b)
     return strcmp(ab_report_text((*x)->context, "date"), ab_report_text((*y)->context, "date"));
 }
 
-/* Files that were measured under the same conditions as the newest, by date. `files` has room for
- * all; returns how many. */
-static int alike_files(const struct ab_report *report, const struct ab_report_input **files,
-                       struct ab_history *h)
+/* Files that were measured under the same conditions as the newest, with `cross` all, by date.
+ * `files` has room for all; returns how many. */
+static int choose_files(const struct ab_report *report, bool cross,
+                        const struct ab_report_input **files, struct ab_history *h)
 {
     int count = 0, kept = 0;
     for (int i = 0; i < report->n_inputs; i++)
@@ -111,9 +114,10 @@ static int alike_files(const struct ab_report *report, const struct ab_report_in
     ab_fingerprint(newest->context, wanted);
     for (int i = 0; i < count; i++) {
         ab_fingerprint(files[i]->context, mine);
-        if (!strcmp(mine, wanted))
-            files[kept++] = files[i];
-        else if (!*h->differs)
+        const bool alike = !strcmp(mine, wanted);
+        if (alike || cross) files[kept++] = files[i];
+        h->crossed += !alike && cross;
+        if (!alike && !*h->differs)
             ab_fingerprint_differs(files[i]->context, newest->context, h->differs,
                                    sizeof h->differs);
     }
@@ -151,14 +155,14 @@ static bool add_points(struct ab_history *h, const struct ab_report_input **file
     return good;
 }
 
-static enum ab_status history_of_files(struct ab_report *report, struct ab_db *db,
+static enum ab_status history_of_files(struct ab_report *report, struct ab_db *db, bool cross,
                                        struct ab_error *err)
 {
     struct ab_history h = {0};
     const struct ab_report_input **files = calloc((size_t)report->n_inputs + 1, sizeof *files);
     h.runs = calloc((size_t)report->n_inputs + 1, sizeof *h.runs);
     bool good = files && h.runs;
-    if (good) h.n_runs = alike_files(report, files, &h);
+    if (good) h.n_runs = choose_files(report, cross, files, &h);
     for (int i = 0; good && i < h.n_runs; i++) fill_run(&h.runs[i], files[i]);
     enum ab_status status = AB_OK;
     if (good && h.n_runs >= LEAST_RUNS) {
@@ -175,9 +179,9 @@ static enum ab_status history_of_files(struct ab_report *report, struct ab_db *d
 /* ---- runs of the store ---- */
 
 static enum ab_status history_of_name(struct ab_report *report, struct ab_db *db, const char *name,
-                                      struct ab_error *err)
+                                      bool cross, struct ab_error *err)
 {
-    const struct ab_history_options options = {.name = name};
+    const struct ab_history_options options = {.name = name, .cross = cross};
     struct ab_history h;
     enum ab_status status = ab_history_read(db, &options, &h, err);
     if (status == AB_ERR_ARG) return AB_OK; /* nothing in it was timed */
@@ -187,15 +191,15 @@ static enum ab_status history_of_name(struct ab_report *report, struct ab_db *db
     return status;
 }
 
-enum ab_status ab_report_add_histories(struct ab_report *report, struct ab_db *db,
+enum ab_status ab_report_add_histories(struct ab_report *report, struct ab_db *db, bool cross,
                                        struct ab_error *err)
 {
-    enum ab_status status = history_of_files(report, db, err);
+    enum ab_status status = history_of_files(report, db, cross, err);
     for (int i = 0; status == AB_OK && i < report->n_inputs; i++) {
         const struct ab_report_input *input = &report->inputs[i];
         bool done = !input->id;
         for (int k = 0; k < i; k++) done = done || !strcmp(report->inputs[k].stored, input->stored);
-        if (!done) status = history_of_name(report, db, input->stored, err);
+        if (!done) status = history_of_name(report, db, input->stored, cross, err);
     }
     return status;
 }

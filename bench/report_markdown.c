@@ -287,6 +287,21 @@ static void print_comparison(FILE *f, const struct ab_report *report)
     if (few) fprintf(f, "\n%d rows have too few samples to be judged.\n", few);
 }
 
+/* Which runs were measured otherwise than the newest, and whether they are here. */
+static void print_conditions(FILE *f, const json_t *history)
+{
+    static const char *const kinds[][2] = {{"crossed", "measured"},
+                                           {"others", "left out: measured"}};
+    for (int i = 0; i < 2; i++) {
+        const json_int_t count = json_integer_value(json_object_get(history, kinds[i][0]));
+        if (count < 1) continue;
+        fprintf(f, "\n%d run%s %s under other conditions than the newest (", (int)count,
+                count == 1 ? " was" : "s were", kinds[i][1]);
+        cell(f, ab_report_text(history, "differs"));
+        fputs(").\n", f);
+    }
+}
+
 /* The rows that stepped, those that did most first. */
 static void print_history(FILE *f, const json_t *history)
 {
@@ -296,6 +311,7 @@ static void print_history(FILE *f, const json_t *history)
     fputs("\n## History of ", f);
     cell(f, ab_report_text(history, "name"));
     fprintf(f, "\n\n%zu runs, %zu rows.\n", json_array_size(runs), json_array_size(series));
+    print_conditions(f, history);
     for (size_t i = 0; i < json_array_size(series); i++) {
         const json_t *row = json_array_get(series, i);
         const json_t *breaks = json_object_get(row, "breaks"), *at = json_object_get(row, "at");

@@ -116,6 +116,8 @@ TEST(other_conditions_are_left_out)
     ab_history_free(&h);
     h = read_history(db, NULL, NULL, true);
     CHECK(h.n_runs == 12 && h.rows[0].count == 12 && !h.others, "cross");
+    CHECK(h.crossed == 4 && strstr(h.differs, "system.kernel: Linux 5, Linux 6"), "%d, %s",
+          h.crossed, h.differs);
     ab_history_free(&h);
     ab_db_close(&db);
 }

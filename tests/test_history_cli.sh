@@ -46,6 +46,7 @@ prints '9 others are left out: measured under other conditions (system.kernel: s
 prints 'save more runs'
 code 0 history --cross --db h.db
 prints '10 runs'
+prints '9 of them measured under other conditions than the newest (system.kernel: six, seven)'
 
 code 2 history mian --db h.db
 says "did you mean 'main'"

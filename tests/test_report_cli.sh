@@ -104,7 +104,7 @@ code 0 report night other '#1' --out s
 has s/report.md '| night \#3 |'
 has s/report.md '| other \#4 |'
 has s/report.md '| night \#1 |'
-data s | grep -q '"histories":\[{"name":"night","others":0,"differs":"","runs":\[{.*},{.*},{.*}\],"series":\[{"key":' || fail "no history of three runs"
+data s | grep -q '"histories":\[{"name":"night","others":0,"crossed":0,"differs":"","runs":\[{.*},{.*},{.*}\],"series":\[{"key":' || fail "no history of three runs"
 data s | grep -o '"name":"night","others":.*' | grep -q '"at":\[0,1,2\],"ns":\[[0-9.]*,[0-9.]*,[0-9.]*\],"breaks":' || fail "no series"
 code 0 report --out s
 has s/report.md '| other \#4 |'
@@ -126,6 +126,23 @@ done
 code 0 report day3 day1 day2 --out d
 has d/report.md '## History of the given files'
 data d | grep -q '"ns":\[1000.0,2000.0,3000.0\]' || fail "files are not in the order of their dates"
+# Of other conditions only with --cross, which is said.
+for d in 1 2 3; do
+    mkdir "cpu$d"
+    printf '{"context":{"date":"2026-01-0%d","cpu":{"model":"%s"}},"results":[{"kind":"method","model":"m","method":"x","backend":"native","samples_ns":[%d]}]}' \
+        "$d" "$([[ $d == 1 ]] && echo old || echo new)" "$((1000 * d))" >"cpu$d/results.json"
+done
+code 0 report cpu1 cpu2 cpu3 --out d
+data d | grep -q '"histories":\[\]' || fail "a history of runs under different conditions"
+code 0 report cpu1 cpu2 cpu3 --cross --out d
+data d | grep -q '"others":0,"crossed":1,"differs":"[^"]*old[^"]*new' || fail "does not tell what differs"
+data d | grep -q '"ns":\[1000.0,2000.0,3000.0\]' || fail "--cross leaves runs out"
+has d/report.md '1 run was measured under other conditions than the newest ('
+for d in 1 2 3; do code 0 import "cpu$d/results.json" --name cpus --db cpus.db; done
+code 0 report cpus --db cpus.db --out d
+data d | grep -q '"histories":\[\]' || fail "the store's history crosses conditions unasked"
+code 0 report cpus --cross --db cpus.db --out d
+data d | grep -q '"name":"cpus","others":0,"crossed":1,"differs":"[^"]*old[^"]*new' || fail "--cross leaves runs of the store out"
 # What a killed run leaves.
 mkdir killed && head -3 run/results.jsonl >killed/results.jsonl
 code 0 report killed --out k
@@ -152,8 +169,6 @@ code 0 report b.json a.json --compare --out c
 data c | grep -q '"change":"improvement"' || fail "no improvement"
 code 2 report --compare a.json --out c
 says 'takes two runs'
-code 2 report --cross a.json --out c
-says 'belongs to --compare'
 code 5 report --compare a.json c.json --out c
 code 5 report --compare a.json e.json --out c
 code 0 report --compare a.json e.json --cross --out c

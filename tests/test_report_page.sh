@@ -56,6 +56,7 @@ cat >driver.js <<'EOF'
   check(!AB.errors.length, 'errors: ' + AB.errors.join('; '));
   check(AB.sections.length >= 8 && ['summary', 'latency', 'agreement', 'together', 'kernels', 'roofline', 'steps', 'environment'].every((id) => document.getElementById(id)), 'sections are missing');
   check(!AB.data.histories.length || $('#history svg'), 'no history');
+  check(AB.data.histories.some((h) => h.crossed) === Boolean($('#history .notice')), 'different conditions are not told');
   check(!AB.data.comparison || $('#comparison .legend'), 'no comparison');
   const table = $('#latency table'), names = () => [...table.tBodies[0].rows].map((r) => r.cells[0].textContent);
   const head = (text) => [...table.tHead.querySelectorAll('button')].find((b) => b.textContent === text);
@@ -127,6 +128,9 @@ look many 1280
 make_results 12 two 2 1 && make_results 12 three 3 1.4 && make_results 12 four 4 1.4
 make_report history few two three four
 look history 390
+mkdir old && sed 's/"cpu":{/"cpu":{"stepping":7,/' two/results.json >old/results.json
+make_report crossed --cross old three four
+look crossed 390
 make_report compared --compare two three
 look compared 390
 

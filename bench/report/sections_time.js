@@ -300,6 +300,7 @@ const historyChart = (series, runs) =>
             label: 'run',
             data: series.at.map((run, i) => ({ x: run, y: series.ns[i] })),
             pointRadius: 4,
+            pointStyle: series.at.map((run) => (runs[run].other ? 'rectRot' : 'circle')),
             backgroundColor: AB.charts.faded(colour, 0.75),
             borderColor: AB.css('--card'),
             borderWidth: 1,
@@ -355,7 +356,12 @@ const historyChart = (series, runs) =>
             callbacks: {
               title: (i) =>
                 i[0] ? `${runs[i[0].raw.x].name}, ${AB.date(runs[i[0].raw.x].date)}` : '',
-              label: (i) => [AB.time(i.raw.y), shortRevision(runs[i.raw.x].revision)],
+              label: (i) =>
+                [
+                  AB.time(i.raw.y),
+                  shortRevision(runs[i.raw.x].revision),
+                  runs[i.raw.x].other ? 'under other conditions' : '',
+                ].filter(Boolean),
             },
           },
         },
@@ -381,6 +387,14 @@ const historyPanel = (history) => {
       historyChart(s, runs),
     );
   show(series[0]);
+  const crossed = history.crossed
+    ? AB.el(
+        'p',
+        { class: 'notice' },
+        AB.el('b', null, 'Different conditions. '),
+        `${history.crossed} of these ${runs.length} runs ${history.crossed === 1 ? 'was' : 'were'} measured under other conditions than the newest; what differs first: ${history.differs}. They are drawn as diamonds; a step beside one may come from that.`,
+      )
+    : null;
   const others = history.others
     ? AB.el(
         'p',
@@ -391,6 +405,7 @@ const historyPanel = (history) => {
   return AB.el(
     'div',
     null,
+    crossed,
     others,
     AB.el('div', { class: 'card' }, place),
     AB.el(
@@ -468,7 +483,9 @@ AB.section('history', 'History', (section) => {
   section.append(
     AB.how(
       'A dot is one run: the 10th percentile of its samples, which neighbours on the machine disturb least. A line is a level between steps; a step is drawn where the times before and after differ by more than the noise between neighbouring runs explains.',
-      'Only runs under the same conditions (CPU, compiler, libraries, settings) are in one history.',
+      histories.some((h) => h.crossed)
+        ? 'Runs under different conditions (CPU, compiler, libraries, settings) are in one history because the report was asked to cross them.'
+        : 'Only runs under the same conditions (CPU, compiler, libraries, settings) are in one history.',
     ),
   );
   return true;
