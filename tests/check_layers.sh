@@ -38,7 +38,7 @@ allow sample "$own|$kernels|(base|model|method|plan|sample)/.*" $(text src/sampl
 allow agree "$own|$kernels|(base|model|method|plan|sample|agree)/.*" $(text src/agree)
 # net.c builds networks, which is all that the validator knows of them.
 allow verify 'attrbench/(attrbench|verify)\.h|simd/.*|base/.*|model/(graph|infer)\.h|verify/.*' $(text verify)
-allow bench "$own|attrbench/verify\.h|simd/.*|(base|model|method|backend|plan|sample|agree|verify|bench)/.*" $(text bench)
+allow bench "$own|attrbench/verify\.h|simd/.*|(base|model|method|backend|plan|sample|agree|config|verify|bench)/.*" $(text bench)
 allow examples 'attrbench/(attrbench|verify)\.h' $(text examples)
 
 # libc alone in simd/, besides its own headers.
