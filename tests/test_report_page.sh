@@ -49,7 +49,7 @@ cat >driver.js <<'EOF'
 (async () => {
   const said = [], check = (ok, what) => ok || said.push(what);
   const turn = () => new Promise((done) => setTimeout(done, 30));
-  const until = async (test) => { for (let i = 0; i < 100 && !test(); i++) await turn(); return test(); };
+  const until = async (test) => { for (let i = 0; i < 300 && !test(); i++) await turn(); return test(); };
   await turn();
   const $ = (s) => document.querySelector(s), all = (s) => [...document.querySelectorAll(s)];
   check(document.documentElement.dataset.state === 'ready', 'not ready');
