@@ -3,11 +3,11 @@
 #include "record.h"
 
 #include "ab_version.h"
+#include "base/sysfile.h"
 #include "load.h"
 #include "peak.h"
 #include "pin.h"
 #include "process.h"
-#include "sysfile.h"
 
 #include <ctype.h>
 #include <dirent.h>
@@ -65,7 +65,7 @@ static json_t *peaks_and_isas(json_t *isas)
     return peaks;
 }
 
-/* What /proc/cpuinfo calls it here: x86 says names and numbers, AArch64 says codes. */
+/* The CPU by its names and numbers, or AArch64's codes. */
 static void identity(json_t *object)
 {
     static const struct {
@@ -75,11 +75,8 @@ static void identity(json_t *object)
         {"model_number", "model", "CPU part"},      {"variant", NULL, "CPU variant"},
         {"stepping", "stepping", "CPU revision"},   {"microcode", "microcode", NULL}};
     const char *const file = "/proc/cpuinfo";
-    char text[256], part[64], maker[64];
-    if (!ab_sys_value(file, "model name", text, sizeof text) &&
-        ab_sys_value(file, "CPU part", part, sizeof part) &&
-        ab_sys_value(file, "CPU implementer", maker, sizeof maker))
-        snprintf(text, sizeof text, "implementer %s, part %s", maker, part);
+    char text[256];
+    ab_sys_cpu(text, sizeof text);
     put(object, "model", text);
     for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
         text[0] = '\0';

@@ -3,8 +3,8 @@
 // some can be opened and stay at 0.
 #include "doctor.h"
 
+#include "base/sysfile.h"
 #include "peak.h"
-#include "sysfile.h"
 
 #include <errno.h>
 #include <stdint.h>

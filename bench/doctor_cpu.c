@@ -3,9 +3,9 @@
 #include "doctor.h"
 
 #include "base/base.h"
-#include "container.h"
+#include "base/container.h"
+#include "base/sysfile.h"
 #include "simd/kernels.h"
-#include "sysfile.h"
 
 #include <math.h>
 #include <sched.h>

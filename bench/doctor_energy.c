@@ -3,8 +3,8 @@
 // work. A meter that did not move is dead, whatever it is called.
 #include "doctor.h"
 
+#include "base/sysfile.h"
 #include "stats.h"
-#include "sysfile.h"
 
 #include <dirent.h>
 #include <errno.h>

@@ -4,7 +4,7 @@
 #include "doctor.h"
 
 #include "base/base.h"
-#include "container.h"
+#include "base/container.h"
 #include "process.h"
 #include "stats.h"
 

@@ -3,8 +3,8 @@
 // machine did to it meanwhile.
 #include "doctor.h"
 
+#include "base/sysfile.h"
 #include "stats.h"
-#include "sysfile.h"
 
 #include <math.h>
 #include <time.h>

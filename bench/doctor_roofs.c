@@ -6,7 +6,7 @@
 #include "abreast.h"
 #include "bandwidth.h"
 #include "base/base.h"
-#include "container.h"
+#include "base/container.h"
 #include "peak.h"
 
 #include <math.h>

@@ -4,8 +4,8 @@
 #include "doctor.h"
 
 #include "base/base.h"
-#include "container.h"
-#include "sysfile.h"
+#include "base/container.h"
+#include "base/sysfile.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -2,9 +2,9 @@
 // Looks at /proc/pressure, /proc/stat, the container's cpu.stat, and the process's own account.
 #include "load.h"
 
-#include "container.h"
+#include "base/container.h"
+#include "base/sysfile.h"
 #include "stats.h"
-#include "sysfile.h"
 
 #include <math.h>
 #include <stdio.h>

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // The fingerprint and what it is read from, on machines made of files: containers of both versions
 // of control groups, kernels without pressure, systems that say nothing at all.
-#include "../bench/container.h"
 #include "../bench/load.h"
 #include "../bench/pin.h"
 #include "../bench/process.h"
 #include "../bench/record.h"
-#include "../bench/sysfile.h"
+#include "base/container.h"
+#include "base/sysfile.h"
 #include "support.h"
 
 #include <errno.h>

@@ -5,7 +5,7 @@
 #include "../bench/doctor.h"
 #include "../bench/peak.h"
 #include "../bench/record.h"
-#include "../bench/sysfile.h"
+#include "base/sysfile.h"
 #include "support.h"
 
 #include <errno.h>

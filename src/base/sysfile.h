@@ -17,6 +17,9 @@ bool ab_sys_number(long long *value, const char *format, ...) __attribute__((for
 /* The value after "key :" (the first of several) in a file like /proc/cpuinfo; false, "": none. */
 bool ab_sys_value(const char *file, const char *key, char *value, size_t size);
 
+/* What the system calls this CPU; false, "": it does not say. */
+bool ab_sys_cpu(char *text, size_t size);
+
 /* Folders and files are looked for under `folder` ("" as at the start: where they really are).
  * Borrowed. What tests describe machines with that they do not run on. */
 void ab_sys_root(const char *folder);

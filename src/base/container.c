@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Control groups, version 2 and version 1. A limit of any group up to the root holds, so the
 // smallest is what counts. In a container the mount shows its own group as the root.
-#include "container.h"
+#include "base/container.h"
 
-#include "sysfile.h"
+#include "base/sysfile.h"
 
 #include <math.h>
 #include <stdio.h>

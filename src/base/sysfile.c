@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Small text files of the system.
-#include "sysfile.h"
+#include "base/sysfile.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -88,4 +88,16 @@ bool ab_sys_value(const char *file, const char *key, char *value, size_t size)
     }
     if (f) fclose(f);
     return *value;
+}
+
+bool ab_sys_cpu(char *text, size_t size)
+{
+    const char *const file = "/proc/cpuinfo";
+    char part[64], maker[64];
+    /* x86 says names, AArch64 codes. */
+    if (!ab_sys_value(file, "model name", text, size) &&
+        ab_sys_value(file, "CPU part", part, sizeof part) &&
+        ab_sys_value(file, "CPU implementer", maker, sizeof maker))
+        snprintf(text, size, "implementer %s, part %s", maker, part);
+    return *text;
 }
