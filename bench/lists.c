@@ -124,7 +124,9 @@ static int run_models(void *settings, int argc, char **argv)
     if (rows) return print_json("models", rows);
     printf(
         "\nBuilt-in networks have random (He) weights from a fixed seed; any ONNX file is a model "
-        "too:\n--model ./net.onnx\n");
+        "too:\n--model ./net.onnx\nOther image sizes, from 32 to 2048: NAME@SIDE or NAME@HEIGHTx"
+        "WIDTH, such as resnet50@448, resnet18@320x256\n(alexnet, vgg16, vgg19: those that their "
+        "last pooling divides evenly; others are refused with the list).\n");
     return AB_EXIT_OK;
 }
 

@@ -129,6 +129,75 @@ TEST(residuals_keep_their_scale)
     ab_graph_destroy(&g);
 }
 
+/* The same weights whatever the size of the image. */
+static void check_size(const char *usual_name, const char *name, int h, int w, const char *layer,
+                       struct ab_dims dims)
+{
+    struct ab_graph *usual = builtin(usual_name, 1), *g = builtin(name, 1);
+    struct ab_dims in = ab_graph_input(g), at = named(g, layer)->dims;
+    CHECK(strcmp(ab_graph_name(g), name) == 0, "called %s", ab_graph_name(g));
+    CHECK(in.c == 3 && in.h == h && in.w == w, "input %dx%d", in.h, in.w);
+    CHECK(at.c == dims.c && at.h == dims.h && at.w == dims.w, "%s is %dx%dx%d", layer, at.c, at.h,
+          at.w);
+    CHECK(ab_graph_classes(g) == 1000, "%d classes", ab_graph_classes(g));
+    CHECK(ab_graph_parameters(g) == ab_graph_parameters(usual), "%zu parameters",
+          ab_graph_parameters(g));
+    const struct ab_node *a = &usual->nodes[usual->output], *b = &g->nodes[g->output];
+    CHECK(memcmp(a->wei, b->wei, a->wei_count * sizeof *a->wei) == 0, "other weights");
+    ab_graph_destroy(&usual);
+    ab_graph_destroy(&g);
+}
+
+TEST(sizes)
+{
+    check_size("resnet18", "resnet18@224", 224, 224, "layer4.1.conv2", (struct ab_dims){512, 7, 7});
+    check_size("resnet18", "resnet18@448", 448, 448, "layer4.1.conv2",
+               (struct ab_dims){512, 14, 14});
+    check_size("resnet18", "resnet18@320x256", 320, 256, "layer4.1.conv2",
+               (struct ab_dims){512, 10, 8});
+    check_size("resnet18", "resnet18@32", 32, 32, "avgpool", (struct ab_dims){512, 1, 1});
+    check_size("alexnet", "alexnet@446x223", 446, 223, "avgpool", (struct ab_dims){256, 6, 6});
+    check_size("alexnet", "alexnet@415x254", 415, 254, "features.12", (struct ab_dims){256, 12, 6});
+}
+
+TEST(vgg_sizes)
+{
+    struct ab_graph *g = builtin("vgg16@448x255", 1);
+    const struct ab_node *pool = named(g, "avgpool"), *before = named(g, "features.30");
+    CHECK(before->dims.h == 14 && before->dims.w == 7, "%dx%d", before->dims.h, before->dims.w);
+    CHECK(pool->dims.h == 7 && pool->dims.w == 7, "%dx%d", pool->dims.h, pool->dims.w);
+    CHECK(pool->pool.kh == 2 && pool->pool.sh == 2 && pool->pool.kw == 1 && pool->pool.sw == 1,
+          "window");
+    CHECK(ab_graph_parameters(g) == 138357544, "%zu parameters", ab_graph_parameters(g));
+    ab_graph_destroy(&g);
+}
+
+TEST(sizes_that_cannot_be)
+{
+    static const char *const wrong[] = {
+        "",          "31",  "2049", "x",           "448x", "x448",  "448x31",
+        "448x448x3", "-64", "448 ", "99999999999", "1e3",  "64@64", "224X224"};
+    struct ab_error err = {""};
+    struct ab_graph *g = (struct ab_graph *)&err;
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        char name[64];
+        snprintf(name, sizeof name, "resnet18@%s", wrong[i]);
+        context("%s", name);
+        check_error(ab_graph_open(name, 1, &g, &err), AB_ERR_ARG, &err, "HEIGHTxWIDTH, from 32 to");
+        CHECK(!g, "a graph");
+    }
+    check_error(ab_graph_open("resent18@448", 1, &g, &err), AB_ERR_ARG, &err,
+                "did you mean 'resnet18'?");
+    check_error(ab_graph_open("vgg16@300", 1, &g, &err), AB_ERR_ARG, &err,
+                "9x9 features do not pool to 7x7 in equal windows; sides that do: 224-255, "
+                "448-479, 672-703, 896-927, 1120-1151, 1344-1375, 1568-1599, 1792-1823, 2016-2047");
+    check_error(ab_graph_open("vgg19@224x256", 1, &g, &err), AB_ERR_ARG, &err, "vgg19@224x256");
+    check_error(ab_graph_open("alexnet@448", 1, &g, &err), AB_ERR_ARG, &err,
+                "13x13 features do not pool to 6x6 in equal windows; sides that do: 223-254, "
+                "415-446, ");
+    check_error(ab_graph_open("alexnet@32", 1, &g, &err), AB_ERR_ARG, &err, "0x0 features");
+}
+
 TEST(unknown_names)
 {
     struct ab_error err = {""};
@@ -409,6 +478,9 @@ static const struct test_case cases[] = {
     CASE(torchvision_names),
     CASE(seeds),
     CASE(residuals_keep_their_scale),
+    CASE(sizes),
+    CASE(vgg_sizes),
+    CASE(sizes_that_cannot_be),
     CASE(unknown_names),
     CASE(shapes),
     CASE(builders_stop),

@@ -4,6 +4,7 @@
 #include "model/infer.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 static int fail(struct ab_builder *b, enum ab_status status)
@@ -68,6 +69,33 @@ int ab_build_input(struct ab_builder *b, int c, int h, int w)
     if (!node) return -1;
     node->dims = (struct ab_dims){c, h, w};
     return settle(b);
+}
+
+/* "224-255, 448-479, ...": the sides whose features are a multiple of `to`. */
+static void list_sides(int (*features)(int side), int to, char *text, size_t size)
+{
+    size_t used = 0;
+    text[0] = '\0';
+    for (int side = AB_SIDE_LEAST; side <= AB_SIDE_MOST && used < size; side++) {
+        const int f = features(side);
+        if (f < to || f % to) continue;
+        const int from = side;
+        while (side < AB_SIDE_MOST && features(side + 1) == f) side++;
+        used += (size_t)snprintf(text + used, size - used, "%s%d-%d", used ? ", " : "", from, side);
+    }
+}
+
+int ab_build_image(struct ab_builder *b, int (*features)(int side), int to)
+{
+    const int h = features(b->h), w = features(b->w);
+    if (b->status != AB_OK) return -1;
+    if (h >= to && w >= to && h % to == 0 && w % to == 0) return ab_build_input(b, 3, b->h, b->w);
+    char sides[256];
+    list_sides(features, to, sides, sizeof sides);
+    return fail(b, ab_fail(b->err, AB_ERR_ARG,
+                           "%s: its %dx%d features do not pool to %dx%d in equal windows; sides "
+                           "that do: %s",
+                           b->graph->name, h, w, to, to, sides));
 }
 
 int ab_build_conv(struct ab_builder *b, const char *name, int in, int oc, int k, int s, int p,
@@ -151,6 +179,17 @@ int ab_build_avgpool(struct ab_builder *b, const char *name, int in, int k, int 
 int ab_build_global_avgpool(struct ab_builder *b, const char *name, int in)
 {
     return pool(b, AB_NODE_AVGPOOL, name, in, (struct ab_pool_shape){0});
+}
+
+int ab_build_avgpool_to(struct ab_builder *b, const char *name, int in, int to)
+{
+    if (b->status != AB_OK) return -1;
+    const struct ab_dims d = b->graph->nodes[in].dims;
+    if (d.h == to && d.w == to) return in;
+    struct ab_pool_shape shape = square(1, 1, 0);
+    shape.kh = shape.sh = d.h / to;
+    shape.kw = shape.sw = d.w / to;
+    return pool(b, AB_NODE_AVGPOOL, name, in, shape);
 }
 
 int ab_build_batchnorm(struct ab_builder *b, const char *name, int in)

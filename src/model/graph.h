@@ -89,6 +89,10 @@ uint64_t ab_graph_hash(const struct ab_graph *graph);
 
 const char *ab_node_kind_name(enum ab_node_kind kind);
 
+/* Sides of the image that a built-in network may be asked for, "resnet50@448", "resnet50@320x256";
+ * without asking 224 x 224. */
+enum { AB_SIDE_USUAL = 224, AB_SIDE_LEAST = 32, AB_SIDE_MOST = 2048 };
+
 /* ---- built-in networks: src/model/models.def lists them, src/model/net_<name>.c builds them ----
  */
 
@@ -99,10 +103,15 @@ const char *ab_node_kind_name(enum ab_node_kind kind);
 struct ab_builder {
     struct ab_graph *graph;
     uint64_t seed;
+    int h, w; /* the image that the network is built for */
     enum ab_status status;
     struct ab_error *err;
 };
 int ab_build_input(struct ab_builder *b, int c, int h, int w);
+/* The input of a network that pools its features to `to` x `to` whatever the image: 3 x b->h x
+ * b->w. `features`: the rows (columns) of features that so many rows (columns) of the image give.
+ * Sizes whose pooling windows would not be equal are an AB_ERR_ARG that says which would. */
+int ab_build_image(struct ab_builder *b, int (*features)(int side), int to);
 /* square kernel k, stride s, padding p, groups g, dilation 1 */
 int ab_build_conv(struct ab_builder *b, const char *name, int in, int oc, int k, int s, int p,
                   int g, bool bias);
@@ -112,6 +121,9 @@ int ab_build_maxpool(struct ab_builder *b, const char *name, int in, int k, int 
                      bool ceil_mode);
 int ab_build_avgpool(struct ab_builder *b, const char *name, int in, int k, int s, int p);
 int ab_build_global_avgpool(struct ab_builder *b, const char *name, int in);
+/* Averages to `to` x `to`, by windows that are equal and do not overlap: the size of `in` is a
+ * multiple. Where it is `to` already nothing is added: the index of `in`. */
+int ab_build_avgpool_to(struct ab_builder *b, const char *name, int in, int to);
 int ab_build_batchnorm(struct ab_builder *b, const char *name, int in);
 /* `gain`: the mean of its scales; below 1 in front of a residual addition, so that sums stay
  * bounded */

@@ -47,14 +47,42 @@ static enum ab_status unknown(const char *name, struct ab_error *err)
                    nearest ? "'?" : "", list, name);
 }
 
+/* A side of the image; false: none that is built. */
+static bool take_side(const char **text, int *side)
+{
+    long value = 0;
+    int digits = 0;
+    for (; **text >= '0' && **text <= '9' && digits < 5; digits++, ++*text)
+        value = 10 * value + (**text - '0');
+    *side = (int)value;
+    return digits && value >= AB_SIDE_LEAST && value <= AB_SIDE_MOST;
+}
+
+/* "SIDE" or "HEIGHTxWIDTH". */
+static bool take_size(const char *text, int *h, int *w)
+{
+    if (!take_side(&text, h)) return false;
+    *w = *h;
+    if (*text == 'x') return text++, take_side(&text, w) && !*text;
+    return !*text;
+}
+
 enum ab_status ab_graph_builtin(const char *name, uint64_t seed, struct ab_graph **graph,
                                 struct ab_error *err)
 {
     *graph = NULL;
+    char own[64];
+    const size_t length = strcspn(name, "@");
+    snprintf(own, sizeof own, "%.*s", (int)length, name);
     int which = 0;
-    while (which < MODELS && strcmp(models[which].name, name) != 0) which++;
-    if (which == MODELS) return unknown(name, err);
-    struct ab_builder b = {.seed = seed, .err = err};
+    while (which < MODELS && strcmp(models[which].name, own) != 0) which++;
+    if (which == MODELS) return unknown(own, err);
+    struct ab_builder b = {.seed = seed, .err = err, .h = AB_SIDE_USUAL, .w = AB_SIDE_USUAL};
+    if (name[length] && !take_size(name + length + 1, &b.h, &b.w))
+        return ab_fail(err, AB_ERR_ARG,
+                       "model '%.80s': after @ comes the image's side, or HEIGHTxWIDTH, from %d to "
+                       "%d each: resnet50@448, resnet50@320x256",
+                       name, AB_SIDE_LEAST, AB_SIDE_MOST);
     b.status = ab_graph_create(name, &b.graph, err);
     if (b.status == AB_OK) {
         int output = builders[which](&b);

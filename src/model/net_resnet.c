@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// ResNet-18 and ResNet-50 for 3x224x224 images and 1000 classes, with torchvision's layer names. A
+// ResNet-18 and ResNet-50 for RGB images and 1000 classes, with torchvision's layer names. A
 // module that a block calls several times gets a node each: relu, relu_1, relu_2.
 #include "model/graph.h"
 
@@ -77,7 +77,7 @@ static int bottleneck(struct ab_builder *b, const char *block, int in, int width
 /* A basic block, width 64, keeps the stem's channels: layer 1 then needs no projection. */
 static int resnet(struct ab_builder *b, const int blocks[4], bool wide)
 {
-    int at = ab_build_input(b, 3, 224, 224);
+    int at = ab_build_input(b, 3, b->h, b->w);
     at = ab_build_conv(b, "conv1", at, 64, 7, 2, 3, 1, false);
     at = ab_build_batchnorm(b, "bn1", at);
     at = ab_build_relu(b, "relu", at);
