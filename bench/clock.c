@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// Probes of the clock and of the core's pace, and its mode for subnormal numbers.
+// Probes of the clock and of the core's pace.
 //
 // The counter that can be read (TSC, CNTVCT) runs at a pace of its own: cycles can only be had from
 // work that is known to take some. Additions will not do: cores of today fold chains of them away
 // when registers are renamed. A chain of multiplications, each of the result of the one before,
-// takes its latency times its length on any core. This, peak.c, bandwidth.c and simd/cpu.c are the
-// places where an architecture is asked for by name.
+// takes its latency times its length on any core. This, peak.c, bandwidth.c, src/base/denormals.c
+// and simd/cpu.c are the places where an architecture is asked for by name.
 #include "clock.h"
 
 #include "stats.h"
@@ -185,67 +185,6 @@ double ab_core_ghz(void)
 }
 
 /* ---- subnormal numbers ---- */
-
-const char *ab_denormals_name(enum ab_denormals mode)
-{
-    return mode == AB_DENORMALS_FLUSH ? "flush" : "keep";
-}
-
-#if defined(__x86_64__)
-static const unsigned FLUSH_BITS = 0x8040; /* FTZ and DAZ */
-
-static unsigned control(void)
-{
-    return _mm_getcsr();
-}
-
-static void set_control(unsigned bits)
-{
-    _mm_setcsr(bits);
-}
-#elif defined(__aarch64__)
-static const unsigned FLUSH_BITS = 1u << 24; /* FZ */
-
-static unsigned control(void)
-{
-    uint64_t bits;
-    __asm__ volatile("mrs %0, fpcr" : "=r"(bits));
-    return (unsigned)bits;
-}
-
-static void set_control(unsigned bits)
-{
-    __asm__ volatile("msr fpcr, %0" : : "r"((uint64_t)bits));
-}
-#else
-static const unsigned FLUSH_BITS = 0;
-
-static unsigned control(void)
-{
-    return 0;
-}
-
-static void set_control(unsigned bits)
-{
-    (void)bits;
-}
-#endif
-
-enum ab_denormals ab_denormals_set(enum ab_denormals mode)
-{
-    const unsigned before = control();
-    set_control(mode == AB_DENORMALS_FLUSH ? before | FLUSH_BITS : before & ~FLUSH_BITS);
-    return before & FLUSH_BITS ? AB_DENORMALS_FLUSH : AB_DENORMALS_KEEP;
-}
-
-void ab_denormals_set_all(enum ab_denormals mode, int threads)
-{
-    /* First the calling thread: LLVM's runtime gives workers its mode whenever they begin, and
-     * gives it back its own when they are done. GNU's leaves each thread alone. */
-    ab_denormals_set(mode);
-#pragma omp parallel num_threads(threads) if (threads > 1)
-    ab_denormals_set(mode);
-}
 
 size_t ab_subnormal_count(const float *values, size_t count)
 {

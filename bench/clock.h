@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a clock shows: its resolution and cost, and the pace of the core, which is not that of any
-// clock that can be read. And the mode of the core that makes equal work unequally long: what it
-// does with subnormal numbers.
+// clock that can be read. And the numbers that make equal work unequally long, subnormal ones.
 #ifndef AB_CLOCK_H
 #define AB_CLOCK_H
 
@@ -22,15 +21,7 @@ const struct ab_clock *ab_clock_of_host(void);
  * whose multipliers differ); the best of short slices, 0.2 ms. 0: not known here. */
 double ab_core_ghz(void);
 
-/* KEEP: IEEE 754. FLUSH: subnormal operands and results count as zeros (MXCSR's FTZ and DAZ,
- * FPCR.FZ), which can be a hundred times faster where there are any. */
-enum ab_denormals { AB_DENORMALS_KEEP, AB_DENORMALS_FLUSH };
-const char *ab_denormals_name(enum ab_denormals mode);
-/* Of the calling thread, and threads that it starts from now on; returns what was set before. */
-enum ab_denormals ab_denormals_set(enum ab_denormals mode);
-/* Of the calling thread and threads - 1 OpenMP workers. */
-void ab_denormals_set_all(enum ab_denormals mode, int threads);
-/* In either mode. */
+/* How many of `values` are subnormal, whatever the mode of the core. */
 size_t ab_subnormal_count(const float *values, size_t count);
 
 #endif

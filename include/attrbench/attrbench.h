@@ -50,11 +50,13 @@ struct ab_dims {
 enum ab_status ab_graph_load(const char *path, struct ab_graph **graph, struct ab_error *err);
 
 /* A built-in architecture with torchvision's layer names and He-initialised weights drawn from
- * `seed`. */
+ * `seed`, for images of 224 x 224, or as the name says: "resnet50@448", "resnet50@320x256" (height
+ * x width, from 32 to 2048; weights do not depend on it). AlexNet and VGG take sizes that their
+ * last pooling divides into equal windows. */
 enum ab_status ab_graph_builtin(const char *name, uint64_t seed, struct ab_graph **graph,
                                 struct ab_error *err);
 
-/* `name_or_path`: a built-in name, or a path if it has a '.' or '/'. */
+/* `name_or_path`: a built-in name, with a size or without, or a path if it has a '.' or '/'. */
 enum ab_status ab_graph_open(const char *name_or_path, uint64_t seed, struct ab_graph **graph,
                              struct ab_error *err);
 
@@ -116,6 +118,10 @@ enum ab_algo { AB_ALGO_AUTO, AB_ALGO_DIRECT };
  * alone. */
 enum ab_memory { AB_MEMORY_FAST, AB_MEMORY_LEAN };
 
+/* What holds a plan's large buffers. HUGE: huge pages, where the system has any for those that ask;
+ * SMALL: none, even where the system gives them to everybody. */
+enum ab_pages { AB_PAGES_HUGE, AB_PAGES_SMALL };
+
 struct ab_plan_options {
     const char *backend; /* "native", "native:avx2", ..., "onednn", "reference"; NULL: native */
     int batch;           /* images per execution; 0: 1 */
@@ -127,6 +133,7 @@ struct ab_plan_options {
     /* A layer: maps are the signal at its output, of its shape, instead of the image's (times that
      * output where the method multiplies by the image). NULL: the image. */
     const char *at;
+    enum ab_pages pages;
 };
 
 struct ab_plan;
@@ -159,6 +166,14 @@ void ab_plan_baseline(struct ab_plan *plan, const float *baseline);
 /* Bytes of the two allocations: packed weights, and the arena of activations and signals. */
 void ab_plan_memory(const struct ab_plan *plan, size_t *weights, size_t *arena);
 
+/* KEEP: IEEE 754. FLUSH: subnormal operands and results count as zeros (MXCSR's FTZ and DAZ,
+ * FPCR.FZ), which can be a hundred times faster where there are any. */
+enum ab_denormals { AB_DENORMALS_KEEP, AB_DENORMALS_FLUSH };
+/* Of the calling thread, and threads that it starts from now on; returns what was set before. */
+enum ab_denormals ab_denormals_set(enum ab_denormals mode);
+/* Of the calling thread and its threads - 1 OpenMP workers: those that its plans compute with. */
+void ab_denormals_set_all(enum ab_denormals mode, int threads);
+
 /* ---- images and arrays ---- */
 
 /* Reads a PNG or JPEG and prepares it for a model that takes `dims` (c = 3, or 1 for gray): an
@@ -174,6 +189,34 @@ enum ab_status ab_npy_read(const char *path, struct ab_dims dims, float **out, i
                            struct ab_error *err);
 enum ab_status ab_npy_write(const char *path, const float *data, int n, struct ab_dims dims,
                             struct ab_error *err);
+
+/* ---- deployment configurations: files that `attrbench tune` writes ---- */
+
+/* What to compute, and how and where on the machine that it was found on. */
+struct ab_config;
+
+/* A configuration of another machine is refused: AB_ERR_UNSUPPORTED, and the line says what differs
+ * and how to validate it here. */
+enum ab_status ab_config_load(const char *path, struct ab_config **config, struct ab_error *err);
+void ab_config_destroy(struct ab_config **config);
+
+/* These live as long as the configuration. */
+const char *ab_config_model(const struct ab_config *config);  /* a name, or a path */
+const char *ab_config_method(const struct ab_config *config); /* a spec */
+int ab_config_instances(const struct ab_config *config); /* plans that run at the same time, each on
+                                                            a thread of its own */
+int ab_config_batch(const struct ab_config *config);     /* images of an execution */
+
+/* Opens the model; AB_ERR_FORMAT if it is no longer what the configuration was made for. Shared by
+ * all instances. */
+enum ab_status ab_config_graph(const struct ab_config *config, struct ab_graph **graph,
+                               struct ab_error *err);
+
+/* Makes the calling thread instance `instance` (from 0): binds it and its OpenMP workers to their
+ * CPUs, sets what they do with subnormal numbers, and creates its plan, which only this thread may
+ * execute as it was configured. Each instance needs a thread of its own. */
+enum ab_status ab_config_plan(const struct ab_config *config, const struct ab_graph *graph,
+                              int instance, struct ab_plan **plan, struct ab_error *err);
 
 #ifdef __cplusplus
 }

@@ -14,12 +14,17 @@ enum ab_status ab_fail(struct ab_error *err, enum ab_status status, const char *
  * memory or when `bytes` is 0. These are the only allocations of tensor data; ab_buffer_count()
  * counts them since the start of the process. */
 void *ab_buffer_alloc(size_t bytes);
+/* The same, of pages as asked. */
+void *ab_buffer_alloc_pages(size_t bytes, enum ab_pages pages);
 void ab_buffer_free(void *buffer);
 size_t ab_buffer_count(void);
 
 /* The elements of a .npy of float32 or float64 in C order, whatever its shape, at least one; free
  * with free(). */
 enum ab_status ab_npy_values(const char *path, float **out, size_t *count, struct ab_error *err);
+
+const char *ab_denormals_name(enum ab_denormals mode); /* "keep", "flush" */
+const char *ab_pages_name(enum ab_pages pages);        /* "huge", "small" */
 
 /* a*b and a+b with *overflow set (never cleared) when the result does not fit. */
 size_t ab_mul_size(size_t a, size_t b, bool *overflow);

@@ -91,6 +91,13 @@ static enum ab_status parse_backend(const char *text, const struct ab_backend **
     return colon ? cap_isas(colon + 1, isas, err) : AB_OK;
 }
 
+enum ab_status ab_backend_known(const char *text, struct ab_error *err)
+{
+    const struct ab_backend *backend;
+    unsigned isas;
+    return parse_backend(text, &backend, &isas, err);
+}
+
 /* ---- the arena ---- */
 
 struct lifetime {
@@ -188,11 +195,11 @@ static enum ab_status lay_arena(struct ab_plan *plan, bool retain, struct ab_err
     return AB_OK;
 }
 
-static enum ab_status allocate(struct ab_plan *plan, struct ab_error *err)
+static enum ab_status allocate(struct ab_plan *plan, enum ab_pages pages, struct ab_error *err)
 {
     struct ab_exec *e = &plan->exec;
-    e->weights = ab_buffer_alloc(e->weight_bytes);
-    e->arena = ab_buffer_alloc(plan->arena_bytes);
+    e->weights = ab_buffer_alloc_pages(e->weight_bytes, pages);
+    e->arena = ab_buffer_alloc_pages(plan->arena_bytes, pages);
     if ((e->weights || !e->weight_bytes) && (e->arena || !plan->arena_bytes)) return AB_OK;
     return ab_fail(err, AB_ERR_MEMORY,
                    "out of memory: the plan needs %.1f MB of packed weights and %.1f MB of "
@@ -215,6 +222,10 @@ static enum ab_status check_options(const struct ab_graph *graph, const struct a
     }
     if (o->threads < 0 || o->threads > MAX_THREADS) {
         return ab_fail(err, AB_ERR_ARG, "threads %d is outside 1..%d", o->threads, MAX_THREADS);
+    }
+    if (o->pages != AB_PAGES_HUGE && o->pages != AB_PAGES_SMALL) {
+        return ab_fail(err, AB_ERR_ARG, "pages %d: there are AB_PAGES_HUGE and AB_PAGES_SMALL",
+                       (int)o->pages);
     }
     return AB_OK;
 }
@@ -256,7 +267,7 @@ static enum ab_status prepare(struct ab_plan *plan, const struct ab_method *cons
     if (!plan->logits) return ab_fail(err, AB_ERR_MEMORY, "out of memory for the logits");
     status = plan->backend->open(e, err);
     if (!status) status = lay_arena(plan, options->retain, err);
-    if (!status) status = allocate(plan, err);
+    if (!status) status = allocate(plan, options->pages, err);
     if (!status) status = plan->backend->pack(e, err);
     if (!status) status = run_constants(plan, err);
     return status;

@@ -20,6 +20,9 @@ struct ab_plan {
     struct ab_samplers *samplers; /* what src/sample adds; NULL: every method is in the program */
 };
 
+/* Whether plans can have this backend here: `text` as in ab_plan_options. */
+enum ab_status ab_backend_known(const char *text, struct ab_error *err);
+
 /* Plans of single-pass methods, without `samplers`. Arguments and errors are those of
  * ab_plan_create and its kin, except that there may be no method at all: then the plan gives logits
  * alone. */

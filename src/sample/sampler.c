@@ -78,10 +78,13 @@ static enum ab_status check_shape(const struct ab_sampler *s, const struct ab_me
 static enum ab_status allocate(struct ab_sampler *s, struct ab_error *err)
 {
     const size_t chunk = (size_t)s->chunk, count = s->draw.count;
-    s->inputs = ab_buffer_alloc(chunk * count * sizeof *s->inputs);
-    if (ab_draw_has_way(&s->draw)) s->ways = ab_buffer_alloc(chunk * count * sizeof *s->ways);
-    if (ab_draw_has_maps(&s->draw)) s->maps = ab_buffer_alloc(chunk * count * sizeof *s->maps);
-    s->sums = ab_buffer_alloc((size_t)s->each * 2 * count * sizeof *s->sums);
+    const enum ab_pages pages = s->options.pages;
+    s->inputs = ab_buffer_alloc_pages(chunk * count * sizeof *s->inputs, pages);
+    if (ab_draw_has_way(&s->draw))
+        s->ways = ab_buffer_alloc_pages(chunk * count * sizeof *s->ways, pages);
+    if (ab_draw_has_maps(&s->draw))
+        s->maps = ab_buffer_alloc_pages(chunk * count * sizeof *s->maps, pages);
+    s->sums = ab_buffer_alloc_pages((size_t)s->each * 2 * count * sizeof *s->sums, pages);
     s->logits = malloc(ab_plan_value_count(s->plan, s->plan->program.logits) * sizeof *s->logits);
     s->targets = malloc((2 + (size_t)s->each) * chunk * sizeof *s->targets);
     if (!s->inputs || (ab_draw_has_way(&s->draw) && !s->ways) ||
