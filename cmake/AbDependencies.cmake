@@ -51,11 +51,17 @@ mark_as_advanced(AB_STB_INCLUDE_DIR)
 ab_group(IMAGES "libpng-dev, libjpeg-dev and libstb-dev" PNG_FOUND JPEG_FOUND AB_STB_INCLUDE_DIR)
 
 find_package(Jansson QUIET)
+ab_group(CONFIG libjansson-dev Jansson_FOUND)
+
 find_package(Hwloc QUIET)
 find_package(SQLite3 3.37 QUIET) # STRICT tables
 find_package(benchmark QUIET)
 ab_group(BENCH "libbenchmark-dev, libhwloc-dev, libjansson-dev and libsqlite3-dev (3.37 or later)"
          benchmark_FOUND Hwloc_FOUND Jansson_FOUND SQLite3_FOUND)
+if(AB_HAVE_BENCH AND NOT AB_HAVE_CONFIG)
+    message(FATAL_ERROR "The command needs configurations: configure with -DAB_WITH_CONFIG=ON "
+                        "or with -DAB_WITH_BENCH=OFF.")
+endif()
 
 # Charts of `attrbench report`, copied into the program and from there into every page.
 find_file(AB_CHART_JS chart.min.js PATHS /usr/share /usr/local/share

@@ -20,6 +20,7 @@ install(FILES "${PROJECT_BINARY_DIR}/attrbenchConfig.cmake"
               "${PROJECT_BINARY_DIR}/attrbenchConfigVersion.cmake"
               "${PROJECT_SOURCE_DIR}/cmake/FindOneDNN.cmake"
               "${PROJECT_SOURCE_DIR}/cmake/FindProtobufC.cmake"
+              "${PROJECT_SOURCE_DIR}/cmake/FindJansson.cmake"
         DESTINATION "${cmake_dir}")
 
 # A static library makes its users link what it uses; a shared one does not.
@@ -31,6 +32,9 @@ if(AB_HAVE_ONEDNN)
 endif()
 if(AB_HAVE_ONNX)
     list(APPEND pc_requires libprotobuf-c)
+endif()
+if(AB_HAVE_CONFIG)
+    list(APPEND pc_requires jansson)
 endif()
 if(AB_HAVE_IMAGES)
     list(APPEND pc_requires libpng libjpeg)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-# Finds Jansson: Jansson_FOUND and the target Jansson::jansson.
+# Finds Jansson: Jansson_FOUND and the target Jansson::jansson. Installed with attrbench, whose
+# users need it too.
 find_path(Jansson_INCLUDE_DIR jansson.h)
 find_library(Jansson_LIBRARY jansson)
 mark_as_advanced(Jansson_INCLUDE_DIR Jansson_LIBRARY)

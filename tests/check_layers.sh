@@ -36,6 +36,7 @@ allow backend "$own|attrbench/verify\.h|simd/.*|(base|model|method|backend)/.*|p
 allow plan "$own|$kernels|simd/isa\.def|(base|model|method|backend|plan)/.*" $(text src/plan)
 allow sample "$own|$kernels|(base|model|method|plan|sample)/.*" $(text src/sample)
 allow agree "$own|$kernels|(base|model|method|plan|sample|agree)/.*" $(text src/agree)
+allow config "$own|$kernels|(base|model|method|plan|sample|config)/.*" $(text src/config)
 # net.c builds networks, which is all that the validator knows of them.
 allow verify 'attrbench/(attrbench|verify)\.h|simd/.*|base/.*|model/(graph|infer)\.h|verify/.*' $(text verify)
 allow bench "$own|attrbench/verify\.h|simd/.*|(base|model|method|backend|plan|sample|agree|config|verify|bench)/.*" $(text bench)
@@ -64,6 +65,7 @@ only() {
 only '(oneapi/dnnl/)?dnnl[a-z_]*\.h' 'src/backend/onednn[a-z0-9_]*\.[ch]|examples/verify_onednn\.c'
 only 'benchmark/benchmark\.h' 'bench/gbench\.cc'
 only 'sqlite3\.h' 'bench/db[a-z_]*\.[ch]|tests/test_db[a-z_]*\.c'
+only 'jansson\.h' 'src/config/[a-z_]+\.[ch]|bench/.*|tests/.*'
 only 'onnx\.pb-c\.h' 'src/model/onnx[a-z0-9_]*\.[ch]'
 only '(png|jpeglib|stb_[a-z_]+)\.h' 'src/base/[a-z0-9_]+\.c|tests/[a-z0-9_]+\.c|bench/[a-z0-9_]+\.c'
 

@@ -5,6 +5,7 @@
 //
 // The linker hands this program the library's calls of malloc and its kin (--wrap, see
 // CMakeLists.txt). Foreign libraries are shared objects and keep their own.
+#include "config/config.h"
 #include "nets.h"
 #include "onnx_writer.h"
 
@@ -129,6 +130,17 @@ static enum ab_status build_network(const void *with, struct ab_error *err)
     return status;
 }
 
+#if AB_WITH_CONFIG
+static enum ab_status read_config(const void *with, struct ab_error *err)
+{
+    struct ab_config *config;
+    const enum ab_status status = ab_config_read(with, true, &config, err);
+    CHECK((status == AB_OK) == (config != NULL), "status %d, config %p", status, (void *)config);
+    ab_config_destroy(&config);
+    return status;
+}
+#endif
+
 static enum ab_status parse_spec(const void *with, struct ab_error *err)
 {
     struct ab_method *method;
@@ -193,6 +205,19 @@ TEST(loading_a_file)
     add_node(&m, "Add", "i one", "j");
     add_node(&m, "Softmax", "j", "y");
     exhaust("onnx", load_file, model_save(&m, "model.onnx"), 1, false);
+}
+#endif
+
+#if AB_WITH_CONFIG
+TEST(reading_a_configuration)
+{
+    static const char text[] =
+        "{\"attrbench_config\": 1, \"model\": \"./x.onnx\", \"method\": \"lrp-zplus\","
+        "\"model_hash\": \"0123456789abcdef\", \"machine\": {\"cpu\": \"\", \"isas\": [\"ref\"],"
+        "\"cpus\": 1, \"architecture\": \"x\"}, \"deploy\": {\"backend\": \"native\","
+        "\"algo\": \"auto\", \"memory\": \"fast\", \"pages\": \"huge\", \"denormals\": \"keep\","
+        "\"place\": \"smt\", \"threads\": 2, \"instances\": 1, \"batch\": 1, \"cpus\": [[0, 1]]}}";
+    exhaust("deploy.json", read_config, write_file("deploy.json", text, strlen(text)), 1, false);
 }
 #endif
 
@@ -263,7 +288,10 @@ static const struct test_case cases[] = {
 #if AB_WITH_ONNX
     CASE(loading_a_file),
 #endif
-    CASE(building_a_network), CASE(parsing_a_method),       CASE(plans_of_native),
-    CASE(plans_of_onednn),    CASE(plans_of_the_reference),
+#if AB_WITH_CONFIG
+    CASE(reading_a_configuration),
+#endif
+    CASE(building_a_network),      CASE(parsing_a_method),       CASE(plans_of_native),
+    CASE(plans_of_onednn),         CASE(plans_of_the_reference),
 };
 TEST_MAIN("running out of memory", cases)

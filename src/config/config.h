@@ -6,7 +6,7 @@
 //
 //     {"attrbench_config": 1, "model": "resnet50", "model_hash": "0123456789abcdef",
 //      "method": "lrp-zplus",
-//      "machine": {"cpu": "...", "isas": ["avx2", ...], "cpus": 2},
+//      "machine": {"cpu": "...", "architecture": "x86_64", "isas": ["avx2", ...], "cpus": 2},
 //      "deploy": {"backend": "native:avx512", "algo": "auto", "memory": "fast", "pages": "huge",
 //                 "denormals": "keep", "place": "cores", "threads": 1, "instances": 2, "batch": 1,
 //                 "cpus": [[0], [1]]}}
@@ -15,13 +15,16 @@
 
 #include "base/base.h"
 
+#if AB_WITH_CONFIG
 #include <jansson.h>
+#endif
 
 /* Where threads run. CORES: each on a core of its own. SMT: those of an instance side by side on
- * the hardware threads of a core. FREE: where the system puts them. */
+ * the hardware threads of a core. FREE: where the system puts them, or the caller has. */
 enum ab_place { AB_PLACE_CORES, AB_PLACE_SMT, AB_PLACE_FREE };
+const char *ab_place_name(enum ab_place place); /* "cores", "smt", "free" */
 
-enum { AB_DEPLOY_MAX_CPUS = 1024, AB_DEPLOY_TEXT = 128 };
+enum { AB_DEPLOY_MAX_CPUS = 1024, AB_DEPLOY_MAX_BATCH = 1 << 16, AB_DEPLOY_TEXT = 128 };
 
 struct ab_deploy {
     char backend[32]; /* "native:avx512", "onednn" */
@@ -51,10 +54,16 @@ void ab_deploy_free(struct ab_deploy *d);
 enum ab_status ab_config_read(const char *path, bool anywhere, struct ab_config **config,
                               struct ab_error *err);
 const struct ab_deploy *ab_config_deploy(const struct ab_config *config);
+/* Whether `graph` is what the configuration was made for: AB_ERR_FORMAT if not. */
+enum ab_status ab_config_fits(const struct ab_config *config, const struct ab_graph *graph,
+                              struct ab_error *err);
 /* What differs between the configuration's machine and this one, in words; false: nothing. */
 bool ab_config_foreign(const struct ab_config *config, char *text, size_t size);
-/* The part of the file above, of this machine. New reference; NULL: out of memory. */
+#if AB_WITH_CONFIG
+/* The part of the file above, of this machine. `model`: as ab_graph_open takes it; of a file, its
+ * absolute path is written. New reference; NULL: out of memory. */
 json_t *ab_config_json(const char *model, const struct ab_graph *graph, const char *method,
                        const struct ab_deploy *d);
+#endif
 
 #endif
