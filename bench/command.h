@@ -37,6 +37,7 @@ enum ab_option_kind {
     AB_OPTION_COUNT,   /* long: from 0 */
     AB_OPTION_SECONDS, /* double: "0.5", "500ms", "2s", "1m" */
     AB_OPTION_CHOICE,  /* int: the place of the given word in the option's `value`, "one|other" */
+    AB_OPTION_PICK,    /* int: the same, counted from 1; 0: none was given */
     AB_OPTION_OPERANDS /* struct ab_words: what stands there without an option; `name` is for the
                           help alone */
 };

@@ -4,6 +4,7 @@
 
 #include "base/classes.h"
 #include "base/image.h"
+#include "config/config.h"
 #include "model/graph.h"
 #include "canvas.h"
 #include "grid.h"
@@ -18,10 +19,10 @@
 #include <unistd.h>
 
 struct explain_settings {
-    const char *model, *target, *at, *preprocess, *labels, *backend, *out;
+    const char *config, *model, *target, *at, *preprocess, *labels, *backend, *out;
     struct ab_words inputs, methods;
     long threads;
-    int algo, memory; /* enum ab_algo, enum ab_memory */
+    int algo, memory, pages, denormals; /* their enums, counted from 1; 0: not given */
 };
 
 enum kind { KIND_NPY, KIND_PNG };
@@ -30,15 +31,20 @@ enum { MAX_SECTIONS = 8 }; /* images that contact.png shows */
 
 struct job {
     const struct explain_settings *settings;
+    int slot; /* the image at hand is this one of the last execution */
     struct ab_source source;
     struct ab_preprocess preprocess;
     struct ab_images images;
     struct ab_method **methods;
     int n_methods;
     struct ab_targets targets;
-    struct ab_dims map; /* shape of a map: the image's, or that of layer --at */
+    struct ab_dims map;       /* shape of a map: the image's, or that of layer --at */
+    struct ab_config *config; /* NULL: the options say all */
     struct ab_plan *plan;
-    float **maps; /* [methods][targets], one image */
+    int batch;    /* images of an execution */
+    float *input; /* [batch][c][h][w] */
+    int *asked;   /* [batch][targets] */
+    float **maps; /* [methods][targets] of [batch] maps */
     float *logits;
     int at;      /* the node of --at; 0: the image */
     bool folder; /* out is one */
@@ -156,10 +162,24 @@ static void file_part(const char *spec, char *part, size_t size)
     part[i] = '\0';
 }
 
+static struct ab_logits logits_of(const struct job *j)
+{
+    const size_t classes = (size_t)j->source.classes;
+    return (struct ab_logits){.f = j->logits + (size_t)j->slot * classes,
+                              .count = j->source.classes};
+}
+
+/* Map k of the image at hand. */
+static const float *map_of(const struct job *j, int k)
+{
+    const struct ab_dims d = j->map;
+    return j->maps[k] + (size_t)j->slot * (size_t)d.c * (size_t)d.h * (size_t)d.w;
+}
+
 /* The class that target t of the image at hand turned out to be. */
 static int class_of(const struct job *j, int t)
 {
-    const struct ab_logits logits = {.f = j->logits, .count = j->source.classes};
+    const struct ab_logits logits = logits_of(j);
     return ab_class_of_target(&logits, j->targets.items[t]);
 }
 
@@ -183,7 +203,8 @@ static enum ab_status write_image(const struct job *j, int image, struct ab_erro
             for (int picture = 0; picture < 2 && status == AB_OK; picture++) {
                 snprintf(path, sizeof path, "%s/%s.%s.%s", out, j->images.names.items[image],
                          method, picture ? "png" : "npy");
-                status = write_one(j, path, picture ? KIND_PNG : KIND_NPY, image, j->maps[k], err);
+                status =
+                    write_one(j, path, picture ? KIND_PNG : KIND_NPY, image, map_of(j, k), err);
             }
             continue;
         }
@@ -195,21 +216,21 @@ static enum ab_status write_image(const struct job *j, int image, struct ab_erro
         else if (j->targets.count > 1)
             snprintf(middle + used, sizeof middle - used, "%s", method + length);
         snprintf(path, sizeof path, "%.*s%s%s", stem, out, middle, out + stem);
-        status = write_one(j, path, j->kind, image, j->maps[k], err);
+        status = write_one(j, path, j->kind, image, map_of(j, k), err);
     }
     return status;
 }
 
 static void tell_classes(const struct job *j, int image)
 {
-    const struct ab_logits logits = {.f = j->logits, .count = j->source.classes};
+    const struct ab_logits logits = logits_of(j);
     const int top = ab_class_of_rank(&logits, 0);
     for (int t = 0; t < j->targets.count; t++) {
         const int shown = class_of(j, t);
         char class[320];
         ab_target_text(shown, &j->source, class, sizeof class);
         fprintf(stderr, "%s: explains %s, logit %.4g%s\n", j->images.names.items[image], class,
-                (double)j->logits[shown], shown == top ? ", the top one" : "");
+                (double)logits.f[shown], shown == top ? ", the top one" : "");
     }
 }
 
@@ -235,7 +256,7 @@ static enum ab_status draw_section(struct job *j, int image, struct ab_error *er
         if (j->targets.count > 1)
             snprintf(name + length, sizeof name - length, ", class %d",
                      class_of(j, k % j->targets.count));
-        good = ab_heat_planes(j->maps[k], e, planes);
+        good = ab_heat_planes(map_of(j, k), e, planes);
         if (good) ab_grid_cell(&j->grid, k + 1, name, planes, e);
     }
     free(planes);
@@ -265,14 +286,26 @@ static enum ab_status write_sheet(const struct job *j, struct ab_error *err)
     return status;
 }
 
+/* Executes on a batch of images from the `first` on; after the last one it is filled up with that
+ * one again. */
+static enum ab_status execute(struct job *j, int first, struct ab_error *err)
+{
+    const struct ab_dims d = j->source.dims;
+    const size_t image = (size_t)d.c * (size_t)d.h * (size_t)d.w;
+    for (int n = 0; n < j->batch; n++) {
+        const int i = first + n < j->images.count ? first + n : j->images.count - 1;
+        memcpy(j->input + (size_t)n * image, j->images.data + (size_t)i * image,
+               image * sizeof *j->input);
+    }
+    return ab_plan_execute(j->plan, j->input, j->asked, j->maps, j->logits, err);
+}
+
 static enum ab_status explain_images(struct job *j, struct ab_error *err)
 {
-    struct ab_dims d = j->source.dims;
-    size_t image = (size_t)d.c * (size_t)d.h * (size_t)d.w;
     enum ab_status status = AB_OK;
     for (int i = 0; i < j->images.count && status == AB_OK; i++) {
-        status = ab_plan_execute(j->plan, j->images.data + (size_t)i * image, j->targets.items,
-                                 j->maps, j->logits, err);
+        j->slot = i % j->batch;
+        if (j->slot == 0) status = execute(j, i, err);
         if (status == AB_OK) status = write_image(j, i, err);
         if (status == AB_OK && j->sheet && i < MAX_SECTIONS) status = draw_section(j, i, err);
         if (status == AB_OK) tell_classes(j, i);
@@ -291,24 +324,47 @@ static void tell_notes(const struct job *j)
     }
 }
 
-static enum ab_status make_plan(struct job *j, struct ab_error *err)
+static enum ab_status make_buffers(struct job *j, struct ab_error *err)
 {
-    struct ab_dims d = j->map;
-    size_t map = (size_t)d.c * (size_t)d.h * (size_t)d.w;
-    struct ab_plan_options options = {.backend = j->settings->backend,
-                                      .threads = (int)j->settings->threads,
-                                      .algo = (enum ab_algo)j->settings->algo,
-                                      .memory = (enum ab_memory)j->settings->memory,
-                                      .targets = j->targets.count,
-                                      .at = j->settings->at};
+    const struct ab_dims d = j->map, in = j->source.dims;
+    const size_t map = (size_t)d.c * (size_t)d.h * (size_t)d.w, batch = (size_t)j->batch;
+    const size_t image = (size_t)in.c * (size_t)in.h * (size_t)in.w;
     const int maps = j->n_methods * j->targets.count;
     j->maps = calloc((size_t)maps, sizeof *j->maps);
-    j->logits = calloc((size_t)j->source.classes, sizeof *j->logits);
-    for (int m = 0; j->maps && m < maps; m++) {
-        j->maps[m] = malloc(map * sizeof **j->maps);
-        if (!j->maps[m]) return ab_fail(err, AB_ERR_MEMORY, "out of memory for maps");
+    j->logits = calloc(batch * (size_t)j->source.classes, sizeof *j->logits);
+    j->input = calloc(batch * image, sizeof *j->input);
+    j->asked = calloc(batch * (size_t)j->targets.count, sizeof *j->asked);
+    bool good = j->maps && j->logits && j->input && j->asked;
+    for (int m = 0; good && m < maps; m++)
+        good = (j->maps[m] = malloc(batch * map * sizeof **j->maps)) != NULL;
+    if (!good) return ab_fail(err, AB_ERR_MEMORY, "out of memory for maps");
+    for (int k = 0; k < j->batch * j->targets.count; k++)
+        j->asked[k] = j->targets.items[k % j->targets.count];
+    return AB_OK;
+}
+
+static enum ab_status make_plan(struct job *j, struct ab_error *err)
+{
+    const struct explain_settings *s = j->settings;
+    const struct ab_deploy *deploy = j->config ? ab_config_deploy(j->config) : NULL;
+    struct ab_plan_options options = {.backend = s->backend,
+                                      .threads = (int)s->threads,
+                                      .algo = s->algo ? (enum ab_algo)(s->algo - 1) : 0,
+                                      .memory = s->memory ? (enum ab_memory)(s->memory - 1) : 0,
+                                      .pages = s->pages ? (enum ab_pages)(s->pages - 1) : 0};
+    enum ab_status status = AB_OK;
+    if (deploy) {
+        options = ab_deploy_options(deploy);
+        status = ab_deploy_enter(deploy, 0, err);
+    } else if (s->denormals) {
+        ab_denormals_set_all((enum ab_denormals)(s->denormals - 1),
+                             options.threads ? options.threads : 1);
     }
-    if (!j->maps || !j->logits) return ab_fail(err, AB_ERR_MEMORY, "out of memory for maps");
+    options.targets = j->targets.count;
+    options.at = s->at;
+    j->batch = options.batch ? options.batch : 1;
+    if (!status) status = make_buffers(j, err);
+    if (status) return status;
     return ab_plan_create(j->source.graph, (const struct ab_method *const *)j->methods,
                           j->n_methods, &options, &j->plan, err);
 }
@@ -342,17 +398,35 @@ static enum ab_status choose_methods(struct job *j, struct ab_error *err)
     return kept ? AB_OK : AB_ERR_UNSUPPORTED;
 }
 
-static enum ab_status explain(struct job *j, struct ab_error *err)
+/* What to explain and by which methods: the configuration's or the user's. */
+static enum ab_status choose_work(struct job *j, struct ab_error *err)
 {
     const struct explain_settings *s = j->settings;
     static char *guided[] = {(char *)"guided-backprop"};
     struct ab_words usual = {guided, 1};
+    char *configured[1];
+    struct ab_words own = {configured, 1};
     enum ab_status status = AB_OK;
-    if (s->backend) status = ab_backend_check(s->backend, err);
+    if (s->config) status = ab_config_load(s->config, &j->config, err);
+    if (status == AB_OK && j->config)
+        configured[0] = (char *)(uintptr_t)ab_config_method(j->config);
+    else if (s->methods.count)
+        own = s->methods;
+    else
+        own = usual;
+    if (status == AB_OK && s->backend) status = ab_backend_check(s->backend, err);
+    if (status == AB_OK) status = ab_methods_open(&own, &j->methods, &j->n_methods, err);
     if (status == AB_OK)
-        status = ab_methods_open(s->methods.count ? &s->methods : &usual, &j->methods,
-                                 &j->n_methods, err);
-    if (status == AB_OK) status = ab_source_open(s->model, s->labels, &j->source, err);
+        status = ab_source_open(j->config ? ab_config_model(j->config) : s->model, s->labels,
+                                &j->source, err);
+    if (status == AB_OK && j->config) status = ab_config_fits(j->config, j->source.graph, err);
+    return status;
+}
+
+static enum ab_status explain(struct job *j, struct ab_error *err)
+{
+    const struct explain_settings *s = j->settings;
+    enum ab_status status = choose_work(j, err);
     if (status == AB_OK) tell_notes(j);
     if (status == AB_OK)
         status = ab_preprocess_parse(s->preprocess, j->source.dims, &j->preprocess, err);
@@ -369,28 +443,55 @@ static enum ab_status explain(struct job *j, struct ab_error *err)
     return status;
 }
 
+/* An option that says what the configuration says too; NULL: none is given. */
+static const char *said_twice(const struct explain_settings *s)
+{
+    return s->model           ? "--model"
+           : s->methods.count ? "--method"
+           : s->backend       ? "--backend"
+           : s->threads       ? "--threads"
+           : s->algo          ? "--algo"
+           : s->memory        ? "--memory"
+           : s->pages         ? "--pages"
+           : s->denormals     ? "--denormals"
+                              : NULL;
+}
+
+static void clean_up(struct job *j)
+{
+    ab_grid_close(&j->grid);
+    ab_plan_destroy(&j->plan);
+    for (int m = 0; j->maps && m < j->n_methods * j->targets.count; m++) free(j->maps[m]);
+    free(j->maps);
+    free(j->logits);
+    free(j->input);
+    free(j->asked);
+    ab_methods_free(j->methods, j->n_methods);
+    ab_images_free(&j->images);
+    ab_source_close(&j->source);
+    ab_config_destroy(&j->config);
+}
+
 static int run_explain(void *user, int argc, char **argv)
 {
     (void)argc, (void)argv;
     const struct explain_settings *s = user;
-    const char *missing = !s->model          ? "--model M"
-                          : !s->inputs.count ? "--input F"
-                          : !s->out          ? "--out F"
-                                             : NULL;
+    const char *missing = !s->model && !s->config ? "--model M"
+                          : !s->inputs.count      ? "--input F"
+                          : !s->out               ? "--out F"
+                                                  : NULL;
+    const char *twice = s->config ? said_twice(s) : NULL;
+    if (twice)
+        return ab_complain(AB_EXIT_USAGE,
+                           "explain: %s and --config %s both say it; leave one of them out", twice,
+                           s->config);
     if (missing)
         return ab_complain(AB_EXIT_USAGE, "explain: %s is missing; see attrbench explain --help",
                            missing);
     struct job j = {.settings = s};
     struct ab_error err;
-    enum ab_status status = explain(&j, &err);
-    ab_grid_close(&j.grid);
-    ab_plan_destroy(&j.plan);
-    for (int m = 0; j.maps && m < j.n_methods * j.targets.count; m++) free(j.maps[m]);
-    free(j.maps);
-    free(j.logits);
-    ab_methods_free(j.methods, j.n_methods);
-    ab_images_free(&j.images);
-    ab_source_close(&j.source);
+    const enum ab_status status = explain(&j, &err);
+    clean_up(&j);
     return status == AB_OK ? AB_EXIT_OK : ab_complain_status(status, &err);
 }
 
@@ -420,8 +521,14 @@ static const struct ab_option options[] = {
     {"backend", "B", "native, native:ISA, onednn or reference; default native", AB_OPTION_TEXT,
      FIELD(backend)},
     {"threads", "N", "threads; default 1", AB_OPTION_COUNT, FIELD(threads)},
-    {"algo", "auto|direct", "as in attrbench run", AB_OPTION_CHOICE, FIELD(algo)},
-    {"memory", "fast|lean", "as in attrbench run", AB_OPTION_CHOICE, FIELD(memory)},
+    {"algo", "auto|direct", "as in attrbench run", AB_OPTION_PICK, FIELD(algo)},
+    {"memory", "fast|lean", "as in attrbench run", AB_OPTION_PICK, FIELD(memory)},
+    {"pages", "huge|small", "as in attrbench run", AB_OPTION_PICK, FIELD(pages)},
+    {"denormals", "keep|flush", "as in attrbench run", AB_OPTION_PICK, FIELD(denormals)},
+    {"config", "F",
+     "a configuration that attrbench tune wrote for this machine: model, method, and all of\n"
+     "the six options above, and which CPUs to run on; one of its instances",
+     AB_OPTION_TEXT, FIELD(config)},
     {"out", "F.npy|F.png|DIR",
      "where to: the array (float32, NCHW, signed), a heat map over the image,\n"
      "or a folder for both of every image and method, and contact.png of all of them",
@@ -431,7 +538,7 @@ static const struct ab_option options[] = {
 const struct ab_command ab_command_explain = {
     .name = "explain",
     .summary = "writes the attribution of images: arrays or heat maps",
-    .usage = "--model M --input F --out F [OPTION]...",
+    .usage = "--model M|--config F --input F --out F [OPTION]...",
     .more = "The names of the files written are printed, one a line.",
     .options = options,
     .n_options = sizeof options / sizeof *options,

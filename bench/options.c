@@ -121,6 +121,12 @@ static bool store(const struct ab_option *option, void *settings, const char *va
     case AB_OPTION_COUNT: return parse_count(value, field);
     case AB_OPTION_SECONDS: return ab_parse_seconds(value, field);
     case AB_OPTION_CHOICE: return parse_choice(option->value, value, field);
+    case AB_OPTION_PICK: {
+        int place;
+        if (!parse_choice(option->value, value, &place)) return false;
+        *(int *)field = place + 1;
+        return true;
+    }
     }
     return false;
 }
@@ -128,7 +134,8 @@ static bool store(const struct ab_option *option, void *settings, const char *va
 static const char *expects(const struct ab_option *option)
 {
     switch (option->kind) {
-    case AB_OPTION_CHOICE: return option->value;
+    case AB_OPTION_CHOICE:
+    case AB_OPTION_PICK: return option->value;
     case AB_OPTION_COUNTS: return "counts from 1, such as 1,2,4";
     case AB_OPTION_COUNT: return "a whole number";
     case AB_OPTION_SECONDS: return "a duration, such as 0.5, 500ms or 2s";

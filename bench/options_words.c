@@ -40,14 +40,14 @@ static bool add_seconds(json_t *words, const char *name, double seconds)
     return !(seconds > 0) || add(words, name, text);
 }
 
-/* The word of a choice, "one|other"; the first goes without saying. */
+/* The word of a choice, "one|other". */
 static bool add_choice(json_t *words, const struct ab_option *o, int place)
 {
     char text[64];
     const char *word = o->value;
     for (int i = 0; i < place; i++) word += strcspn(word, "|") + 1;
     snprintf(text, sizeof text, "%.*s", (int)strcspn(word, "|"), word);
-    return !place || add(words, o->name, text);
+    return add(words, o->name, text);
 }
 
 static bool add_option(json_t *words, const struct ab_option *o, const void *field)
@@ -74,7 +74,10 @@ static bool add_option(json_t *words, const struct ab_option *o, const void *fie
             good = json_array_append_new(words, json_string(operands->items[i])) == 0 && good;
         return good;
     }
-    case AB_OPTION_CHOICE: return add_choice(words, o, *(const int *)field);
+    case AB_OPTION_CHOICE: /* the first goes without saying */
+        return !*(const int *)field || add_choice(words, o, *(const int *)field);
+    case AB_OPTION_PICK:
+        return !*(const int *)field || add_choice(words, o, *(const int *)field - 1);
     }
     return false;
 }

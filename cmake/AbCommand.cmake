@@ -68,6 +68,14 @@ if(TARGET attrbench_command)
     endif()
 endif()
 
+# What serves with a configuration, as a program of somebody else's: the public header alone.
+if(TARGET attrbench_command)
+    add_executable(example_deploy "${PROJECT_SOURCE_DIR}/examples/deploy.c")
+    target_link_libraries(example_deploy PRIVATE attrbench ab_flags Threads::Threads m)
+    set_target_properties(example_deploy PROPERTIES
+        OUTPUT_NAME deploy RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/examples")
+endif()
+
 # Built on demand only: what fully connected kernels make of the machine's read bandwidth.
 if(TARGET ab_bench)
     add_executable(bench_dense EXCLUDE_FROM_ALL "${PROJECT_SOURCE_DIR}/tools/bench_dense.c")

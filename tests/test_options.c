@@ -154,7 +154,7 @@ TEST(durations)
 
 struct every_kind {
     struct settings s;
-    int choice;
+    int choice, pick, other;
     struct ab_words texts, operands;
 };
 #define EVERY(name) offsetof(struct every_kind, name)
@@ -168,6 +168,8 @@ static const struct ab_option every_option[] = {
     {"count", "N", "", AB_OPTION_COUNT, EVERY(s.count)},
     {"time", "T", "", AB_OPTION_SECONDS, EVERY(s.time)},
     {"algo", "auto|direct|other", "", AB_OPTION_CHOICE, EVERY(choice)},
+    {"pages", "huge|small", "", AB_OPTION_PICK, EVERY(pick)},
+    {"denormals", "keep|flush", "", AB_OPTION_PICK, EVERY(other)},
     {"NAME", NULL, "", AB_OPTION_OPERANDS, EVERY(operands)},
 };
 static const struct ab_command every = {.name = "every",
@@ -177,7 +179,7 @@ static const struct ab_command every = {.name = "every",
 /* The words of the settings that `words` ask for. */
 static json_t *words_again(const json_t *words)
 {
-    struct every_kind k = {{0}, 0, {0}, {0}};
+    struct every_kind k = {.choice = 0};
     struct ab_error err;
     char *argv[32] = {(char *)"every"};
     int argc = 1;
@@ -192,10 +194,11 @@ static json_t *words_again(const json_t *words)
 
 TEST(settings_become_the_words_that_ask_for_them)
 {
-    json_t *asked = json_pack("[s,s,s,s,s,s,s,s,s,s,s,s]", "--flag", "--text=--a b", "--texts=x,y",
-                              "--texts=z", "--list=p", "--list=q",
+    json_t *asked = json_pack("[s,s,s,s,s,s,s,s,s,s,s,s,s,s]", "--flag", "--text=--a b",
+                              "--texts=x,y", "--texts=z", "--list=p", "--list=q",
                               "--method=lrp-alpha-beta:alpha=2,beta=1", "--threads=1,2,4096",
-                              "--count=12", "--time=0.1s", "--algo=other", "main~1"),
+                              "--count=12", "--time=0.1s", "--algo=other", "--pages=huge",
+                              "--denormals=flush", "main~1"),
            *words = words_again(asked), *none = json_array(), *nothing = words_again(none);
     CHECK(json_equal(asked, words), "%s", json_dumps(words, 0));
     CHECK(json_array_size(nothing) == 0, "%s", json_dumps(nothing, 0));
