@@ -2,129 +2,46 @@
 // --profile: where the time of an execution goes, step by step.
 #include "run.h"
 
-#include "bandwidth.h"
-#include "peak.h"
-#include "sample/sampler.h"
+#include "step_times.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* Executions of a plan whose steps are timed. */
-enum { MIN_RUNS = 4, MAX_RUNS = 64 };
-
-/* The plan whose steps are timed, and on what: that of the base method on some samples, where the
- * method is one that samples. */
-struct timed {
-    struct ab_plan *plan;
-    const float *input;
-    const int *targets;
-    char what[64];
-};
-
-static enum ab_status choose(struct ab_plan *plan, const struct ab_setting *s, struct timed *p,
-                             struct ab_error *err)
-{
-    const struct ab_sampler *sampler =
-        ab_plan_sampler_count(plan) ? ab_plan_sampler(plan, 0) : NULL;
-    *p = (struct timed){plan, s->input, s->targets, "one execution"};
-    if (!sampler) return AB_OK;
-    *p = (struct timed){sampler->plan, sampler->inputs, sampler->targets, ""};
-    snprintf(p->what, sizeof p->what, "one execution of %d (of %d samples each)",
-             ab_sampler_executions(sampler), sampler->chunk);
-    /* It leaves the inputs of its last samples. */
-    return ab_plan_execute(plan, s->input, s->targets, NULL, NULL, err);
-}
-
-/* The side of a race that runs it step by step. */
-struct profiler {
+/* What is evicted before each execution, with --cache cold. */
+struct cold {
     const struct ab_run *run;
-    const struct timed *timed;
-    struct ab_local local;
-    double *ns; /* of each step, of the last execution */
+    int threads;
 };
-
-static enum ab_status run_steps(void *user, struct ab_error *err)
-{
-    const struct profiler *p = user;
-    return ab_plan_profile(p->timed->plan, p->timed->input, p->timed->targets, p->ns, err);
-}
 
 static void evict(void *user)
 {
-    const struct profiler *p = user;
-    ab_run_evict(p->run, p->local.threads);
-}
-
-static enum ab_status take_slice(void *user, int calls, struct ab_slice *slice,
-                                 struct ab_error *err)
-{
-    struct profiler *p = user;
-    const enum ab_status status = ab_local_slice(&p->local, calls, slice, err);
-    slice->parts = p->ns;
-    slice->n_parts = p->timed->plan->program.n_steps;
-    return status;
+    const struct cold *cold = user;
+    ab_run_evict(cold->run, cold->threads);
 }
 
 /* Times of the steps, execution by execution. */
 static enum ab_status time_steps(const struct ab_run *run, const struct ab_record *of,
-                                 const struct timed *t, struct ab_series *series,
+                                 const struct ab_timed *t, struct ab_series *series,
                                  struct ab_error *err)
 {
-    struct profiler p = {.run = run, .timed = t};
-    p.ns = calloc((size_t)t->plan->program.n_steps, sizeof *p.ns);
-    if (!p.ns)
-        return ab_fail(err, AB_ERR_MEMORY, "--profile: out of memory; profile fewer methods");
-    p.local = (struct ab_local){.run = run_steps,
-                                .user = &p,
-                                .before = run->settings->cache == AB_CACHE_COLD ? evict : NULL,
-                                .threads = of->threads,
-                                .least_ns = of->stats.min};
-    const struct ab_side side = {"--profile", take_slice, &p};
-    const struct ab_race_options o = {.seconds = run->seconds / 4,
-                                      .min_rounds = MIN_RUNS,
-                                      .max_rounds = MAX_RUNS,
-                                      .max_calls = 1};
-    int calls;
-    enum ab_status status = ab_race(&side, 1, &o, series, &calls, err);
-    if (status == AB_OK && series->status != AB_OK)
-        status = ab_fail(err, series->status, "%.500s", series->err.text);
-    free(p.ns);
-    return status;
-}
-
-/* The fastest of some executions: steps are short enough for that to mean something. */
-static double least_of(const struct ab_series *series, int step)
-{
-    double least = (double)INFINITY;
-    for (int r = 0; r < series->rounds; r++)
-        least = fmin(least, series->parts[(size_t)r * (size_t)series->n_parts + (size_t)step]);
-    return least;
-}
-
-static const char *step_layer(const struct ab_plan *plan, const struct ab_step *s)
-{
-    return s->node >= 0 && plan->exec.graph->nodes[s->node].name
-               ? plan->exec.graph->nodes[s->node].name
-               : "";
-}
-
-/* The least time that `bytes` and `flops` of the plain definition take on `threads` cores: what
- * cannot be done at once is the longer of the two. Bytes of small steps come from a cache. */
-static double roof_ns(double flops, double bytes, double peak, int threads)
-{
-    const double bandwidth = bytes > 0 ? ab_bandwidth_gbs((size_t)bytes) * threads : 0;
-    const double reading = bandwidth > 0 ? bytes / bandwidth : 0;
-    return fmax(peak > 0 ? flops / peak : 0, reading);
+    struct cold cold = {run, of->threads};
+    const struct ab_step_race race = {.timed = t,
+                                      .threads = of->threads,
+                                      .seconds = run->seconds / 4,
+                                      .least_ns = of->stats.min,
+                                      .before =
+                                          run->settings->cache == AB_CACHE_COLD ? evict : NULL,
+                                      .user = &cold};
+    return ab_step_times(&race, series, err);
 }
 
 static void print_step(FILE *f, const struct ab_plan *plan, int i, double ns, double total,
                        double peak)
 {
-    const double bytes = ab_step_bytes(plan, &plan->program.steps[i]);
-    const double roof =
-        roof_ns(ab_step_flops(plan, &plan->program.steps[i]), bytes, peak, plan->exec.threads);
     const struct ab_step *s = &plan->program.steps[i];
+    const double bytes = ab_step_bytes(plan, s);
+    const struct ab_step_roof roof = ab_step_roof_of(plan, s, peak);
     const struct ab_value *v = s->dst >= 0 ? &plan->program.values[s->dst] : NULL;
     double gflops = ns > 0 ? ab_step_flops(plan, s) / ns : 0;
     const int gang = ab_gang_size(&plan->program, i), first = ab_gang_first(&plan->program, i);
@@ -137,9 +54,10 @@ static void print_step(FILE *f, const struct ab_plan *plan, int i, double ns, do
         snprintf(kernel, sizeof kernel, "%s", ab_plan_kernel(plan, i));
     if (v) snprintf(shape, sizeof shape, "%dx%dx%d", v->dims.c, v->dims.h, v->dims.w);
     if (gflops > 0) snprintf(rate, sizeof rate, "%.1f", gflops);
-    if (ns > 0) snprintf(share, sizeof share, "%.0f %%", 100 * roof / ns);
+    if (ns > 0)
+        snprintf(share, sizeof share, "%.0f %%", 100 * fmax(roof.compute_ns, roof.memory_ns) / ns);
     fprintf(f, "%4d %-9s %-3s %-18.18s %-14s %-24.24s %8.3f %5.1f %% %8s %9.2f %6s\n", i,
-            ab_op_name(s->op), s->pass == AB_BWD ? "bwd" : "fwd", step_layer(plan, s), shape,
+            ab_op_name(s->op), s->pass == AB_BWD ? "bwd" : "fwd", ab_step_layer(plan, s), shape,
             kernel, ns / 1e6, 100 * ns / total, rate, bytes / 1e6, share);
 }
 
@@ -215,7 +133,7 @@ static enum ab_status store_step(struct ab_run *run, const struct ab_record *of,
     snprintf(r.target, sizeof r.target, "%s", of->target);
     snprintf(r.at, sizeof r.at, "%s", of->at);
     snprintf(r.methods, sizeof r.methods, "%s", of->methods);
-    snprintf(r.layer, sizeof r.layer, "%s", step_layer(plan, s));
+    snprintf(r.layer, sizeof r.layer, "%s", ab_step_layer(plan, s));
     r.targets = of->targets;
     r.seed_mode = of->seed_mode;
     r.threads = of->threads;
@@ -241,14 +159,14 @@ struct profiled {
 };
 
 /* The table of the steps, and their records. */
-static enum ab_status report(const struct profiled *p, const struct timed *t,
+static enum ab_status report(const struct profiled *p, const struct ab_timed *t,
                              const struct ab_series *series, FILE *f, struct ab_error *err)
 {
     const struct ab_record *r = p->record;
     const struct ab_plan *plan = t->plan;
     enum ab_status status = AB_OK;
     double total = 0;
-    for (int i = 0; i < plan->program.n_steps; i++) total += least_of(series, i);
+    for (int i = 0; i < plan->program.n_steps; i++) total += ab_step_least(series, i);
     fprintf(f,
             "\n%s, %s, %s, %d thread%s: steps of %s, %.3f ms\n%4s %-9s %-3s "
             "%-18s %-14s %-24s %8s %7s %8s %9s %6s\n",
@@ -257,7 +175,7 @@ static enum ab_status report(const struct profiled *p, const struct timed *t,
             "MB", "roof");
     for (int i = 0; status == AB_OK && i < plan->program.n_steps; i++) {
         if (plan->program.steps[i].constant) continue;
-        print_step(f, plan, i, least_of(series, i), total, r->peak);
+        print_step(f, plan, i, ab_step_least(series, i), total, r->peak);
         status = store_step(p->run, r, plan, i, series, err);
     }
     if (status == AB_OK) print_passes(f, plan);
@@ -273,9 +191,9 @@ static enum ab_status profile_plan(const struct profiled *p, FILE *f, struct ab_
     enum ab_status status = ab_plan_create(p->setting->model->source.graph, p->methods,
                                            p->n_methods, &options, &whole, err);
     if (status != AB_OK) return status;
-    struct timed t;
+    struct ab_timed t;
     ab_run_denormals(p->run, true, r->threads);
-    status = choose(whole, p->setting, &t, err);
+    status = ab_timed_choose(whole, p->setting->input, p->setting->targets, &t, err);
     struct ab_series series = {0};
     if (status == AB_OK) status = time_steps(p->run, r, &t, &series, err);
     ab_run_denormals(p->run, false, r->threads);
