@@ -136,35 +136,43 @@ static int calls_for(const struct limits *l, double ns, int before)
 
 /* ---- warm-up ---- */
 
-struct window {
-    double start, least, second; /* the two least times */
-    int slices;
-};
-
-static struct window open_window(void)
+void ab_steady_begin(struct ab_steady *s)
 {
-    return (struct window){ab_now_ns(), INFINITY, INFINITY, 0};
+    *s = (struct ab_steady){.before = INFINITY};
+    ab_steady_again(s);
 }
 
-static void look(struct window *w, double ns)
+void ab_steady_again(struct ab_steady *s)
 {
-    w->slices++;
-    if (ns < w->least) {
-        w->second = w->least;
-        w->least = ns;
-    } else if (ns < w->second) {
-        w->second = ns;
+    s->start = ab_now_ns();
+    s->least = s->second = INFINITY;
+    s->looks = 0;
+}
+
+bool ab_steady_look(struct ab_steady *s, double ns)
+{
+    s->looks++;
+    if (ns < s->least) {
+        s->second = s->least;
+        s->least = ns;
+    } else if (ns < s->second) {
+        s->second = ns;
     }
+    if (s->looks < WINDOW_SLICES || ab_now_ns() - s->start < WINDOW_NS) return false;
+    s->still = s->second >= s->before * (1 - FALLING) ? s->still + 1 : 0;
+    s->before = s->second;
+    ab_steady_again(s);
+    return s->still >= STILL_WINDOWS;
 }
 
 /* The first slice stays in the series, for races of sides that have run before. */
 static enum ab_status warm_up(struct entrant *e, const struct limits *l, struct ab_error *err)
 {
     const double start = ab_now_ns();
-    int calls = 1, still = 0;
-    double before = INFINITY;
+    int calls = 1;
     struct ab_slice slice;
-    struct window w = open_window();
+    struct ab_steady steady;
+    ab_steady_begin(&steady);
     while (!ab_interrupted && !e->series->steady) {
         if (!take(e, calls, &slice)) return AB_OK;
         if (!e->warm++) {
@@ -175,15 +183,10 @@ static enum ab_status warm_up(struct entrant *e, const struct limits *l, struct 
         if (ab_now_ns() - start >= l->warm_ns) break;
         if (slice.ns * calls < l->slice_ns && calls < l->max_calls) {
             calls = calls_for(l, slice.ns, calls);
-            w = open_window();
+            ab_steady_again(&steady);
         } else {
-            look(&w, slice.ns);
+            e->series->steady = ab_steady_look(&steady, slice.ns);
         }
-        if (w.slices < WINDOW_SLICES || ab_now_ns() - w.start < WINDOW_NS) continue;
-        still = w.second >= before * (1 - FALLING) ? still + 1 : 0;
-        e->series->steady = still == STILL_WINDOWS;
-        before = w.second;
-        w = open_window();
     }
     return AB_OK;
 }

@@ -63,6 +63,17 @@ void ab_series_free(struct ab_series *s);
 /* How many of its slices were disturbed. */
 int ab_series_disturbed(const struct ab_series *s);
 
+/* Whether times no longer fall: they are looked at in windows, of which the second least time
+ * counts, and two windows in a row must not be faster than the one before them. */
+struct ab_steady {
+    double start, least, second, before;
+    int looks, still;
+};
+void ab_steady_begin(struct ab_steady *s);
+/* A new window, after a change of what is timed. */
+void ab_steady_again(struct ab_steady *s);
+bool ab_steady_look(struct ab_steady *s, double ns);
+
 /* A side that calls run(user): times `calls` calls, sees context switches and moves.
  *
  * On one thread the time is that of the clock or, if less, the time that the thread ran: what other

@@ -3,20 +3,18 @@
 // another program, die, hang, or talk without end.
 #include "worker.h"
 
+#include "child.h"
 #include "command.h"
 #include "run.h"
 #include "stats.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <math.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -28,10 +26,8 @@ static const double FIRST_SECONDS = 20, LATER_SECONDS = 300;
 static const double INTERRUPTED_SECONDS = 2;
 
 struct ab_worker {
-    char program[1024]; /* as it was given, for messages */
-    char doing[96];     /* the request at hand */
-    pid_t pid;          /* 0: has been waited for */
-    int stream, errors; /* errors: a file of what it writes to standard error */
+    struct ab_child child;
+    char doing[96]; /* the request at hand */
     bool dead;
     char why[sizeof((struct ab_error *)0)->text];
     double first_seconds, later_seconds;
@@ -42,79 +38,7 @@ struct ab_worker {
     int n_parts, most_parts;
 };
 
-/* ---- the process ---- */
-
-/* Nothing here but what may be done between fork and exec; `report` tells why exec failed. */
-static void become(const char *program, int stream, int errors, int report, pid_t parent)
-{
-    const char *const argv[] = {program, "worker", NULL};
-    /* A worker whose starter was killed has nobody to work for. */
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (getppid() != parent) _exit(127);
-    /* Ctrl-C reaches the whole foreground group: the starter decides, whatever the program is. */
-    signal(SIGINT, SIG_IGN);
-    if (dup2(stream, 0) == 0 && dup2(stream, 1) == 1 && dup2(errors, 2) == 2)
-        execv(program, (char *const *)argv);
-    const int why = errno;
-    if (write(report, &why, sizeof why) < 0) _exit(126);
-    _exit(127);
-}
-
-static enum ab_status spawn(struct ab_worker *w, const char *program, struct ab_error *err)
-{
-    int pair[2], report[2], why = 0;
-    const pid_t self = getpid();
-    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0)
-        return ab_fail(err, AB_ERR_IO, "no socket for a worker: %s", strerror(errno));
-    if (pipe2(report, O_CLOEXEC) != 0) {
-        close(pair[0]), close(pair[1]);
-        return ab_fail(err, AB_ERR_IO, "no pipe for a worker: %s", strerror(errno));
-    }
-    w->pid = fork();
-    if (w->pid == 0) become(program, pair[1], w->errors, report[1], self);
-    const int failed = w->pid < 0 ? errno : 0;
-    close(pair[1]), close(report[1]);
-    w->stream = pair[0];
-    const bool refused = !failed && read(report[0], &why, sizeof why) == sizeof why;
-    close(report[0]);
-    if (failed) w->pid = 0;
-    if (failed) return ab_fail(err, AB_ERR_IO, "a worker cannot be started: %s", strerror(failed));
-    if (!refused) return AB_OK;
-    return ab_fail(err, AB_ERR_ARG, "%s: cannot be run: %s; give the path of an attrbench",
-                   w->program, strerror(why));
-}
-
-/* The first line that it wrote to standard error, or "". */
-static void first_complaint(const struct ab_worker *w, char *text, size_t size)
-{
-    const ssize_t got = pread(w->errors, text, size - 1, 0);
-    text[got > 0 ? got : 0] = '\0';
-    text[strcspn(text, "\r\n")] = '\0';
-}
-
-/* Waits for its end; false: it has not ended within the time. */
-static bool reap(struct ab_worker *w, double seconds, int *status)
-{
-    const double until = ab_now_ns() + seconds * 1e9;
-    for (;;) {
-        const pid_t got = waitpid(w->pid, status, WNOHANG);
-        if (got == w->pid || (got < 0 && errno != EINTR)) {
-            w->pid = 0;
-            return got > 0;
-        }
-        if (ab_now_ns() >= until) return false;
-        poll(NULL, 0, 5);
-    }
-}
-
-static void kill_worker(struct ab_worker *w)
-{
-    int status;
-    if (!w->pid) return;
-    kill(w->pid, SIGKILL);
-    while (waitpid(w->pid, &status, 0) < 0 && errno == EINTR) continue;
-    w->pid = 0;
-}
+/* ---- its end ---- */
 
 /* Its last words: what is said from now on, whatever is asked. */
 __attribute__((format(printf, 3, 4))) static enum ab_status die(struct ab_worker *w,
@@ -126,7 +50,7 @@ __attribute__((format(printf, 3, 4))) static enum ab_status die(struct ab_worker
     vsnprintf(w->why, sizeof w->why, format, args);
     va_end(args);
     w->dead = true;
-    kill_worker(w);
+    ab_child_kill(&w->child);
     return ab_fail(err, AB_ERR_INTERNAL, "%s", w->why);
 }
 
@@ -135,17 +59,18 @@ static enum ab_status tell_end(struct ab_worker *w, struct ab_error *err)
 {
     char said[200];
     int status = 0;
-    const bool ended = reap(w, 1, &status);
-    first_complaint(w, said, sizeof said);
+    const bool ended = ab_child_reap(&w->child, 1, &status);
+    ab_child_complaint(&w->child, said, sizeof said);
     const char *colon = *said ? ": " : "";
     if (ended && WIFSIGNALED(status))
-        return die(w, err, "%s worker: killed by signal %d (%s) while it was to %s%s%s", w->program,
-                   WTERMSIG(status), strsignal(WTERMSIG(status)), w->doing, colon, said);
+        return die(w, err, "%s worker: killed by signal %d (%s) while it was to %s%s%s",
+                   w->child.program, WTERMSIG(status), strsignal(WTERMSIG(status)), w->doing, colon,
+                   said);
     if (ended)
-        return die(w, err, "%s worker: ended with code %d while it was to %s%s%s", w->program,
+        return die(w, err, "%s worker: ended with code %d while it was to %s%s%s", w->child.program,
                    WEXITSTATUS(status), w->doing, colon, said);
-    return die(w, err, "%s worker: closed its output while it was to %s%s%s", w->program, w->doing,
-               colon, said);
+    return die(w, err, "%s worker: closed its output while it was to %s%s%s", w->child.program,
+               w->doing, colon, said);
 }
 
 /* ---- lines ---- */
@@ -182,7 +107,7 @@ static enum ab_status read_line(struct ab_worker *w, double seconds, char **line
             return AB_OK;
         }
         if (w->to - w->from > LONGEST || !grow(w))
-            return die(w, err, "%s worker: a line without end while it was to %s", w->program,
+            return die(w, err, "%s worker: a line without end while it was to %s", w->child.program,
                        w->doing);
         seen = w->to;
         if (ab_interrupted && !hurried) {
@@ -190,13 +115,13 @@ static enum ab_status read_line(struct ab_worker *w, double seconds, char **line
             hurried = true;
         }
         const double left = (until - ab_now_ns()) / 1e6;
-        struct pollfd ready = {.fd = w->stream, .events = POLLIN};
+        struct pollfd ready = {.fd = w->child.stream, .events = POLLIN};
         const int count = left > 0 ? poll(&ready, 1, (int)fmin(left + 1, 1000)) : 0;
         if (left <= 0)
-            return die(w, err, "%s worker: silent for %.3g s while it was to %s", w->program,
+            return die(w, err, "%s worker: silent for %.3g s while it was to %s", w->child.program,
                        hurried ? INTERRUPTED_SECONDS : seconds, w->doing);
         if (count <= 0) continue;
-        const ssize_t got = read(w->stream, w->text + w->to, w->size - w->to);
+        const ssize_t got = read(w->child.stream, w->text + w->to, w->size - w->to);
         if (got > 0)
             w->to += (size_t)got;
         else if (got == 0 || (errno != EINTR && errno != EAGAIN))
@@ -216,7 +141,8 @@ static enum ab_status ask(struct ab_worker *w, double seconds, const char *reque
         return ab_fail(err, AB_ERR_ARG, "case '%.60s...': longer than %d characters", request + 5,
                        AB_CASE_KEY - 1);
     for (int sent = 0; sent < length;) {
-        const ssize_t now = send(w->stream, line + sent, (size_t)(length - sent), MSG_NOSIGNAL);
+        const ssize_t now =
+            send(w->child.stream, line + sent, (size_t)(length - sent), MSG_NOSIGNAL);
         if (now < 0 && errno == EINTR) continue;
         if (now <= 0) return tell_end(w, err);
         sent += (int)now;
@@ -225,7 +151,8 @@ static enum ab_status ask(struct ab_worker *w, double seconds, const char *reque
     if (status != AB_OK) return status;
     if (!strncmp(*answer, "ok ", 3)) return *answer += 3, AB_OK;
     if (strncmp(*answer, "error ", 6) != 0)
-        return die(w, err, "%s worker: answered '%.60s' to '%.60s'", w->program, *answer, w->doing);
+        return die(w, err, "%s worker: answered '%.60s' to '%.60s'", w->child.program, *answer,
+                   w->doing);
     static const struct {
         const char *word;
         enum ab_status status;
@@ -272,18 +199,18 @@ static enum ab_status greet(struct ab_worker *w, struct ab_error *err)
         return die(w, err,
                    "%s worker: its protocol is '%.40s', this attrbench's is %d; build both from "
                    "sources that are closer",
-                   w->program, line + sizeof hello - 1, AB_WORKER_VERSION);
+                   w->child.program, line + sizeof hello - 1, AB_WORKER_VERSION);
     }
     if (status == AB_OK)
-        return die(w, err, "%s: no attrbench: it says '%.60s'; give the path of one", w->program,
-                   line);
-    first_complaint(w, said, sizeof said);
-    if (sscanf(w->why + strlen(w->program), " worker: ended with code %d", &code) == 1 &&
+        return die(w, err, "%s: no attrbench: it says '%.60s'; give the path of one",
+                   w->child.program, line);
+    ab_child_complaint(&w->child, said, sizeof said);
+    if (sscanf(w->why + strlen(w->child.program), " worker: ended with code %d", &code) == 1 &&
         code == AB_EXIT_USAGE && strstr(said, "unknown command 'worker'"))
         return die(w, err,
                    "%s: too old to be compared so: it has no workers; save a run of each "
                    "and compare those",
-                   w->program);
+                   w->child.program);
     return status;
 }
 
@@ -294,19 +221,14 @@ static enum ab_status read_context(struct ab_worker *w, struct ab_error *err)
     if (status != AB_OK) return status;
     w->context = json_loads(answer, 0, NULL);
     if (json_is_object(w->context)) return AB_OK;
-    return die(w, err, "%s worker: its context is no JSON object", w->program);
+    return die(w, err, "%s worker: its context is no JSON object", w->child.program);
 }
 
 static enum ab_status set_up(struct ab_worker *w, const char *program, struct ab_error *err)
 {
     const enum ab_status status = read_timeouts(w, err);
     if (status != AB_OK) return status;
-    FILE *errors = tmpfile();
-    w->errors = errors ? fcntl(fileno(errors), F_DUPFD_CLOEXEC, 3) : -1;
-    if (errors) fclose(errors);
-    if (w->errors < 0)
-        return ab_fail(err, AB_ERR_IO, "no temporary file for a worker: %s", strerror(errno));
-    return spawn(w, program, err);
+    return ab_child_start(&w->child, program, "worker", err);
 }
 
 enum ab_status ab_worker_start(const char *program, struct ab_worker **out, struct ab_error *err)
@@ -314,9 +236,8 @@ enum ab_status ab_worker_start(const char *program, struct ab_worker **out, stru
     struct ab_worker *w = calloc(1, sizeof *w);
     *out = NULL;
     if (!w) return ab_fail(err, AB_ERR_MEMORY, "out of memory for a worker");
-    w->stream = w->errors = -1;
-    snprintf(w->program, sizeof w->program, "%s", program ? program : "attrbench");
-    enum ab_status status = set_up(w, program ? program : "/proc/self/exe", err);
+    w->child = (struct ab_child){.stream = -1, .errors = -1};
+    enum ab_status status = set_up(w, program, err);
     if (status == AB_OK) status = greet(w, err);
     if (status == AB_OK) status = read_context(w, err);
     if (status != AB_OK) {
@@ -329,11 +250,8 @@ enum ab_status ab_worker_start(const char *program, struct ab_worker **out, stru
 
 void ab_worker_stop(struct ab_worker **w)
 {
-    int status;
     if (!*w) return;
-    if ((*w)->stream >= 0) close((*w)->stream);
-    if ((*w)->pid && !reap(*w, 1, &status)) kill_worker(*w);
-    if ((*w)->errors >= 0) close((*w)->errors);
+    ab_child_close(&(*w)->child);
     json_decref((*w)->context);
     free((*w)->parts);
     free((*w)->text);
@@ -382,7 +300,7 @@ enum ab_status ab_worker_open(struct ab_worker *w, const char *text, enum ab_cac
     json_decref(*rows);
     *rows = NULL;
     if (memory) return ab_fail(err, AB_ERR_MEMORY, "out of memory for the steps of '%.60s'", text);
-    return die(w, err, "%s worker: its rows of '%.80s' are none", w->program, text);
+    return die(w, err, "%s worker: its rows of '%.80s' are none", w->child.program, text);
 }
 
 /* A number that a time can be; moves *text behind it. */
@@ -414,7 +332,7 @@ static enum ab_status take(void *user, int calls, struct ab_slice *slice, struct
     const enum ab_status status = ask(w, w->later_seconds, request, &answer, err);
     if (status != AB_OK) return status;
     if (read_slice(w, answer, slice)) return AB_OK;
-    return die(w, err, "%s worker: answered 'ok %.60s' to '%s'", w->program, answer, request);
+    return die(w, err, "%s worker: answered 'ok %.60s' to '%s'", w->child.program, answer, request);
 }
 
 struct ab_side ab_worker_side(struct ab_worker *w, const char *name)

@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: Apache-2.0
+// Intervals of quantiles, and limits on them.
+#include "percentile.h"
+
+#include "stats.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- order statistics ---- */
+
+/* Where terms of Binomial(n, p) begin to count: by Bernstein's inequality all below sum to less
+ * than exp(-70), whatever n and p. */
+static int first_term(int n, double p)
+{
+    const double mean = n * p, deviation = sqrt(mean * (1 - p));
+    const double first = floor(mean - 12 * deviation - 40);
+    return first > 0 ? (int)first : 0;
+}
+
+/* In logarithms, since (1-p)^n is 0 in double for a thousand samples. */
+int ab_order_rank(int n, double p, double tail)
+{
+    const double odds = log(p) - log1p(-p);
+    int k = first_term(n, p);
+    double term =
+        lgamma(n + 1.0) - lgamma(k + 1.0) - lgamma(n - k + 1.0) + k * log(p) + (n - k) * log1p(-p);
+    double sum = 0;
+    for (; k < n; k++) {
+        sum += exp(term);
+        if (sum > tail) break;
+        term += log((n - k) / (k + 1.0)) + odds;
+    }
+    return k;
+}
+
+struct ab_percentile ab_percentile_of(const double *sorted, int count, double q, double confidence)
+{
+    struct ab_percentile p = {(double)NAN, (double)NAN, (double)NAN};
+    if (count < 1) return p;
+    const int low = ab_order_rank(count, q, 1 - confidence),
+              high = ab_order_rank(count, 1 - q, 1 - confidence);
+    p.value = ab_quantile(sorted, count, q);
+    if (low) p.low = sorted[low - 1];
+    if (high) p.high = sorted[count - high];
+    return p;
+}
+
+int ab_percentile_least(double q, double confidence)
+{
+    const double tail = 1 - confidence;
+    int n = (int)fmax(1, ceil(log(tail) / log(q)) - 1);
+    while (ab_order_rank(n, 1 - q, tail) == 0) n++;
+    return n;
+}
+
+/* ---- limits: the text ---- */
+
+/* Digits with at most one point among them; nothing else that strtod takes. */
+static bool read_number(const char **text, double *value)
+{
+    const size_t whole = strspn(*text, "0123456789");
+    size_t length = whole;
+    if (!whole || whole > 9) return false;
+    if ((*text)[whole] == '.') {
+        const size_t fraction = strspn(*text + whole + 1, "0123456789");
+        if (!fraction || fraction > 9) return false;
+        length += 1 + fraction;
+    }
+    *value = strtod(*text, NULL);
+    *text += length;
+    return true;
+}
+
+/* What people write where no percentile can stand. */
+static const char *hint(const char *text)
+{
+    static const struct {
+        const char *word, *hint;
+    } words[] = {
+        {"max", "no number of requests bounds the longest: limit p99.9 instead"},
+        {"worst", "no number of requests bounds the longest: limit p99.9 instead"},
+        {"mean", "a mean says nothing about single requests: limit p50, p95 or p99"},
+        {"avg", "a mean says nothing about single requests: limit p50, p95 or p99"},
+        {"median", "the median is p50"},
+    };
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (!strncmp(text, words[i].word, strlen(words[i].word))) return words[i].hint;
+    return "write a percentile and a limit, such as p99=80ms";
+}
+
+static enum ab_status parse_quantile(const char *text, const char **rest, double *quantile,
+                                     struct ab_error *err)
+{
+    double percent;
+    *rest = text + 1;
+    if (*text != 'p' || !read_number(rest, &percent) || **rest != '=')
+        return ab_fail(err, AB_ERR_ARG, "SLO '%.40s': %s", text, hint(text));
+    if (percent >= 100)
+        return ab_fail(err, AB_ERR_ARG,
+                       "SLO '%.40s': p100 is the longest of all, which no number of requests "
+                       "bounds: limit p99.9 instead",
+                       text);
+    /* A million requests decide no more than that. */
+    if (percent < 1 || percent > 99.999)
+        return ab_fail(err, AB_ERR_ARG, "SLO '%.40s': percentiles go from p1 to p99.999", text);
+    *rest += 1;
+    *quantile = percent / 100;
+    return AB_OK;
+}
+
+static enum ab_status parse_limit(const char *text, const char *limit, double *ns,
+                                  struct ab_error *err)
+{
+    static const struct {
+        const char *unit;
+        double ns;
+    } units[] = {{"us", 1e3}, {"ms", 1e6}, {"s", 1e9}};
+    const char *unit = limit;
+    double value, scale = 0;
+    if (!read_number(&unit, &value))
+        return ab_fail(err, AB_ERR_ARG,
+                       "SLO '%.40s': '%.20s' is no time; write the limit as 80ms, 1.5s or 500us",
+                       text, limit);
+    for (size_t i = 0; i < sizeof units / sizeof *units; i++)
+        if (!strcmp(unit, units[i].unit)) scale = units[i].ns;
+    if (scale <= 0)
+        return ab_fail(err, AB_ERR_ARG, "SLO '%.40s': %s%.20s%s; units are us, ms and s", text,
+                       *unit ? "'" : "the limit has no unit", unit, *unit ? "' is no unit" : "");
+    *ns = value * scale;
+    /* A clock tells microseconds; nobody waits for an hour. */
+    if (*ns < 1e3 || *ns > 3600e9)
+        return ab_fail(err, AB_ERR_ARG, "SLO '%.40s': limits go from 1us to 3600s", text);
+    return AB_OK;
+}
+
+enum ab_status ab_slo_parse(const char *text, struct ab_slo *slo, struct ab_error *err)
+{
+    const char *limit;
+    struct ab_slo got;
+    enum ab_status status = parse_quantile(text, &limit, &got.quantile, err);
+    if (status == AB_OK) status = parse_limit(text, limit, &got.limit_ns, err);
+    if (status == AB_OK) *slo = got;
+    return status;
+}
+
+void ab_slo_text(const struct ab_slo *slo, char *text, size_t size)
+{
+    const bool s = slo->limit_ns >= 1e9, ms = !s && slo->limit_ns >= 1e6;
+    snprintf(text, size, "p%.10g=%.10g%s", 100 * slo->quantile,
+             slo->limit_ns / (s    ? 1e9
+                              : ms ? 1e6
+                                   : 1e3),
+             s    ? "s"
+             : ms ? "ms"
+                  : "us");
+}
+
+/* ---- limits: judging ---- */
+
+const char *ab_slo_state_name(enum ab_slo_state state)
+{
+    static const char *const names[] = {"open", "held", "broken"};
+    return names[state];
+}
+
+/* Nothing is sorted: whether the k-th smallest is within the limit is a matter of counting. What is
+ * no number counts as beyond. */
+static int count_within(const struct ab_slo *slo, const double *latency_ns, int count)
+{
+    int within = 0;
+    for (int i = 0; i < count; i++) within += latency_ns[i] <= slo->limit_ns;
+    return within;
+}
+
+static enum ab_slo_state judge(int within, int count, int low, int high)
+{
+    if (high && within > count - high) return AB_SLO_HELD;
+    return low && within < low ? AB_SLO_BROKEN : AB_SLO_OPEN;
+}
+
+enum ab_slo_state ab_slo_judge(const struct ab_slo *slo, const double *latency_ns, int count,
+                               double confidence)
+{
+    if (count < 1) return AB_SLO_OPEN;
+    const double tail = 1 - confidence, q = slo->quantile;
+    return judge(count_within(slo, latency_ns, count), count, ab_order_rank(count, q, tail),
+                 ab_order_rank(count, 1 - q, tail));
+}
+
+/* What look number `before` + 1 of a side may be wrong with. */
+static double share(double confidence, int before)
+{
+    return (1 - confidence) / ((before + 1.0) * (before + 2.0));
+}
+
+enum ab_slo_state ab_slo_look(struct ab_slo_looks *looks, const struct ab_slo *slo,
+                              const double *latency_ns, int count, double confidence, bool last)
+{
+    enum { FIRST = 4 };
+    const double q = slo->quantile;
+    if (count < 1 || (!last && count < (looks->next ? looks->next : FIRST))) return AB_SLO_OPEN;
+    const int low = ab_order_rank(count, q, share(confidence, looks->broken)),
+              high = ab_order_rank(count, 1 - q, share(confidence, looks->held));
+    /* Looks that cannot decide are free: whether they can depends on counts alone. */
+    looks->broken += low > 0;
+    looks->held += high > 0;
+    looks->next = 2 * count;
+    const int least = ab_percentile_least(q, 1 - share(confidence, looks->held));
+    if (count < least && least < looks->next) looks->next = least;
+    return judge(count_within(slo, latency_ns, count), count, low, high);
+}
