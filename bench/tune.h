@@ -32,17 +32,25 @@ enum ab_knob {
 const char *ab_knob_name(enum ab_knob knob);
 
 /* What there is to choose from on a machine; for tests, any. */
-struct ab_host {
+struct ab_site {
     int *cpus;      /* [n_cpus] numbers of CPUs that may be used, those of a core side by side */
     int *core;      /* [n_cpus] the core that each belongs to */
     int n_cpus;     /* in the affinity mask */
+    int online;     /* in the machine; 0: those of the mask */
     double granted; /* CPUs that a container grants; INFINITY: all */
     unsigned isas;  /* mask of 1u << AB_ISA_* */
 };
-enum ab_status ab_host_look(struct ab_host *host, struct ab_error *err);
-void ab_host_free(struct ab_host *host);
+enum ab_status ab_site_look(struct ab_site *site, struct ab_error *err);
+void ab_site_free(struct ab_site *site);
 /* CPUs that may be kept busy. */
-int ab_host_usable(const struct ab_host *host);
+int ab_site_usable(const struct ab_site *site);
+/* "2 CPUs, all that the machine has": how many may be kept busy, and what limits them. */
+void ab_site_say(const struct ab_site *site, char *text, size_t size);
+/* The CPUs of each thread, instance by instance: the last cores first, as interrupts prefer the
+ * first, and those of an instance are neighbours. `cpus`: [threads * instances], unused where
+ * `place` is FREE. False: it cannot be. */
+bool ab_site_place(const struct ab_site *site, enum ab_place place, int threads, int instances,
+                   int *cpus);
 
 enum { AB_KNOB_VALUES = 32 };
 struct ab_knob_values {
@@ -61,15 +69,19 @@ struct ab_space {
     struct ab_knob_values knobs[AB_KNOBS]; /* the first value is the default, if it is offered */
     struct ab_point *points;               /* those that can exist, the simplest first */
     int n_points;
+    int *at; /* inside: the point of each combination of levels; -1: none */
 };
 
-/* `narrowing`: "KNOB=V,V", also threads= and instances=. AB_ERR_ARG: an unknown knob, or a value
- * that cannot be here; says which can. */
-enum ab_status ab_space_create(const struct ab_words *narrowing, const struct ab_host *host,
+/* `narrowing`: "KNOB=V,V", also threads= and instances=; NULL: none. AB_ERR_ARG: an unknown knob,
+ * or a value that cannot be here; says which can. */
+enum ab_status ab_space_create(const struct ab_words *narrowing, const struct ab_site *site,
                                struct ab_space *space, struct ab_error *err);
 void ab_space_free(struct ab_space *space);
 /* -1: there is no such point. */
 int ab_space_find(const struct ab_space *space, const int level[AB_KNOBS]);
+/* The point that differs from `point` in this knob, and else in what that implies alone: lean
+ * memory wants plain sums, and onednn has no choice of either. -1: there is none. */
+int ab_space_neighbour(const struct ab_space *space, int point, enum ab_knob knob, int level);
 /* The point with these knobs, whatever its CPUs; -1. */
 int ab_space_find_text(const struct ab_space *space, const char *text);
 
@@ -83,11 +95,15 @@ struct ab_require {
     double min_agree;            /* most rel. L2 error; 0: the verdict alone decides */
 };
 
+/* With which the SLO of a point is held to be kept or broken. */
+#define AB_TUNE_CONFIDENCE 0.95
+
 /* ---- what is known of a point ---- */
 
 /* What one visit showed. */
 struct ab_told {
     double images_per_s, start_ns, wall_s;
+    double seconds;           /* of wall_s, those of serving; 0: not known */
     const double *latency_ns; /* [requests]; copied */
     int requests;
     double resident_bytes, peak_bytes, planned_bytes;
@@ -114,6 +130,7 @@ struct ab_evidence {
     double *images_per_s, *start_ns, *quantile_ns; /* [visits]; the objective's quantile */
     double *latency_ns;                            /* [requests] of all visits */
     int requests;
+    int *upto; /* [visits]: requests up to the end of each visit */
     double resident_bytes, peak_bytes, planned_bytes; /* the largest */
     bool overloaded;                                  /* in any visit */
     enum ab_verdict verdict;
@@ -143,7 +160,7 @@ struct ab_search_options {
 struct ab_ask {
     int point;
     double seconds;    /* of serving */
-    const char *phase; /* "cover", "climb", "race" */
+    const char *phase; /* "cover", "climb", "race"; "sweep": all points */
 };
 
 enum ab_status ab_search_create(const struct ab_search_options *o, struct ab_search **search,
@@ -165,14 +182,18 @@ double ab_search_noise(const struct ab_search *search);
 
 /* ---- values of points ---- */
 
-/* What an objective looks at, larger is better: images a second, or the inverse of a latency or of
- * memory. `low` and `high`: what it may be for all that is known. NaN: never visited. */
-struct ab_value {
+/* What an objective looks at, larger is better: images a second, or the inverse of a latency (in
+ * ns) or of memory (in bytes). Noise only slows, so visits that fall behind the best by more than
+ * noise were disturbed and do not count. `low` and `high`: what it may be for all that is known.
+ * NaN: never visited. */
+struct ab_worth {
     double value, low, high;
 };
-struct ab_value ab_evidence_value(const struct ab_evidence *e, const struct ab_require *require,
+struct ab_worth ab_evidence_value(const struct ab_evidence *e, const struct ab_require *require,
                                   double noise);
-enum ab_fit { AB_FIT_UNKNOWN, AB_FIT_MEETS, AB_FIT_FAILS, AB_FIT_OPEN }; /* OPEN: the SLO is */
+/* OPEN: the SLO is. All visits together must keep it; it is broken where the visits that nothing
+ * disturbed break it too. */
+enum ab_fit { AB_FIT_UNKNOWN, AB_FIT_MEETS, AB_FIT_FAILS, AB_FIT_OPEN };
 enum ab_fit ab_evidence_fits(const struct ab_evidence *e, const struct ab_require *require);
 
 /* ---- the answer ---- */
