@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 /* The file that `text` means: itself, or results.json in that folder. False: none. */
 static bool file_of(const char *text, char *path, size_t size)
@@ -56,13 +55,7 @@ static enum ab_status load_run(const char *text, const char *path, struct ab_com
 {
     struct ab_db *db = NULL;
     struct ab_db_run run = {0};
-    if (access(path, F_OK) != 0)
-        return ab_fail(
-            err, AB_ERR_ARG,
-            "%.200s: no such file, and %.200s, where a run of that name could be, is not "
-            "there; 'attrbench run --save NAME' makes it",
-            text, path);
-    enum ab_status status = ab_db_open(path, AB_DB_READ, &db, err);
+    enum ab_status status = ab_db_open_run(path, text, &db, err);
     if (status == AB_OK) status = ab_db_find(db, text, &run, err);
     if (status == AB_OK) status = ab_db_rows(db, run.id, &side->rows, &side->count, err);
     if (status == AB_OK) side->context = json_incref(run.context);

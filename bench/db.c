@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 /* Samples stay as they were measured: ns is float64 in little-endian order, one for each slice,
  * disturbed one bit for each (bit i & 7 of byte i / 8), NULL if nothing is known. low_ns is derived
@@ -412,6 +413,17 @@ enum ab_status ab_db_open(const char *path, enum ab_db_mode mode, struct ab_db *
     const enum ab_status status = open_file(*db, path, mode, err);
     if (status != AB_OK) ab_db_close(db);
     return status;
+}
+
+enum ab_status ab_db_open_run(const char *path, const char *name, struct ab_db **db,
+                              struct ab_error *err)
+{
+    *db = NULL;
+    if (access(path, F_OK) == 0 || errno != ENOENT) return ab_db_open(path, AB_DB_READ, db, err);
+    return ab_fail(err, AB_ERR_ARG,
+                   "'%.200s': no such file or run: there is no store %.300s; 'attrbench run --save "
+                   "NAME' makes one, --db names another",
+                   name, path);
 }
 
 void ab_db_patient(struct ab_db *db, bool patient)

@@ -22,6 +22,10 @@ enum ab_db_mode { AB_DB_READ, AB_DB_WRITE }; /* WRITE makes the file */
  * that is open is used by one thread at a time. */
 enum ab_status ab_db_open(const char *path, enum ab_db_mode mode, struct ab_db **db,
                           struct ab_error *err);
+/* The same to read the run of that name: a store that is not there has none, which is AB_ERR_ARG as
+ * of any other name that there is no run of. */
+enum ab_status ab_db_open_run(const char *path, const char *name, struct ab_db **db,
+                              struct ab_error *err);
 void ab_db_close(struct ab_db **db);
 /* Whether locks are waited for from now on. */
 void ab_db_patient(struct ab_db *db, bool patient);

@@ -111,7 +111,9 @@ static int run_command(void *user, int argc, char **argv)
     struct ab_db_run *runs = NULL;
     struct ab_error err;
     int count = 0;
-    enum ab_status status = ab_db_open(s->db ? s->db : ab_db_default(), AB_DB_READ, &db, &err);
+    const char *path = s->db ? s->db : ab_db_default();
+    enum ab_status status = s->runs.count ? ab_db_open_run(path, s->runs.items[0], &db, &err)
+                                          : ab_db_open(path, AB_DB_READ, &db, &err);
     if (status == AB_OK) status = choose(db, &s->runs, &runs, &count, &err);
     if (status == AB_OK)
         status = s->out ? write_file(db, runs, count, s->out, &err)

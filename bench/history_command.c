@@ -169,7 +169,9 @@ static int run_command(void *user, int argc, char **argv)
                            "history: one name at a time, not '%s' too; without a name all runs are "
                            "taken",
                            s->names.items[1]);
-    enum ab_status status = ab_db_open(s->db ? s->db : ab_db_default(), AB_DB_READ, &db, &err);
+    const char *path = s->db ? s->db : ab_db_default();
+    enum ab_status status = s->names.count ? ab_db_open_run(path, s->names.items[0], &db, &err)
+                                           : ab_db_open(path, AB_DB_READ, &db, &err);
     if (status == AB_OK)
         status = s->runs ? list_runs(db, s->names.count ? s->names.items[0] : NULL, s->json, &err)
                          : show(db, s, &err);

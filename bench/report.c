@@ -24,8 +24,7 @@ static enum ab_status add_stored(struct ab_report *report, struct store *store, 
                                  struct ab_error *err)
 {
     struct ab_db_run run;
-    enum ab_status status =
-        store->db ? AB_OK : ab_db_open(store->path, AB_DB_READ, &store->db, err);
+    enum ab_status status = store->db ? AB_OK : ab_db_open_run(store->path, text, &store->db, err);
     if (status == AB_OK) status = ab_db_find(store->db, text, &run, err);
     if (status != AB_OK) return status;
     status = ab_report_add_stored(report, store->db, store->path, &run, err);
@@ -39,11 +38,7 @@ static enum ab_status add(struct ab_report *report, struct store *store, const c
 {
     struct stat info;
     if (stat(text, &info) == 0) return ab_report_add_file(report, text, err);
-    if (stat(store->path, &info) == 0) return add_stored(report, store, text, err);
-    return ab_fail(err, AB_ERR_IO,
-                   "%s: neither a results.json nor its folder, and there is no store %s that could "
-                   "have a run of that name; name another or give --db",
-                   text, store->path);
+    return add_stored(report, store, text, err);
 }
 
 /* What was measured last here, where no run is named. */

@@ -81,7 +81,7 @@ says '--kernels: says what to measure'
 code 2 compare a.json same.json --against "$attrbench"
 says 'leave one away'
 ATTRBENCH_DB=absent.db code 2 compare x y
-says 'run --save'
+says "'x': no such file or run: there is no store absent.db"
 
 # ---- gate ----
 code 3 gate a.json slow.json --junit j.xml --json c.json --markdown s.md --annotations

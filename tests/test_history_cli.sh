@@ -56,6 +56,8 @@ code 2 history --row 'step*' --db h.db
 says "'step*'"
 code 1 history --db absent.db
 says "absent.db"
+code 2 history main --db absent.db
+says "'main': no such file or run: there is no store absent.db"
 code 2 history --rows x
 says "did you mean --row"
 if [[ -c /dev/full ]]; then

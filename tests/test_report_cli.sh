@@ -112,8 +112,8 @@ code 0 report 'night~1' --db attrbench.db --out s
 has s/report.md '| night \#2 |'
 code 2 report nights --out s
 says "night"
-code 1 report night --db none.db
-says 'there is no store none.db'
+code 2 report night --db none.db
+says "'night': no such file or run: there is no store none.db"
 echo text >text.db
 code 1 report night --db text.db
 says 'text.db'
@@ -175,8 +175,8 @@ code 0 report --compare a.json e.json --cross --out c
 data c | grep -q '"crossed":"[^"]' || fail "the page does not tell that the machines differ"
 
 # ---- bad files ----
-code 1 report nowhere --db none.db
-says 'nowhere: neither'
+code 2 report nowhere --db none.db
+says "'nowhere': no such file or run"
 code 1 report bad/../deep
 says 'holds neither results.json nor results.jsonl'
 # refused TEXT WORDS: a results.json of that text is refused with these words.

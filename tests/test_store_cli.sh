@@ -129,6 +129,8 @@ run_digits 1 --method gradient --save x --db cut.db
 says "cut.db: damaged"
 code 1 export --db absent.db
 says "absent.db"
+code 2 export night --db absent.db
+says "'night': no such file or run: there is no store absent.db"
 code 2 export nothing --db s.db
 says "its runs: main"
 run_digits 2 --benchmark_filter=nothing --save x --db s.db
