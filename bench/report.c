@@ -37,7 +37,10 @@ static enum ab_status add(struct ab_report *report, struct store *store, const c
                           struct ab_error *err)
 {
     struct stat info;
-    if (stat(text, &info) == 0) return ab_report_add_file(report, text, err);
+    if (stat(text, &info) == 0)
+        return S_ISREG(info.st_mode) && ab_report_is_config(text)
+                   ? ab_report_add_config(report, text, err)
+                   : ab_report_add_file(report, text, err);
     return add_stored(report, store, text, err);
 }
 
@@ -73,7 +76,7 @@ static enum ab_status load(struct ab_report *report, const struct report_setting
     for (int i = 0; status == AB_OK && i < s->runs.count; i++)
         status = add(report, store, s->runs.items[i], err);
     if (status != AB_OK) return status;
-    if (!json_array_size(report->rows))
+    if (!json_array_size(report->rows) && !json_array_size(report->deployments))
         return ab_fail(err, AB_ERR_IO,
                        "%s: holds no results: the run was interrupted before its first; measure "
                        "again",
@@ -90,9 +93,11 @@ static enum ab_status load(struct ab_report *report, const struct report_setting
 static const struct {
     const char *file;
     enum ab_status (*write)(const struct ab_report *report, const char *path, struct ab_error *err);
+    bool deployments; /* only where there are some */
 } outputs[] = {{"report.html", ab_report_write_html},
                {"report.md", ab_report_write_markdown},
                {"report.csv", ab_report_write_csv},
+               {"deployment.csv", ab_report_write_points, true},
                {"junit.xml", ab_report_write_junit}};
 
 static enum ab_status write_all(const struct ab_report *report, const char *folder, FILE *talk,
@@ -106,6 +111,7 @@ static enum ab_status write_all(const struct ab_report *report, const char *fold
     for (size_t i = 0; i < sizeof outputs / sizeof *outputs; i++) {
         char path[1100];
         struct stat info;
+        if (outputs[i].deployments && !json_array_size(report->deployments)) continue;
         snprintf(path, sizeof path, "%s/%s", folder, outputs[i].file);
         const enum ab_status status = outputs[i].write(report, path, err);
         if (status != AB_OK) return status;
@@ -146,9 +152,9 @@ static int run_command(void *user, int argc, char **argv)
 #define FIELD(name) offsetof(struct report_settings, name)
 static const struct ab_option options[] = {
     {"RUN...", NULL,
-     "a results.json of attrbench run, the folder that holds it, or a run of the store: NAME,\n"
-     "NAME~2 (two before the newest), #12 or a git revision; default ./attrbench-out, else the\n"
-     "newest run of the store",
+     "a results.json of attrbench run, the folder that holds it, the file that attrbench tune\n"
+     "wrote, or a run of the store: NAME, NAME~2 (two before the newest), #12 or a git revision;\n"
+     "default ./attrbench-out, else the newest run of the store",
      AB_OPTION_OPERANDS, FIELD(runs)},
     {"compare", NULL, "judges the second of two runs against the first, as attrbench compare does",
      AB_OPTION_FLAG, FIELD(compare)},
@@ -166,7 +172,7 @@ const struct ab_command ab_command_report = {
     .summary = "writes a page, a summary and a table from results",
     .usage = "[RUN]... [--compare A B] [OPTION]...",
     .more = "Writes report.html (one file that needs no network), report.md, report.csv and "
-            "junit.xml.",
+            "junit.xml,\nand deployment.csv of what attrbench tune wrote.",
     .options = options,
     .n_options = sizeof options / sizeof *options,
     .settings_size = sizeof(struct report_settings),

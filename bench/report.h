@@ -4,9 +4,10 @@
 //
 //     results.json, folders, runs of the store -> runs, rows, pictures  (report_load, report_maps)
 //     rows of several runs                     -> histories             (report_history)
+//     files of attrbench tune                  -> deployments           (report_tune)
 //     document                                 -> report.html           (report_html,
 //     bench/report/)
-//                                                 report.md, .csv, junit.xml
+//                                                 report.md, .csv, deployment.csv, junit.xml
 #ifndef AB_REPORT_H
 #define AB_REPORT_H
 
@@ -31,12 +32,15 @@
  *                 series: [{key, kind, at: [indices of runs], ns: [as ab_db_low_ns],
  *                           breaks: [first indices of segments], levels: [ns of each segment],
  *                           change: last level over the one before}]}]
+ *     deployments [{name, source, ... the fields of a file of attrbench tune that the reader
+ *                   knows}]     see report_tune.c
  */
 struct ab_report {
     json_t *doc;           /* owned */
     json_t *runs, *rows;   /* in doc */
     json_t *maps, *sheets; /* in doc */
     json_t *histories;     /* in doc */
+    json_t *deployments;   /* in doc */
     struct ab_report_input *inputs;
     int n_inputs;
     size_t picture_bytes;  /* embedded so far */
@@ -80,6 +84,12 @@ enum ab_status ab_report_add_file(struct ab_report *report, const char *path, st
 /* Adds a run of the store. */
 enum ab_status ab_report_add_stored(struct ab_report *report, struct ab_db *db, const char *path,
                                     const struct ab_db_run *run, struct ab_error *err);
+/* Whether a file holds a configuration and what attrbench tune measured for it; adds that. */
+bool ab_report_is_config(const char *path);
+enum ab_status ab_report_add_config(struct ab_report *report, const char *path,
+                                    struct ab_error *err);
+/* The point that a deployment recommends, borrowed; NULL: none. */
+const json_t *ab_report_recommended(const json_t *deployment);
 /* Adds a run: `name` as the reader knows it, `source` where it is from. Borrows `context`. */
 enum ab_status ab_report_add_run(struct ab_report *report, const char *name, const char *source,
                                  json_t *context, struct ab_error *err);
@@ -116,6 +126,9 @@ enum ab_status ab_report_write_markdown(const struct ab_report *report, const ch
                                         struct ab_error *err);
 enum ab_status ab_report_write_csv(const struct ab_report *report, const char *path,
                                    struct ab_error *err);
+/* The points of all deployments. */
+enum ab_status ab_report_write_points(const struct ab_report *report, const char *path,
+                                      struct ab_error *err);
 enum ab_status ab_report_write_junit(const struct ab_report *report, const char *path,
                                      struct ab_error *err);
 
@@ -128,6 +141,10 @@ bool ab_report_print_data(FILE *f, const struct ab_report *report);
 /* A field of a row or run; "" and NaN where it has none. */
 const char *ab_report_text(const json_t *object, const char *key);
 double ab_report_number(const json_t *object, const char *key);
+/* Text in a cell of a Markdown table: what would end the cell or mean something is escaped. */
+void ab_report_print_cell(FILE *f, const char *text);
+/* The deployments as Markdown. */
+void ab_report_print_deployments(FILE *f, const struct ab_report *report);
 
 /* ---- the page's own files, embedded by the build (cmake/embed.cmake) ---- */
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // junit.xml: agreement with the reference as test cases, for what shows test results. A row that
-// disagrees, or could not be measured, is a failure; one that was not judged is skipped.
+// disagrees, or could not be measured, is a failure; one that was not judged is skipped. A
+// deployment passes if it recommends a configuration whose maps agree.
 #include "report.h"
 
 #include "base/outfile.h"
@@ -57,15 +58,50 @@ static void print_case(FILE *f, const char *run, const json_t *row)
     fputs("\"/></testcase>\n", f);
 }
 
+static enum outcome outcome_of_deployment(const json_t *deployment)
+{
+    const json_t *point = ab_report_recommended(deployment);
+    const char *verdict = ab_report_text(point, "verdict");
+    if (!point || !strcmp(verdict, "disagree")) return FAILED;
+    return !strcmp(verdict, "agree") ? PASSED : SKIPPED;
+}
+
+static void print_deployment(FILE *f, const json_t *deployment)
+{
+    const enum outcome outcome = outcome_of_deployment(deployment);
+    const json_t *point = ab_report_recommended(deployment);
+    const double ns =
+        ab_report_number(json_object_get(json_object_get(point, "latency_ns"), "p50"), "value");
+    fputs("  <testcase classname=\"", f);
+    print_xml(f, ab_report_text(deployment, "name"));
+    fputs(".deployment\" name=\"", f);
+    print_xml(f, ab_report_text(deployment, "model"));
+    fputc(' ', f);
+    print_xml(f, ab_report_text(deployment, "method"));
+    fputc(' ', f);
+    print_xml(f, ab_report_text(point, "text"));
+    fprintf(f, "\" time=\"%.9f\"", isfinite(ns) ? ns * 1e-9 : 0);
+    if (outcome == PASSED)
+        fputs("/>\n", f);
+    else
+        fprintf(f, "><%s message=\"%s\"/></testcase>\n", outcome == FAILED ? "failure" : "skipped",
+                !point              ? "nothing meets the requirements"
+                : outcome == FAILED ? "its maps disagree with the reference"
+                                    : "its maps were not judged");
+}
+
 static void print_suite(FILE *f, const struct ab_report *report)
 {
     int counts[OUTCOMES] = {0};
     const size_t rows = json_array_size(report->rows);
     for (size_t i = 0; i < rows; i++) counts[outcome_of(json_array_get(report->rows, i))]++;
+    const size_t deployments = json_array_size(report->deployments);
+    for (size_t i = 0; i < deployments; i++)
+        counts[outcome_of_deployment(json_array_get(report->deployments, i))]++;
     fprintf(f,
             "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuite name=\"attrbench agreement\" "
             "tests=\"%zu\" failures=\"%d\" skipped=\"%d\">\n",
-            rows - (size_t)counts[NO_TEST], counts[FAILED], counts[SKIPPED]);
+            rows + deployments - (size_t)counts[NO_TEST], counts[FAILED], counts[SKIPPED]);
     for (size_t i = 0; i < rows; i++) {
         const json_t *row = json_array_get(report->rows, i);
         if (outcome_of(row) == NO_TEST) continue;
@@ -73,6 +109,8 @@ static void print_suite(FILE *f, const struct ab_report *report)
             json_array_get(report->runs, (size_t)json_integer_value(json_object_get(row, "run")));
         print_case(f, ab_report_text(run, "name"), row);
     }
+    for (size_t i = 0; i < deployments; i++)
+        print_deployment(f, json_array_get(report->deployments, i));
     fputs("</testsuite>\n", f);
 }
 

@@ -126,11 +126,13 @@ bool ab_report_create(struct ab_report *report)
                                  .rows = json_array(),
                                  .maps = json_array(),
                                  .sheets = json_array(),
-                                 .histories = json_array()};
-    report->doc = json_pack("{s:s,s:s,s:s,s:o,s:o,s:o,s:o,s:o}", "title", "attrbench report",
-                            "generated", date, "version", AB_VERSION " (" AB_GIT_REVISION ")",
-                            "runs", report->runs, "rows", report->rows, "maps", report->maps,
-                            "sheets", report->sheets, "histories", report->histories);
+                                 .histories = json_array(),
+                                 .deployments = json_array()};
+    report->doc =
+        json_pack("{s:s,s:s,s:s,s:o,s:o,s:o,s:o,s:o,s:o}", "title", "attrbench report", "generated",
+                  date, "version", AB_VERSION " (" AB_GIT_REVISION ")", "runs", report->runs,
+                  "rows", report->rows, "maps", report->maps, "sheets", report->sheets, "histories",
+                  report->histories, "deployments", report->deployments);
     return report->doc != NULL;
 }
 

@@ -14,8 +14,7 @@ enum {
     MAX_CHANGES = 60 /* of what changed between runs; report.html has more */
 };
 
-/* Text in a cell: what would end the cell or mean something to Markdown is escaped. */
-static void cell(FILE *f, const char *text)
+void ab_report_print_cell(FILE *f, const char *text)
 {
     for (; *text; text++) {
         if (*text == '<')
@@ -34,7 +33,7 @@ static void cell(FILE *f, const char *text)
 static void text_cell(FILE *f, const json_t *row, const char *key)
 {
     fputs(" ", f);
-    cell(f, ab_report_text(row, key));
+    ab_report_print_cell(f, ab_report_text(row, key));
     fputs(" |", f);
 }
 
@@ -69,6 +68,7 @@ static bool disagrees(const json_t *row)
 
 static void print_runs(FILE *f, const struct ab_report *report)
 {
+    if (!json_array_size(report->runs)) return;
     fputs("\n| run | date | revision | CPU |\n|---|---|---|---|\n", f);
     for (size_t i = 0; i < json_array_size(report->runs); i++) {
         const json_t *run = json_array_get(report->runs, i);
@@ -110,6 +110,7 @@ static void print_summary(FILE *f, const struct ab_report *report)
         agreed += agrees;
         judged += agrees || disagrees(row);
     }
+    if (!json_array_size(report->rows)) return;
     fprintf(f, "\n%d of %d judged results agree with the reference.\n", agreed, judged);
     for (size_t i = 0; i < json_array_size(report->runs); i++) {
         static const char *const kinds[][2] = {{"method", "methods"}, {"kernel", "picked kernels"}};
@@ -118,7 +119,7 @@ static void print_summary(FILE *f, const struct ab_report *report)
             const double mean = mean_ratio(report, kinds[k][0], (json_int_t)i, &count);
             if (!count) continue;
             fputs("\n", f);
-            cell(f, ab_report_text(json_array_get(report->runs, i), "name"));
+            ab_report_print_cell(f, ab_report_text(json_array_get(report->runs, i), "name"));
             fprintf(f, ": speed-up against oneDNN %.2f (geometric mean of %d %s)\n", mean, count,
                     kinds[k][1]);
         }
@@ -135,14 +136,14 @@ static void print_problems(FILE *f, const struct ab_report *report)
         if (!shown++) fputs("\n## To look at\n\n", f);
         if (shown > MAX_ROWS) continue;
         fputs("- ", f);
-        cell(f, ab_report_text(row, "model"));
+        ab_report_print_cell(f, ab_report_text(row, "model"));
         fputs(" ", f);
-        cell(f, *ab_report_text(row, "method") ? ab_report_text(row, "method")
-                                               : ab_report_text(row, "shape"));
+        ab_report_print_cell(f, *ab_report_text(row, "method") ? ab_report_text(row, "method")
+                                                               : ab_report_text(row, "shape"));
         fputs(", ", f);
-        cell(f, ab_report_text(row, "backend"));
+        ab_report_print_cell(f, ab_report_text(row, "backend"));
         fputs(*error ? ": not measured: " : ": disagrees: ", f);
-        cell(f, *error ? error : ab_report_text(row, "verdict_reason"));
+        ab_report_print_cell(f, *error ? error : ab_report_text(row, "verdict_reason"));
         fputs("\n", f);
     }
     if (shown > MAX_ROWS) fprintf(f, "- and %d more: see report.csv\n", shown - MAX_ROWS);
@@ -256,9 +257,9 @@ static void print_comparison(FILE *f, const struct ab_report *report)
     const json_t *classes = json_object_get(comparison, "classes");
     if (!comparison) return;
     fputs("\n## ", f);
-    cell(f, ab_report_text(comparison, "b"));
+    ab_report_print_cell(f, ab_report_text(comparison, "b"));
     fputs(" against ", f);
-    cell(f, ab_report_text(comparison, "a"));
+    ab_report_print_cell(f, ab_report_text(comparison, "a"));
     fputs("\n\n| class | rows | geometric mean |\n|---|--:|--:|\n", f);
     for (size_t i = 0; i < json_array_size(classes); i++) {
         const json_t *class = json_array_get(classes, i);
@@ -297,7 +298,7 @@ static void print_conditions(FILE *f, const json_t *history)
         if (count < 1) continue;
         fprintf(f, "\n%d run%s %s under other conditions than the newest (", (int)count,
                 count == 1 ? " was" : "s were", kinds[i][1]);
-        cell(f, ab_report_text(history, "differs"));
+        ab_report_print_cell(f, ab_report_text(history, "differs"));
         fputs(").\n", f);
     }
 }
@@ -309,7 +310,7 @@ static void print_history(FILE *f, const json_t *history)
     const json_t *series = json_object_get(history, "series");
     int shown = 0;
     fputs("\n## History of ", f);
-    cell(f, ab_report_text(history, "name"));
+    ab_report_print_cell(f, ab_report_text(history, "name"));
     fprintf(f, "\n\n%zu runs, %zu rows.\n", json_array_size(runs), json_array_size(series));
     print_conditions(f, history);
     for (size_t i = 0; i < json_array_size(series); i++) {
@@ -333,11 +334,12 @@ static void print_history(FILE *f, const json_t *history)
 static void print_all(FILE *f, const struct ab_report *report)
 {
     fputs("# ", f);
-    cell(f, ab_report_text(report->doc, "title"));
+    ab_report_print_cell(f, ab_report_text(report->doc, "title"));
     fputs("\n", f);
     print_runs(f, report);
     print_summary(f, report);
     print_problems(f, report);
+    ab_report_print_deployments(f, report);
     print_comparison(f, report);
     for (size_t i = 0; i < json_array_size(report->histories); i++)
         print_history(f, json_array_get(report->histories, i));

@@ -174,6 +174,66 @@ code 5 report --compare a.json e.json --out c
 code 0 report --compare a.json e.json --cross --out c
 data c | grep -q '"crossed":"[^"]' || fail "the page does not tell that the machines differ"
 
+# ---- what attrbench tune wrote ----
+sample=${AB_SOURCE_DIR:?}/tests/data/deploy.json
+code 0 report "$sample" --out t
+[[ $(wc -l <out) == 5 ]] || fail "does not name its five files"
+has t/report.md '## Deployment of resnet50, lrp-zplus'
+has t/report.md 'Recommended: **native:avx512 auto fast 1x2 batch=1 cores huge keep**: 31 (30.38 to 31.46) images/s'
+has t/report.md '| engine | native:avx512 | onednn | +39.0 % | +36.0 % | +42.0 % |'
+has t/report.md 'Forecast for size=448: the model has one size only'
+lacks t/report.md nan
+has t/junit.xml 'tests="1" failures="0" skipped="0"'
+has t/deployment.csv 'deployment,model,method,recommended,configuration,'
+[[ $(wc -l <t/deployment.csv) == 14 ]] || fail "deployment.csv has not all points"
+python -c '
+import csv, json
+points = json.load(open("'"$sample"'"))["points"]
+rows = list(csv.DictReader(open("t/deployment.csv", newline="")))
+assert [r["configuration"] for r in rows] == [p["text"] for p in points]
+assert sum(r["recommended"] == "true" for r in rows) == 1
+assert float(rows[0]["p99_ns"]) == points[0]["latency_ns"]["p99"]["value"]
+assert rows[11]["error"] == points[11]["error"] and rows[11]["p50_ns"] == ""'
+data t | grep -q '"deployments":\[{"model":"resnet50",' || fail "the page has no deployment"
+code 0 report run "$sample" --out t
+has t/report.md '## Methods'
+has t/report.md '## Deployment of resnet50'
+# broken FROM TO WORDS: the sample with TO in FROM's place is refused with these words.
+broken() {
+    sed "s|$1|$2|" "$sample" >x.json
+    ! cmp -s "$sample" x.json || fail "the sample has no $1"
+    code 1 report x.json --out x
+    says "x.json: $3"
+    [[ ! -e x ]] || fail "writes although the input is bad: $1"
+}
+broken '"attrbench_config": 1' '"attrbench_config": 2' 'attrbench_config: is not 1'
+broken '"attrbench_config": 1,' '"attrbench_config": 1' 'line 3: no JSON'
+broken '"tune": {' '"tuned": {' 'a configuration without measurements'
+broken '"model": "resnet50"' '"model": 50' 'model: is not a text'
+broken '"method":' '"methods":' 'method: is not there'
+broken '"throughput"' '"speed"' 'tune.objective: is not one of latency|throughput|memory'
+broken '"visits": 4' '"visits": 4.5' 'points[0].visits: is not a whole number from 0'
+broken '"visits": 4' '"visits": -1' 'points[0].visits: is not a whole number from 0'
+broken '"p50": {"value": 36200000.0' '"p50": {"value": "fast"' 'points[1].latency_ns.p50.value: is not a number from 0'
+broken '"verdict": "disagree"' '"verdict": "wrong"' 'points[10].verdict: is not one of'
+broken '"front": true' '"front": 1' 'points[0].front: is not true or false'
+broken '"cpus": \[\[0\], \[1\]\]' '"cpus": [0]' 'deploy.cpus: is not a list of lists of CPUs'
+broken '"dropped": "roof"' '"dropped": "tired"' 'points[12].dropped: is not one of error'
+broken '"compute": 0.64' '"compute": true' 'limits.share.compute: is not a number from 0'
+broken '"recommended": "native' '"recommended": "nature' 'recommended: is not the text of one of the points'
+broken '"engine": \["native:avx512"' '"engine": [["native:avx512"]' 'tune.space: is not an object of lists'
+broken '"points": \[$' '"points": [7,' 'points[0]: is not an object'
+broken '"state": "held"' '"state": "kept"' 'max_rate.probes[0].state: is not one of held'
+broken '"fit_ns": 61200000.0' '"fit_ns": -1' 'forecast[0].points[0].fit_ns: is not a number from 0'
+broken '"gain": 1.39' '"gain": null' 'knobs[0].gain: is not a number from 0'
+# Nothing that meets the requirements is a failure.
+sed 's|^  "recommended": .*|  "recommended": null,|' "$sample" >none.json
+code 0 report none.json --out t
+has t/report.md 'Nothing meets the requirements'
+has t/junit.xml 'failures="1"'
+code 2 report --compare "$sample" a.json --out c
+says 'takes two runs'
+
 # ---- bad files ----
 code 2 report nowhere --db none.db
 says "'nowhere': no such file or run"

@@ -52,39 +52,61 @@ cat >driver.js <<'EOF'
   const until = async (test) => { for (let i = 0; i < 300 && !test(); i++) await turn(); return test(); };
   await turn();
   const $ = (s) => document.querySelector(s), all = (s) => [...document.querySelectorAll(s)];
+  const tableOfRows = async () => {
+    const table = $('#latency table'), names = () => [...table.tBodies[0].rows].map((r) => r.cells[0].textContent);
+    const head = (text) => [...table.tHead.querySelectorAll('button')].find((b) => b.textContent === text);
+    const median = [...table.tHead.rows[0].cells].findIndex((c) => c.textContent === 'median');
+    const began = performance.now();
+    head('median').focus();
+    check(document.activeElement === head('median'), 'headers take no focus');
+    head('median').click();
+    check(table.tHead.rows[0].cells[median].getAttribute('aria-sort') === 'ascending', 'aria-sort');
+    const up = names()[0];
+    head('median').click();
+    check(names()[0] !== up, 'the order does not turn');
+    const search = $('#latency input[type=search]');
+    search.value = 'method-7 native';
+    search.dispatchEvent(new Event('input'));
+    check(names().length >= 1 && names().every((n) => n.startsWith('method-7')), 'filter: ' + names().slice(0, 3));
+    search.value = 'no such row';
+    search.dispatchEvent(new Event('input'));
+    check(names().length === 0 && $('#latency .count').textContent.startsWith('0 rows'), 'filter of nothing');
+    search.value = '';
+    search.dispatchEvent(new Event('input'));
+    const took = performance.now() - began;
+    check(took < 3000, `two sorts and three filters took ${took} ms`);
+    const row = [...table.tBodies[0].rows][0].querySelector('button');
+    row.click();
+    check((await until(() => $('dialog[open] pre'))) && !$('dialog').textContent.includes('[object'), 'no details');
+    $('dialog button').click();
+    check(await until(() => !$('dialog')), 'details do not close');
+  };
+  const deployment = async () => {
+    const table = $('#deployment table'), names = () => [...table.tBodies[0].rows].map((r) => r.cells[0].textContent);
+    const head = [...table.tHead.querySelectorAll('button')].find((b) => b.textContent === 'p50');
+    const first = names()[0];
+    check(names().length === AB.data.deployments[0].points.length && first.includes('flush'), 'points: ' + names());
+    head.focus();
+    check(document.activeElement === head, 'headers of points take no focus');
+    head.click();
+    check(names()[0] !== first && names()[0].includes('2x1'), 'points are not sorted: ' + names()[0]);
+    check(['recommended', 'maps disagree', 'misses the latency limit', 'not measured'].every((t) => table.textContent.includes(t)), 'standings');
+    table.tBodies[0].rows[0].querySelector('button').click();
+    check((await until(() => $('dialog[open] dl'))) && $('dialog').textContent.includes('cold start') && !$('dialog').textContent.includes('[object'), 'no details of a point');
+    $('dialog button').click();
+    check(await until(() => !$('dialog')), 'details of a point do not close');
+    const words = $('#deployment').innerText;
+    check(['2 instances of 1 thread', 'p99=80ms', 'What each knob bought', 'What limits it', 'Largest rate', 'Measured again', 'Forecast for batch=16'].every((t) => words.includes(t)), 'parts are missing');
+    check(!words.includes('NaN') && !words.includes('undefined') && !words.includes('Infinity'), 'a number that is none');
+  };
   check(document.documentElement.dataset.state === 'ready', 'not ready');
   check(!AB.errors.length, 'errors: ' + AB.errors.join('; '));
-  check(AB.sections.length >= 8 && ['summary', 'latency', 'agreement', 'together', 'kernels', 'roofline', 'steps', 'environment'].every((id) => document.getElementById(id)), 'sections are missing');
+  check(!AB.data.rows.length || ['summary', 'latency', 'agreement', 'together', 'kernels', 'roofline', 'steps', 'environment'].every((id) => document.getElementById(id)), 'sections are missing');
   check(!AB.data.histories.length || $('#history svg'), 'no history');
   check(AB.data.histories.some((h) => h.crossed) === Boolean($('#history .notice')), 'different conditions are not told');
   check(!AB.data.comparison || $('#comparison .legend'), 'no comparison');
-  const table = $('#latency table'), names = () => [...table.tBodies[0].rows].map((r) => r.cells[0].textContent);
-  const head = (text) => [...table.tHead.querySelectorAll('button')].find((b) => b.textContent === text);
-  const median = [...table.tHead.rows[0].cells].findIndex((c) => c.textContent === 'median');
-  const began = performance.now();
-  head('median').focus();
-  check(document.activeElement === head('median'), 'headers take no focus');
-  head('median').click();
-  check(table.tHead.rows[0].cells[median].getAttribute('aria-sort') === 'ascending', 'aria-sort');
-  const up = names()[0];
-  head('median').click();
-  check(names()[0] !== up, 'the order does not turn');
-  const search = $('#latency input[type=search]');
-  search.value = 'method-7 native';
-  search.dispatchEvent(new Event('input'));
-  check(names().length >= 1 && names().every((n) => n.startsWith('method-7')), 'filter: ' + names().slice(0, 3));
-  search.value = 'no such row';
-  search.dispatchEvent(new Event('input'));
-  check(names().length === 0 && $('#latency .count').textContent.startsWith('0 rows'), 'filter of nothing');
-  search.value = '';
-  search.dispatchEvent(new Event('input'));
-  const took = performance.now() - began;
-  check(took < 3000, `two sorts and three filters took ${took} ms`);
-  const row = [...table.tBodies[0].rows][0].querySelector('button');
-  row.click();
-  check((await until(() => $('dialog[open] pre'))) && !$('dialog').textContent.includes('[object'), 'no details');
-  $('dialog button').click();
-  check(await until(() => !$('dialog')), 'details do not close');
+  if (AB.data.rows.length) await tableOfRows();
+  if (AB.data.deployments.length) await deployment();
   $('#theme').click();
   $('#theme').click();
   check(getComputedStyle(document.body).backgroundColor === 'rgb(15, 18, 22)', 'dark is not dark');
@@ -131,6 +153,12 @@ look history 390
 mkdir old && sed 's/"cpu":{/"cpu":{"stepping":7,/' two/results.json >old/results.json
 make_report crossed --cross old three four
 look crossed 390
+sed "s|\"resnet50\"|\"$evil\"|" "$AB_SOURCE_DIR/tests/data/deploy.json" >deploy.json
+make_report deployed deploy.json two
+look deployed 1280
+look deployed 390
+make_report alone deploy.json
+look alone 390
 make_report compared --compare two three
 look compared 390
 

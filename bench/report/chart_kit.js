@@ -79,7 +79,7 @@ AB.charts.faded = faded;
 
 /* ---- plugins ---- */
 
-/* Intervals lo..hi of the points, under them. */
+/* Intervals lo..hi of the points, and ylo..yhi upright, under them. */
 const whiskers = {
   id: 'whiskers',
   beforeDatasetsDraw(chart) {
@@ -94,12 +94,18 @@ const whiskers = {
       ctx.strokeStyle = faded(set.colour, set.whisker.alpha);
       ctx.lineWidth = set.whisker.width;
       chart.getDatasetMeta(i).data.forEach((element, k) => {
-        const p = set.data[k];
-        if (!AB.isNumber(p.lo) || !AB.isNumber(p.hi)) return;
-        ctx.beginPath();
-        ctx.moveTo(chart.scales.x.getPixelForValue(p.lo), element.y);
-        ctx.lineTo(chart.scales.x.getPixelForValue(p.hi), element.y);
-        ctx.stroke();
+        const p = set.data[k],
+          { x, y } = chart.scales;
+        const stroke = (x1, y1, x2, y2) => {
+          ctx.beginPath();
+          ctx.moveTo(x1, y1);
+          ctx.lineTo(x2, y2);
+          ctx.stroke();
+        };
+        if (AB.isNumber(p.lo) && AB.isNumber(p.hi))
+          stroke(x.getPixelForValue(p.lo), element.y, x.getPixelForValue(p.hi), element.y);
+        if (AB.isNumber(p.ylo) && AB.isNumber(p.yhi))
+          stroke(element.x, y.getPixelForValue(p.ylo), element.x, y.getPixelForValue(p.yhi));
       });
     });
     ctx.restore();
@@ -281,3 +287,4 @@ AB.charts.intervals = (labels, series, options) => {
   return AB.charts.place(labels.length * pitch + 56, options.label || options.title, config);
 };
 AB.charts.rulers = rulers;
+AB.charts.whiskers = whiskers;

@@ -19,15 +19,22 @@
   window.addEventListener('beforeprint', AB.charts.drawAll);
   AB.charts.theme();
 
-  const cpus = [...new Set(data.runs.map((r) => r.cpu).filter(Boolean))],
+  const machines = [...data.runs, ...data.deployments.map((d) => d.machine || {})];
+  const cpus = [...new Set(machines.map((r) => r.cpu).filter(Boolean))],
     first = data.runs[0] || {},
     build = (first.context || {}).build || {};
   document
     .getElementById('meta')
     .append(
       ...[
-        AB.count(data.rows.length, 'result') +
-          (data.runs.length > 1 ? ` of ${data.runs.length} runs` : ''),
+        data.runs.length
+          ? AB.count(data.rows.length, 'result') +
+            (data.runs.length > 1 ? ` of ${data.runs.length} runs` : '')
+          : null,
+        data.deployments.length > 1 ? `${data.deployments.length} deployments` : null,
+        data.deployments.length === 1
+          ? `${data.deployments[0].model} with ${data.deployments[0].method}`
+          : null,
         cpus.join(' and '),
         data.runs.length === 1 && first.revision ? 'revision ' + first.revision : null,
         data.runs.length === 1 && build.onednn ? 'oneDNN ' + build.onednn : null,
@@ -42,6 +49,7 @@
     links = new Map();
   const order = [
     'summary',
+    'deployment',
     'comparison',
     'history',
     'latency',

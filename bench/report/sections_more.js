@@ -514,7 +514,9 @@ const flatten = (value, path, into) => {
 
 AB.section('environment', 'Environment', (section) => {
   const hidden = new Set(['summary', 'maps', 'kernels', 'schema']);
-  const facts = AB.data.runs.map((run) => {
+  const runs = [...AB.data.runs, ...AB.data.deployments.filter((d) => d.context)];
+  if (!runs.length) return false;
+  const facts = runs.map((run) => {
     const context = Object.fromEntries(
       Object.entries(run.context || {}).filter(([k]) => !hidden.has(k)),
     );
@@ -527,10 +529,10 @@ AB.section('environment', 'Environment', (section) => {
   const mayDiffer =
     /^(source|date|system\.(cpu_pressure|load_average)|cpu\.(fma_peak|read_band).*|interrupted)/;
   const shown =
-    AB.data.runs.length > 1 ? [...keys.filter(differs), ...keys.filter((k) => !differs(k))] : keys;
+    runs.length > 1 ? [...keys.filter(differs), ...keys.filter((k) => !differs(k))] : keys;
   section.append(
     AB.lede(
-      AB.data.runs.length > 1
+      runs.length > 1
         ? 'What must be equal for times to be comparable; rows that differ come first, marked where it matters.'
         : 'What a reader must know to compare these numbers with others.',
     ),
@@ -549,7 +551,7 @@ AB.section('environment', 'Environment', (section) => {
             'tr',
             { class: 'pin' },
             AB.el('th', { scope: 'col' }, AB.el('span', null, 'what')),
-            AB.data.runs.map((r) => AB.el('th', { scope: 'col' }, AB.el('span', null, r.name))),
+            runs.map((r) => AB.el('th', { scope: 'col' }, AB.el('span', null, r.name))),
           ),
         ),
         AB.el(
