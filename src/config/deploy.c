@@ -160,14 +160,13 @@ static int bind_to(int cpu)
 static enum ab_status bind_team(const int *cpus, int threads, struct ab_error *err)
 {
     int bound = 0, failed = -1, why = 0;
-#pragma omp parallel num_threads(threads) if (threads > 1) reduction(+ : bound)
+#pragma omp parallel num_threads(threads) if (threads > 1) reduction(+ : bound)                    \
+    reduction(max : failed, why)
     {
-        const int cpu = cpus[omp_get_thread_num()], error = bind_to(cpu);
-        bound += !error;
-        if (error) {
-#pragma omp critical(ab_config_bind)
-            failed = cpu, why = error;
-        }
+        const int cpu = cpus[omp_get_thread_num()];
+        why = bind_to(cpu);
+        bound += !why;
+        if (why) failed = cpu;
     }
     if (why)
         return ab_fail(err, AB_ERR_UNSUPPORTED,
