@@ -160,7 +160,8 @@ struct ab_search_options {
 struct ab_ask {
     int point;
     double seconds;    /* of serving */
-    const char *phase; /* "cover", "climb", "race"; "sweep": all points */
+    const char *phase; /* "cover", "climb", "race"; "check": whether the machine keeps its pace;
+                          "sweep": all points */
 };
 
 enum ab_status ab_search_create(const struct ab_search_options *o, struct ab_search **search,

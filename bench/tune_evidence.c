@@ -1,0 +1,235 @@
+// SPDX-License-Identifier: Apache-2.0
+// What visits showed of a point, and what that makes it worth.
+#include "tune_search.h"
+
+#include "stats.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Two visits that nothing disturbed differ by less than `noise`, 19 times of 20; half as much
+ * again, and it is no accident. */
+static const double band = 1.5;
+/* Noise where only requirements are asked for. */
+static const double usual_noise = 0.02;
+
+const char *ab_drop_name(enum ab_drop drop)
+{
+    static const char *const names[] = {"none", "error", "agreement", "slo", "dominated", "roof"};
+    return names[drop];
+}
+
+static double quantile_asked(const struct ab_require *require)
+{
+    return require->slo.limit_ns > 0 ? require->slo.quantile : 0.5;
+}
+
+/* ---- growing ---- */
+
+static bool grow(double **list, int count, double value)
+{
+    double *grown = realloc(*list, ((size_t)count + 1) * sizeof *grown);
+    if (!grown) return false;
+    grown[count] = value;
+    *list = grown;
+    return true;
+}
+
+static double quantile_of(const double *values, int count, double q)
+{
+    double *sorted = count > 0 ? malloc((size_t)count * sizeof *sorted) : NULL;
+    if (!sorted) return (double)NAN;
+    memcpy(sorted, values, (size_t)count * sizeof *sorted);
+    ab_sort(sorted, (size_t)count);
+    const double value = ab_quantile(sorted, count, q);
+    free(sorted);
+    return value;
+}
+
+/* NaN: not known. */
+static void raise_to(double *most, double value)
+{
+    if (value > *most || !(*most > 0)) *most = value;
+}
+
+static bool add_visit(struct ab_evidence *e, const struct ab_told *told,
+                      const struct ab_require *require)
+{
+    const size_t requests = (size_t)(e->requests + told->requests);
+    double *pooled = realloc(e->latency_ns, (requests + 1) * sizeof *pooled);
+    if (pooled) e->latency_ns = pooled;
+    int *upto = realloc(e->upto, ((size_t)e->visits + 1) * sizeof *upto);
+    if (upto) e->upto = upto;
+    if (!pooled || !upto) return false;
+    const double q = quantile_of(told->latency_ns, told->requests, quantile_asked(require));
+    if (!grow(&e->images_per_s, e->visits, told->images_per_s) ||
+        !grow(&e->start_ns, e->visits, told->start_ns) || !grow(&e->quantile_ns, e->visits, q))
+        return false;
+    if (told->requests > 0)
+        memcpy(pooled + e->requests, told->latency_ns, (size_t)told->requests * sizeof *pooled);
+    e->requests = (int)requests;
+    upto[e->visits++] = e->requests;
+    return true;
+}
+
+bool ab_evidence_add(struct ab_evidence *e, const struct ab_told *told,
+                     const struct ab_require *require)
+{
+    if (told->wall_s > 0) e->spent_s += told->wall_s;
+    if (told->error || !(told->images_per_s > 0) || told->requests < 1) {
+        snprintf(e->error, sizeof e->error, "%s",
+                 told->error ? told->error : "no image was done in time");
+        return true;
+    }
+    if (!add_visit(e, told, require)) return false;
+    raise_to(&e->resident_bytes, told->resident_bytes);
+    raise_to(&e->peak_bytes, told->peak_bytes);
+    raise_to(&e->planned_bytes, told->planned_bytes);
+    e->overloaded = e->overloaded || told->overloaded;
+    /* The worst of all visits, should they differ. */
+    const bool worse = e->visits == 1 || (told->verdict != AB_AGREE && e->verdict == AB_AGREE) ||
+                       told->rel_l2 > e->rel_l2;
+    if (!worse) return true;
+    e->verdict = told->verdict;
+    e->rel_l2 = told->rel_l2;
+    e->max_err = told->max_err;
+    snprintf(e->why, sizeof e->why, "%s", told->why ? told->why : "");
+    return true;
+}
+
+void ab_evidence_free(struct ab_evidence *e)
+{
+    free(e->images_per_s);
+    free(e->start_ns);
+    free(e->quantile_ns);
+    free(e->latency_ns);
+    free(e->upto);
+    *e = (struct ab_evidence){.visits = 0};
+}
+
+/* ---- what nothing disturbed ---- */
+
+static int first_of(const struct ab_evidence *e, int visit)
+{
+    return visit ? e->upto[visit - 1] : 0;
+}
+
+/* How swift a visit was, by what is hard to disturb by chance: the median request, or the mean. */
+static double pace(const struct ab_evidence *e, const struct ab_require *require, int visit)
+{
+    if (require->objective != AB_OBJECTIVE_LATENCY) return e->images_per_s[visit];
+    const int first = first_of(e, visit);
+    return 1 / quantile_of(e->latency_ns + first, e->upto[visit] - first, 0.5);
+}
+
+/* The least pace of a visit that nothing disturbed. */
+static double pace_needed(const struct ab_evidence *e, const struct ab_require *require,
+                          double noise)
+{
+    double best = 0;
+    for (int v = 0; v < e->visits; v++) best = fmax(best, pace(e, require, v));
+    return best * exp(-band * noise);
+}
+
+int ab_evidence_clean(const struct ab_evidence *e, const struct ab_require *require, double noise)
+{
+    int clean = 0;
+    const double needed = pace_needed(e, require, noise);
+    for (int v = 0; v < e->visits; v++) clean += pace(e, require, v) >= needed;
+    return clean;
+}
+
+/* The latencies of those visits, together; free() them. NULL: none, or out of memory. */
+static double *clean_latencies(const struct ab_evidence *e, const struct ab_require *require,
+                               double noise, int *count)
+{
+    double *all = e->requests > 0 ? malloc((size_t)e->requests * sizeof *all) : NULL;
+    const double needed = pace_needed(e, require, noise);
+    *count = 0;
+    for (int v = 0; all && v < e->visits; v++) {
+        const int first = first_of(e, v), n = e->upto[v] - first;
+        if (pace(e, require, v) < needed) continue;
+        memcpy(all + *count, e->latency_ns + first, (size_t)n * sizeof *all);
+        *count += n;
+    }
+    return all;
+}
+
+double ab_evidence_quantile(const struct ab_evidence *e, const struct ab_require *require,
+                            double noise)
+{
+    int count;
+    double *all = clean_latencies(e, require, noise, &count);
+    const double value = all ? quantile_of(all, count, quantile_asked(require)) : (double)NAN;
+    free(all);
+    return value;
+}
+
+double ab_evidence_of_visit(const struct ab_evidence *e, const struct ab_require *require,
+                            int visit, bool swift)
+{
+    return swift || require->objective == AB_OBJECTIVE_LATENCY ? 1 / e->quantile_ns[visit]
+                                                               : e->images_per_s[visit];
+}
+
+/* ---- value ---- */
+
+static double clean_throughput(const struct ab_evidence *e, const struct ab_require *require,
+                               double noise)
+{
+    double *clean = malloc((size_t)e->visits * sizeof *clean);
+    const double needed = pace_needed(e, require, noise);
+    int count = 0;
+    for (int v = 0; clean && v < e->visits; v++)
+        if (e->images_per_s[v] >= needed) clean[count++] = e->images_per_s[v];
+    const double value = clean ? quantile_of(clean, count, 0.5) : (double)NAN;
+    free(clean);
+    return value;
+}
+
+struct ab_worth ab_evidence_value(const struct ab_evidence *e, const struct ab_require *require,
+                                  double noise)
+{
+    struct ab_worth v = {(double)NAN, (double)NAN, (double)NAN};
+    if (e->visits < 1) return v;
+    double spread = exp(noise / sqrt(ab_evidence_clean(e, require, noise)));
+    switch (require->objective) {
+    case AB_OBJECTIVE_THROUGHPUT: v.value = clean_throughput(e, require, noise); break;
+    case AB_OBJECTIVE_LATENCY: v.value = 1 / ab_evidence_quantile(e, require, noise); break;
+    case AB_OBJECTIVE_MEMORY:
+        v.value = 1 / (e->resident_bytes > 0 ? e->resident_bytes : e->planned_bytes);
+        spread = 1.005; /* stacks and libraries; other programs do not change it */
+        break;
+    }
+    v.low = v.value / spread;
+    v.high = v.value * spread;
+    return v;
+}
+
+/* ---- requirements ---- */
+
+bool ab_evidence_accepted(const struct ab_evidence *e, const struct ab_require *require)
+{
+    if (e->verdict == AB_DISAGREE) return false;
+    return !(require->min_agree > 0) || e->rel_l2 <= require->min_agree;
+}
+
+enum ab_fit ab_evidence_fits(const struct ab_evidence *e, const struct ab_require *require)
+{
+    if (e->error[0]) return AB_FIT_FAILS;
+    if (e->visits < 1) return AB_FIT_UNKNOWN;
+    if (!ab_evidence_accepted(e, require)) return AB_FIT_FAILS;
+    if (!(require->slo.limit_ns > 0)) return AB_FIT_MEETS;
+    if (e->overloaded) return AB_FIT_FAILS;
+    const enum ab_slo_state all =
+        ab_slo_judge(&require->slo, e->latency_ns, e->requests, AB_TUNE_CONFIDENCE);
+    if (all == AB_SLO_HELD) return AB_FIT_MEETS;
+    int count;
+    double *clean = clean_latencies(e, require, usual_noise, &count);
+    const enum ab_slo_state best =
+        clean ? ab_slo_judge(&require->slo, clean, count, AB_TUNE_CONFIDENCE) : all;
+    free(clean);
+    return all == AB_SLO_BROKEN && best == AB_SLO_BROKEN ? AB_FIT_FAILS : AB_FIT_OPEN;
+}

@@ -1,0 +1,484 @@
+// SPDX-License-Identifier: Apache-2.0
+// The search on simulated machines: how often it finds what is best there, for how much of the time
+// that trying everything would take; and what it must never do.
+#include "../bench/tune_search.h"
+#include "tune_machine.h"
+
+#include <stdio.h>
+
+/* AB_TEST_SLOW: fewer machines where everything is instrumented. */
+enum { MACHINES = AB_TEST_SLOW ? 20 : 200, SOME = AB_TEST_SLOW ? 10 : 60 };
+
+static int two_cpus[] = {0, 1}, two_cores[] = {0, 1};
+
+/* avx512, avx2 and, where it is built in, onednn, on two CPUs. */
+static struct ab_space space_new(const char *narrowing)
+{
+    const struct ab_site site = {.cpus = two_cpus,
+                                 .core = two_cores,
+                                 .n_cpus = 2,
+                                 .granted = (double)INFINITY,
+                                 .isas = 1u << AB_ISA_avx512 | 1u << AB_ISA_avx2};
+    struct ab_words words = {NULL, 0};
+    struct ab_space space;
+    struct ab_error err;
+    if (narrowing) CHECK(ab_words_add(&words, narrowing, strlen(narrowing)), "out of memory");
+    const enum ab_status status = ab_space_create(&words, &site, &space, &err);
+    CHECK(status == AB_OK, "%s", err.text);
+    ab_words_free(&words);
+    return space;
+}
+
+static bool meets(const struct machine *m, const struct ab_point *p, const struct ab_require *r)
+{
+    if (m->wrong && strstr(p->text, m->wrong)) return false;
+    if (m->broken && strstr(p->text, m->broken)) return false;
+    return !(r->slo.limit_ns > 0) || latency_ns(m, &p->deploy, r->slo.quantile) <= r->slo.limit_ns;
+}
+
+/* What the objective makes of the true numbers of a point. */
+static double true_value(const struct machine *m, const struct ab_point *p,
+                         const struct ab_require *r)
+{
+    if (r->objective == AB_OBJECTIVE_THROUGHPUT) return worth(m, &p->deploy);
+    return 1 / latency_ns(m, &p->deploy, r->slo.limit_ns > 0 ? r->slo.quantile : 0.5);
+}
+
+static double best_value(const struct machine *m, const struct ab_space *space,
+                         const struct ab_require *r)
+{
+    double best = 0;
+    for (int i = 0; i < space->n_points; i++)
+        if (meets(m, &space->points[i], r)) best = fmax(best, true_value(m, &space->points[i], r));
+    return best;
+}
+
+/* One visit of equal length for every point. */
+static double sweep_s(const struct ab_space *space, double budget_s)
+{
+    const double base_s = fmin(3, fmax(0.5, budget_s / 250));
+    double all = 0;
+    for (int i = 0; i < space->n_points; i++) all += base_s + overhead_s(&space->points[i].deploy);
+    return all;
+}
+
+/* Many machines, one question. */
+struct rates {
+    int machines, none, broken, complete;
+    int near_best, near_advised; /* within 3 % of the true best */
+    double worst, share, visits; /* the worst answer; of the sweep's time, and visits, on average */
+    double most_share;
+};
+
+static void count(struct rates *r, const struct ab_space *space, struct machine *m,
+                  const struct question *q)
+{
+    struct outcome o = explore(space, m, q);
+    const int best = ab_search_best(o.search), advised = recommended(space, o.search, &q->require);
+    const double truth = best_value(m, space, &q->require);
+    const double share = o.spent_s / sweep_s(space, q->budget_s);
+    CHECK(o.spent_s <= q->budget_s + o.longest_s, "%g s of %g", o.spent_s, q->budget_s);
+    r->machines++;
+    r->visits += o.visits;
+    r->share += share;
+    r->most_share = fmax(r->most_share, share);
+    r->complete += ab_search_complete(o.search);
+    r->none += best < 0;
+    if (best >= 0) {
+        const double value = true_value(m, &space->points[best], &q->require) / truth;
+        const double told = true_value(m, &space->points[advised], &q->require) / truth;
+        r->broken += !meets(m, &space->points[advised], &q->require);
+        r->near_best += value >= 0.97;
+        r->near_advised += told >= 0.97;
+        r->worst = fmin(r->worst, told);
+    }
+    ab_search_destroy(&o.search);
+}
+
+static void show(const char *what, struct rates *r)
+{
+    const double n = r->machines;
+    printf("%-34s %3d machines: best within 3 %% %5.1f %%, advised %5.1f %% (worst %.3f), none "
+           "%4.1f %%, not meeting %4.1f %%, complete %5.1f %%, %5.1f visits, %4.1f %% of a sweep "
+           "(at most %4.1f %%)\n",
+           what, r->machines, 100 * r->near_best / n, 100 * r->near_advised / n, r->worst,
+           100 * r->none / n, 100 * r->broken / n, 100 * r->complete / n, r->visits / n,
+           100 * r->share / n, 100 * r->most_share);
+}
+
+static struct rates many(const char *what, int machines, double budget_s,
+                         enum ab_objective objective, double quantile, double looseness,
+                         void (*change)(struct machine *m))
+{
+    struct ab_space space = space_new(NULL);
+    struct rates r = {.worst = 1};
+    for (int i = 0; i < machines; i++) {
+        context("%s, machine %d", what, i);
+        struct machine m = machine_new((uint64_t)i);
+        if (change) change(&m);
+        struct question q = {
+            .require = {.objective = objective}, .budget_s = budget_s, .seed = (uint64_t)i};
+        if (quantile > 0) {
+            const struct ab_deploy alone = {
+                .backend = "native:avx512", .threads = 1, .instances = 1, .batch = 1};
+            q.require.slo.quantile = quantile;
+            q.require.slo.limit_ns = looseness * latency_ns(&m, &alone, quantile);
+        }
+        count(&r, &space, &m, &q);
+    }
+    show(what, &r);
+    ab_space_free(&space);
+    return r;
+}
+
+static void check_rates(const struct rates *r, double near, double share)
+{
+    CHECK(r->near_advised >= near * r->machines, "only %d of %d within 3 %%", r->near_advised,
+          r->machines);
+    CHECK(r->share <= share * r->machines, "%.1f %% of a sweep", 100 * r->share / r->machines);
+}
+
+static void be_quiet(struct machine *m)
+{
+    m->busy_s = 0;
+}
+
+/* A neighbour for half of the time. */
+static void be_busy(struct machine *m)
+{
+    m->quiet_s = 40, m->busy_s = 40;
+}
+
+static void be_noisy(struct machine *m)
+{
+    m->scatter = 0.04;
+}
+
+TEST(finds_the_best_throughput)
+{
+    struct rates r = many("throughput", MACHINES, 600, AB_OBJECTIVE_THROUGHPUT, 0, 0, NULL);
+    check_rates(&r, 0.95, 0.25);
+    r = many("throughput, quiet", SOME, 600, AB_OBJECTIVE_THROUGHPUT, 0, 0, be_quiet);
+    check_rates(&r, 0.97, 0.25);
+    r = many("throughput, busy", SOME, 600, AB_OBJECTIVE_THROUGHPUT, 0, 0, be_busy);
+    check_rates(&r, 0.75, 0.25);
+    many("throughput, scatter of 4 %", SOME, 600, AB_OBJECTIVE_THROUGHPUT, 0, 0, be_noisy);
+    many("throughput, 2 minutes", SOME, 120, AB_OBJECTIVE_THROUGHPUT, 0, 0, NULL);
+    many("throughput, 1 minute", SOME, 60, AB_OBJECTIVE_THROUGHPUT, 0, 0, NULL);
+}
+
+TEST(finds_the_best_latency)
+{
+    struct rates r = many("latency, median", SOME, 600, AB_OBJECTIVE_LATENCY, 0, 0, NULL);
+    check_rates(&r, 0.95, 0.25);
+    many("latency, p90 held", SOME, 600, AB_OBJECTIVE_LATENCY, 0.9, 1.5, NULL);
+}
+
+TEST(finds_the_best_within_a_limit)
+{
+    struct rates r =
+        many("throughput, p90 <= 3 x alone", SOME, 600, AB_OBJECTIVE_THROUGHPUT, 0.9, 3, NULL);
+    CHECK(r.broken <= 0.05 * r.machines, "%d break the limit", r.broken);
+    many("throughput, p90 <= 1.2 x alone", SOME, 600, AB_OBJECTIVE_THROUGHPUT, 0.9, 1.2, NULL);
+    many("throughput, p90, quiet", SOME, 600, AB_OBJECTIVE_THROUGHPUT, 0.9, 3, be_quiet);
+    many("throughput, p99 <= 3 x alone", SOME, 600, AB_OBJECTIVE_THROUGHPUT, 0.99, 3, NULL);
+}
+
+static void lie(struct machine *m)
+{
+    m->wrong = "avx512";
+}
+
+static void crash(struct machine *m)
+{
+    m->broken = "avx512";
+}
+
+TEST(what_disagrees_or_fails_is_never_advised)
+{
+    struct rates r = many("avx512 disagrees", SOME, 600, AB_OBJECTIVE_THROUGHPUT, 0, 0, lie);
+    check_rates(&r, 0.9, 0.25);
+    CHECK(!r.broken && !r.none, "%d advised, %d without advice", r.broken, r.none);
+    r = many("avx512 does not run", SOME, 600, AB_OBJECTIVE_THROUGHPUT, 0, 0, crash);
+    check_rates(&r, 0.9, 0.25);
+    CHECK(!r.broken && !r.none, "%d advised, %d without advice", r.broken, r.none);
+}
+
+/* ---- what it must never do ---- */
+
+static const struct ab_require throughput = {.objective = AB_OBJECTIVE_THROUGHPUT};
+
+TEST(it_keeps_to_its_budget)
+{
+    struct ab_space space = space_new(NULL);
+    static const double budgets[] = {0.1, 2, 5, 10, 20, 40, 80, 300};
+    for (size_t b = 0; b < sizeof budgets / sizeof *budgets; b++)
+        for (uint64_t seed = 0; seed < 10; seed++) {
+            struct machine m = machine_new(seed);
+            const struct question q = {.require = throughput, .budget_s = budgets[b], .seed = seed};
+            struct outcome o = explore(&space, &m, &q);
+            context("%g s, seed %llu: %d visits", budgets[b], (unsigned long long)seed, o.visits);
+            /* Only what it does not know yet may take longer than it expects. */
+            CHECK(o.spent_s <= budgets[b] + o.longest_s, "%g s", o.spent_s);
+            CHECK(o.visits >= (budgets[b] >= 0.5), "nothing was visited");
+            CHECK(budgets[b] > 1 || !ab_search_complete(o.search), "complete after %g s",
+                  o.spent_s);
+            CHECK(ab_search_progress(o.search, o.spent_s) <= 1, "progress above 1");
+            ab_search_destroy(&o.search);
+        }
+    ab_space_free(&space);
+}
+
+TEST(the_same_tellings_give_the_same_asks)
+{
+    struct ab_space space = space_new(NULL);
+    const struct ab_search_options o = {
+        .space = &space, .require = throughput, .budget_s = 300, .seed = 5};
+    struct ab_search *a, *b;
+    struct ab_error err;
+    struct machine m = machine_new(5);
+    struct ab_ask ask, same;
+    double spent_s = 0, progress = 0;
+    CHECK(ab_search_create(&o, &a, &err) == AB_OK, "%s", err.text);
+    CHECK(ab_search_create(&o, &b, &err) == AB_OK, "%s", err.text);
+    CHECK(ab_search_best(a) == -1, "a best point of nothing");
+    while (ab_search_next(a, spent_s, &ask)) {
+        struct ab_told told;
+        CHECK(ab_search_next(b, spent_s, &same), "the other ends");
+        CHECK(ask.point == same.point && ask.seconds == same.seconds, "they differ");
+        /* Asking changes nothing. */
+        CHECK(ab_search_next(b, spent_s, &same) && ask.point == same.point, "it changed its mind");
+        CHECK(ask.seconds > 0 && ask.point >= 0 && ask.point < space.n_points, "%d for %g s",
+              ask.point, ask.seconds);
+        progress = ab_search_progress(a, spent_s);
+        CHECK(progress >= 0 && progress < 1, "progress %g", progress);
+        visit(&m, &space.points[ask.point], ask.seconds, &told);
+        CHECK(ab_search_tell(a, ask.point, &told) && ab_search_tell(b, ask.point, &told), "memory");
+        spent_s += told.wall_s;
+        free((void *)told.latency_ns);
+    }
+    CHECK(!ab_search_next(b, spent_s, &same), "the other goes on");
+    ab_search_destroy(&a);
+    ab_search_destroy(&b);
+    ab_space_free(&space);
+}
+
+TEST(exhaustive_visits_every_point)
+{
+    struct ab_space space = space_new("batch=1,2");
+    struct machine m = machine_new(1);
+    m.broken = "free small"; /* some fail */
+    const struct question q = {
+        .require = throughput, .budget_s = 1e5, .seed = 1, .exhaustive = true};
+    struct outcome o = explore(&space, &m, &q);
+    for (int i = 0; i < space.n_points; i++) {
+        const struct ab_evidence *e = ab_search_evidence(o.search, i);
+        CHECK(e->visits > 0 || e->error[0], "%s was not visited", space.points[i].text);
+        CHECK(!strstr(space.points[i].text, "free small") || e->dropped == AB_DROP_ERROR, "%s: %s",
+              space.points[i].text, ab_drop_name(e->dropped));
+    }
+    CHECK(ab_search_complete(o.search), "not complete");
+    CHECK(ab_search_progress(o.search, o.spent_s) == 1, "not done");
+    ab_search_destroy(&o.search);
+    ab_space_free(&space);
+}
+
+static double roof(void *user, const struct ab_point *p)
+{
+    const struct machine *m = user;
+    /* A true roof, near for one engine alone. */
+    return (is_onednn(&p->deploy) ? 1.02 : 3) * worth(m, &p->deploy);
+}
+
+TEST(what_a_roof_keeps_down_is_not_visited_again)
+{
+    struct ab_space space = space_new(NULL);
+    for (uint64_t seed = 0; seed < 20; seed++) {
+        struct machine m = machine_new(seed);
+        const struct question q = {
+            .require = throughput, .budget_s = 600, .seed = seed, .roof = roof, .user = &m};
+        struct outcome o = explore(&space, &m, &q);
+        const int best = ab_search_best(o.search);
+        const double value = ab_evidence_value(ab_search_evidence(o.search, best), &throughput,
+                                               ab_search_noise(o.search))
+                                 .low;
+        context("seed %llu", (unsigned long long)seed);
+        CHECK(worth(&m, &space.points[best].deploy) > 0.95 * best_value(&m, &space, &throughput),
+              "%s", space.points[best].text);
+        for (int i = 0; i < space.n_points; i++) {
+            const struct ab_evidence *e = ab_search_evidence(o.search, i);
+            const bool low = roof(&m, &space.points[i]) < value;
+            CHECK(e->visits > 0 || (e->dropped == AB_DROP_ROOF) == low, "%s: %s",
+                  space.points[i].text, ab_drop_name(e->dropped));
+        }
+        ab_search_destroy(&o.search);
+    }
+    ab_space_free(&space);
+}
+
+TEST(where_nothing_keeps_the_limit_it_looks_for_the_closest)
+{
+    struct ab_space space = space_new(NULL);
+    int close = 0;
+    for (uint64_t seed = 0; seed < 20; seed++) {
+        struct machine m = machine_new(seed);
+        struct ab_require r = throughput;
+        r.slo.quantile = 0.9;
+        double least = (double)INFINITY, found = (double)INFINITY;
+        for (int i = 0; i < space.n_points; i++)
+            least = fmin(least, latency_ns(&m, &space.points[i].deploy, 0.9));
+        r.slo.limit_ns = 0.7 * least;
+        const struct question q = {.require = r, .budget_s = 600, .seed = seed};
+        struct outcome o = explore(&space, &m, &q);
+        CHECK(ab_search_best(o.search) == -1, "it keeps the limit");
+        for (int i = 0; i < space.n_points; i++)
+            if (ab_search_evidence(o.search, i)->visits > 0)
+                found = fmin(found, latency_ns(&m, &space.points[i].deploy, 0.9));
+        close += found <= 1.03 * least;
+        ab_search_destroy(&o.search);
+    }
+    printf("nothing keeps the limit: the closest within 3 %% in %d of 20\n", close);
+    CHECK(close >= 19, "%d of 20", close);
+    ab_space_free(&space);
+}
+
+TEST(where_nothing_runs_it_ends)
+{
+    struct ab_space space = space_new(NULL);
+    struct machine m = machine_new(1);
+    m.broken = "batch";
+    const struct question q = {.require = throughput, .budget_s = 600, .seed = 1};
+    struct outcome o = explore(&space, &m, &q);
+    CHECK(o.visits <= 40, "%d visits", o.visits);
+    CHECK(ab_search_best(o.search) == -1 && ab_search_complete(o.search),
+          "a best point of nothing");
+    ab_search_destroy(&o.search);
+    m = machine_new(1);
+    m.wrong = "batch";
+    o = explore(&space, &m, &q);
+    CHECK(o.visits <= 40, "%d visits", o.visits);
+    CHECK(ab_search_best(o.search) == -1 && ab_search_complete(o.search),
+          "a best point of nothing");
+    ab_search_destroy(&o.search);
+    ab_space_free(&space);
+}
+
+/* Engines that cannot win are not worth more than the cover. */
+TEST(the_hopeless_are_left_alone)
+{
+    struct ab_space space = space_new(NULL);
+    double visits = 0, most = 0;
+    for (uint64_t seed = 0; seed < 20; seed++) {
+        struct machine m = machine_new(seed);
+        m.onednn = 0.33, m.onednn_batch = 1.05;
+        const struct question q = {.require = throughput, .budget_s = 600, .seed = seed};
+        struct outcome o = explore(&space, &m, &q);
+        double hopeless = 0;
+        for (int i = 0; i < space.n_points; i++)
+            if (is_onednn(&space.points[i].deploy))
+                hopeless += ab_search_evidence(o.search, i)->visits;
+        visits += hopeless / 20;
+        most = fmax(most, hopeless);
+        ab_search_destroy(&o.search);
+    }
+    printf("an engine at a third of the best gets %.1f visits, %g at most\n", visits, most);
+    CHECK(visits <= 8, "%g visits of an engine at a third", visits);
+    ab_space_free(&space);
+}
+
+/* ---- evidence ---- */
+
+/* A visit of `n` requests that all take as long. */
+static void add_visit(struct ab_evidence *e, const struct ab_require *r, double images_per_s,
+                      double latency, int n)
+{
+    double *latencies = malloc((size_t)n * sizeof *latencies);
+    for (int i = 0; i < n; i++) latencies[i] = latency;
+    const struct ab_told told = {.images_per_s = images_per_s,
+                                 .latency_ns = latencies,
+                                 .requests = n,
+                                 .resident_bytes = 1e9 / images_per_s,
+                                 .verdict = AB_AGREE,
+                                 .rel_l2 = 1e-5};
+    CHECK(ab_evidence_add(e, &told, r), "out of memory");
+    free(latencies);
+}
+
+static void check_near(double got, double want)
+{
+    CHECK(fabs(got / want - 1) < 1e-9, "%g, not %g", got, want);
+}
+
+TEST(disturbed_visits_do_not_count)
+{
+    struct ab_evidence e = {.visits = 0};
+    CHECK(isnan(ab_evidence_value(&e, &throughput, 0.02).value), "a value of nothing");
+    add_visit(&e, &throughput, 10, 1e8, 5);
+    struct ab_worth v = ab_evidence_value(&e, &throughput, 0.02);
+    check_near(v.value, 10);
+    CHECK(v.low < 10 && v.low > 9.7 && v.high > 10 && v.high < 10.3, "%g to %g", v.low, v.high);
+    add_visit(&e, &throughput, 8, 1.25e8, 5);
+    add_visit(&e, &throughput, 9.9, 1.01e8, 5);
+    add_visit(&e, &throughput, 10.1, 0.99e8, 5);
+    v = ab_evidence_value(&e, &throughput, 0.02);
+    check_near(v.value, 10);
+    CHECK(v.high / v.low < 1.03, "%g to %g", v.low, v.high);
+    CHECK(ab_evidence_clean(&e, &throughput, 0.02) == 3, "not 3");
+    /* Noise that wide makes it one of them. */
+    CHECK(ab_evidence_clean(&e, &throughput, 0.2) == 4, "not 4");
+    const struct ab_require latency = {.objective = AB_OBJECTIVE_LATENCY};
+    check_near(ab_evidence_value(&e, &latency, 0.02).value, 1e-8);
+    const struct ab_require memory = {.objective = AB_OBJECTIVE_MEMORY};
+    check_near(ab_evidence_value(&e, &memory, 0.02).value, 8e-9);
+    ab_evidence_free(&e);
+}
+
+TEST(requirements_are_judged)
+{
+    struct ab_evidence e = {.visits = 0};
+    struct ab_require r = throughput;
+    CHECK(ab_evidence_fits(&e, &r) == AB_FIT_UNKNOWN, "nothing is known");
+    add_visit(&e, &r, 10, 1e8, 5);
+    CHECK(ab_evidence_fits(&e, &r) == AB_FIT_MEETS, "nothing is asked for");
+    r.min_agree = 1e-6;
+    CHECK(ab_evidence_fits(&e, &r) == AB_FIT_FAILS, "rel. L2 1e-5");
+    r.min_agree = 1e-4;
+    CHECK(ab_evidence_fits(&e, &r) == AB_FIT_MEETS, "rel. L2 1e-5");
+    r.slo = (struct ab_slo){.quantile = 0.9, .limit_ns = 1.1e8};
+    CHECK(ab_evidence_fits(&e, &r) == AB_FIT_OPEN, "five requests decide nothing");
+    add_visit(&e, &r, 10, 1e8, 100);
+    CHECK(ab_evidence_fits(&e, &r) == AB_FIT_MEETS, "all below");
+    /* Another program slows one visit: that decides nothing. */
+    add_visit(&e, &r, 7, 1.4e8, 100);
+    CHECK(ab_evidence_fits(&e, &r) == AB_FIT_OPEN, "half is above");
+    r.slo.limit_ns = 0.9e8;
+    CHECK(ab_evidence_fits(&e, &r) == AB_FIT_FAILS, "all above");
+    e.overloaded = true;
+    r.slo.limit_ns = 2e8;
+    CHECK(ab_evidence_fits(&e, &r) == AB_FIT_FAILS, "overloaded");
+    e.overloaded = false;
+    e.verdict = AB_DISAGREE;
+    CHECK(ab_evidence_fits(&e, &r) == AB_FIT_FAILS, "disagrees");
+    ab_evidence_free(&e);
+    const struct ab_told nothing = {.images_per_s = 0, .wall_s = 5};
+    CHECK(ab_evidence_add(&e, &nothing, &r), "out of memory");
+    CHECK(ab_evidence_fits(&e, &r) == AB_FIT_FAILS && e.error[0] && e.spent_s == 5, "no images");
+    ab_evidence_free(&e);
+}
+
+static const struct test_case cases[] = {
+    CASE(finds_the_best_throughput),
+    CASE(finds_the_best_latency),
+    CASE(finds_the_best_within_a_limit),
+    CASE(what_disagrees_or_fails_is_never_advised),
+    CASE(it_keeps_to_its_budget),
+    CASE(the_same_tellings_give_the_same_asks),
+    CASE(exhaustive_visits_every_point),
+    CASE(what_a_roof_keeps_down_is_not_visited_again),
+    CASE(where_nothing_keeps_the_limit_it_looks_for_the_closest),
+    CASE(where_nothing_runs_it_ends),
+    CASE(the_hopeless_are_left_alone),
+    CASE(disturbed_visits_do_not_count),
+    CASE(requirements_are_judged),
+};
+TEST_MAIN("tune_search", cases)
