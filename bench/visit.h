@@ -3,7 +3,14 @@
 //
 // Clients ask for the attribution of one image each. An instance that is idle takes as many waiting
 // requests as its plan has places and runs; latency counts from the moment a client asks, so that
-// no wait is left out.
+// no wait is left out. Arrivals of an open loop are known beforehand, and an instance sleeps until
+// the next: there is no generator that would take a core. A wake-up that comes late is part of the
+// latency.
+//
+// Latencies are those of the clients that ask while the visit is open, each to its end, if that
+// takes no longer than half as long again: whoever waits at the end is not forgotten. A limit is
+// looked at while they come, see ab_slo_look for what that does to the confidence; in an open loop,
+// whose queue has a memory, not before a quarter of the time has passed.
 #ifndef AB_VISIT_H
 #define AB_VISIT_H
 
@@ -24,6 +31,7 @@ enum ab_status ab_load_shape_parse(const char *text, struct ab_load_shape *load,
 void ab_load_shape_text(const struct ab_load_shape *load, char *text, size_t size);
 
 struct ab_visit_options {
+    const char *program; /* an attrbench; NULL: the running program */
     const char *model, *method;
     const struct ab_deploy *deploy;
     struct ab_load_shape load;
@@ -33,7 +41,8 @@ struct ab_visit_options {
     struct ab_slo slo;   /* limit_ns > 0: ends as soon as it is held or broken with `confidence` */
     double confidence;
     uint64_t seed;   /* of the arrivals */
-    double patience; /* s for what comes before serving; 0: 300 */
+    double patience; /* s without a sign of life (a plan made, an image served) after which the
+                        process is killed; 0: 300 */
 };
 
 struct ab_visit {
@@ -48,15 +57,20 @@ struct ab_visit {
     double start_ns;      /* from the start of the process to its first map: */
     double load_ns, setup_ns, first_ns; /* reading the model, making a plan, the first execution */
     double wall_s;                      /* of the visit as a whole: what it cost */
-    uint64_t map_hash; /* of the maps of each instance's first execution, of the usual images */
-    bool unequal;      /* the instances' maps were not the same */
-    bool overloaded;   /* requests arrived faster than they were served, all the time */
-    long subnormals;   /* in those maps */
+    /* ab_hash(0, ...) of the maps of each instance's first execution, of the usual images in turn:
+     * [batch][c][h][w]. */
+    uint64_t map_hash;
+    bool unequal;          /* the instances' maps were not the same */
+    bool overloaded;       /* requests arrived faster than they were served, all the time */
+    enum ab_slo_state slo; /* OPEN too: none was asked for */
+    double late_ns;  /* mean time from an arrival to the instance that slept until then awake: part
+                        of latencies; NaN: none slept */
+    long subnormals; /* in those maps */
     double stolen, pressure; /* shares, see load.h; NaN: not known */
 };
 
 /* A child that crashes, refuses or does not answer is an error that says so. Ends early, with what
- * there is, when ab_interrupted is set. */
+ * there is (which may be nothing, 0 requests), when ab_interrupted is set. */
 enum ab_status ab_visit(const struct ab_visit_options *o, struct ab_visit *v, struct ab_error *err);
 void ab_visit_free(struct ab_visit *v);
 

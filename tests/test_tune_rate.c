@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: Apache-2.0
+// The search for the highest rate: against a simulated server, without time.
+#include "bench/run.h"
+#include "bench/stats.h"
+#include "bench/tune_rate.h"
+#include "support.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- a server ---- */
+
+/* One instance; services are uniform between half and one and a half times `service` seconds. */
+struct simulated {
+    struct rng rng;
+    double service, limit;
+    double overhead; /* s of starting a process */
+    int probes, stop_after, fail_after;
+    bool mute; /* never decides */
+};
+
+static double drawn_service(struct simulated *s)
+{
+    return s->service * (0.5 + rng_uniform(&s->rng));
+}
+
+/* Latencies in s of `count` clients that arrive at `rate`; 0: one after the other. */
+static void serve(struct simulated *s, double rate, int count, double *latency)
+{
+    double wait = 0;
+    for (int i = 0; i < count; i++) {
+        const double service = drawn_service(s);
+        latency[i] = wait + service;
+        if (rate > 0) wait = fmax(0, latency[i] + log(rng_uniform(&s->rng)) / rate);
+    }
+}
+
+static enum ab_status probe(void *user, double rate, double seconds, struct ab_rate_probe *p,
+                            struct ab_error *err)
+{
+    struct simulated *s = user;
+    const struct ab_slo slo = {0.99, s->limit};
+    const double pace = rate > 0 ? fmin(rate, 1 / s->service) : 1 / s->service;
+    const int most = (int)fmax(1, seconds * pace);
+    double *latency = malloc((size_t)most * sizeof *latency);
+    if (++s->probes == s->fail_after)
+        return free(latency), ab_fail(err, AB_ERR_INTERNAL, "the server is gone");
+    if (s->probes == s->stop_after) ab_interrupted = 1;
+    serve(s, rate, most, latency);
+    struct ab_slo_looks looks = {0};
+    enum ab_slo_state state = AB_SLO_OPEN;
+    int count = rate > 0 ? most / 4 : 1;
+    for (; count <= most && state == AB_SLO_OPEN && !s->mute; count++)
+        state = ab_slo_look(&looks, &slo, latency, count, 0.95, count == most);
+    count = count > most ? most : count;
+    *p = (struct ab_rate_probe){.state = state,
+                                .overloaded = rate * s->service > 1,
+                                .requests = count,
+                                .quantile_ns = latency[0],
+                                .seconds = count / pace + s->overhead};
+    free(latency);
+    return AB_OK;
+}
+
+/* The rate at which 1 % of a long run lie beyond the limit. */
+static double true_border(struct simulated s)
+{
+    enum { COUNT = 400000 };
+    double low = 0, high = 1 / s.service;
+    double *latency = malloc(COUNT * sizeof *latency);
+    for (int i = 0; i < 20; i++) {
+        const double rate = (low + high) / 2;
+        int beyond = 0;
+        serve(&s, rate, COUNT, latency);
+        for (int k = 0; k < COUNT; k++) beyond += latency[k] > s.limit;
+        *(beyond > COUNT / 100 ? &high : &low) = rate;
+    }
+    free(latency);
+    return low;
+}
+
+static struct simulated server(double service, double limit)
+{
+    return (struct simulated){.rng = rng_new(90), .service = service, .limit = limit};
+}
+
+static struct ab_max_rate searched(struct simulated *s, double seconds)
+{
+    struct ab_max_rate r;
+    struct ab_error err;
+    const int least = ab_percentile_least(0.99, 0.975);
+    CHECK(ab_rate_search(probe, s, least, 1 / s->service, seconds, &r, &err) == AB_OK, "%s",
+          err.text);
+    CHECK(r.n_probes > 0 && r.probes[0].rate == 0, "the first probe is no single client");
+    CHECK(r.broken > r.held, "%g holds, %g breaks", r.held, r.broken);
+    return r;
+}
+
+/* ---- searches ---- */
+
+TEST(finds_the_border)
+{
+    static const double limits[] = {3, 4, 6, 10};
+    int confirmed = 0;
+    for (size_t i = 0; i < sizeof limits / sizeof *limits; i++) {
+        struct simulated s = server(0.01, 0.01 * limits[i]);
+        const double border = true_border(s);
+        const struct ab_max_rate r = searched(&s, 20000);
+        context("limit of %g services: border %g, %g holds, %g breaks, %d probes, %g s: %s",
+                limits[i], border, r.held, r.broken, r.n_probes, r.spent_s, r.note);
+        CHECK(r.held > 0.85 * border && r.held < 1.08 * border, "missed");
+        CHECK(isfinite(r.broken) && r.broken > 0.95 * border, "broken");
+        CHECK(r.confirmed || *r.note, "neither confirmed nor excused");
+        confirmed += r.confirmed;
+        CHECK(r.spent_s < 1.1 * 20000, "too long");
+    }
+    CHECK(confirmed > 0, "none is confirmed");
+}
+
+/* The measured rate of clients without end was too low by a third. */
+TEST(looks_beyond)
+{
+    struct simulated s = server(0.01, 1);
+    struct ab_max_rate r;
+    struct ab_error err;
+    CHECK(ab_rate_search(probe, &s, 368, 66, 2000, &r, &err) == AB_OK, "%s", err.text);
+    context("%g holds, %g breaks", r.held, r.broken);
+    CHECK(r.held > 80 && r.broken >= 95 && isfinite(r.broken), "stopped early");
+}
+
+TEST(broken_even_alone)
+{
+    struct simulated s = server(0.01, 0.009);
+    const struct ab_max_rate r = searched(&s, 100);
+    CHECK(r.idle_broken && r.held == 0 && r.n_probes == 1 && *r.note, "%g holds", r.held);
+}
+
+TEST(has_no_time)
+{
+    struct simulated s = server(1, 5);
+    const struct ab_max_rate r = searched(&s, 100);
+    CHECK(r.held == 0 && !r.idle_broken && !r.settled && *r.note, "%g holds: %s", r.held, r.note);
+    CHECK(r.spent_s < 150, "%g s", r.spent_s);
+    s = server(0.01, 0.05);
+    s.mute = true;
+    const struct ab_max_rate mute = searched(&s, 1000);
+    CHECK(mute.held == 0 && isinf(mute.broken) && !mute.settled && *mute.note, "%g holds",
+          mute.held);
+    CHECK(mute.spent_s < 1500, "%g s", mute.spent_s);
+}
+
+TEST(ends_early)
+{
+    for (int after = 1; after < 8; after++) {
+        struct simulated s = server(0.01, 0.05);
+        s.stop_after = after;
+        const struct ab_max_rate r = searched(&s, 20000);
+        ab_interrupted = 0;
+        CHECK(r.n_probes == after, "%d probes instead of %d", r.n_probes, after);
+    }
+    for (int after = 1; after < 8; after++) {
+        struct simulated s = server(0.01, 0.05);
+        struct ab_max_rate r;
+        struct ab_error err;
+        s.fail_after = after;
+        CHECK(ab_rate_search(probe, &s, 368, 100, 2000, &r, &err) == AB_ERR_INTERNAL &&
+                  strstr(err.text, "gone"),
+              "after %d", after);
+    }
+}
+
+TEST(wrong_values)
+{
+    static const double wrong[][2] = {{0, 10}, {-1, 10}, {INFINITY, 10}, {10, 0}, {10, -1}};
+    struct simulated s = server(0.01, 0.05);
+    struct ab_max_rate r;
+    struct ab_error err;
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
+        CHECK(ab_rate_search(probe, &s, 368, wrong[i][0], wrong[i][1], &r, &err) == AB_ERR_ARG,
+              "%g a second in %g s", wrong[i][0], wrong[i][1]);
+    CHECK(s.probes == 0, "probed");
+}
+
+static const struct test_case cases[] = {CASE(finds_the_border),  CASE(looks_beyond),
+                                         CASE(broken_even_alone), CASE(has_no_time),
+                                         CASE(ends_early),        CASE(wrong_values)};
+TEST_MAIN("rates", cases)
