@@ -3,6 +3,8 @@
 #ifndef AB_ABREAST_H
 #define AB_ABREAST_H
 
+#include "simd/kernels.h"
+
 /* One thread's work of one round, some 10 us or more; returns how many units it did. Round -1 comes
  * before all others and counts for nothing: time to prepare. */
 typedef double ab_abreast_work(void *user, int thread, int round);
@@ -15,5 +17,11 @@ typedef double ab_abreast_work(void *user, int thread, int round);
  * CPU. */
 double ab_abreast(const int *cpus, int count, ab_abreast_work *work, void *user, double span,
                   double hoped);
+
+/* GFLOP/s of multiply-adds of them all, with `span` and `hoped` as above; where ab_peak_gflops is
+ * not 0. */
+double ab_abreast_gflops(const int *cpus, int count, enum ab_isa isa, double span, double hoped);
+/* GB/s at which they read memory, each `bytes` of its own, for `span` ns. 0: also out of memory. */
+double ab_abreast_gbs(const int *cpus, int count, double bytes, double span);
 
 #endif

@@ -5,7 +5,6 @@
 
 #include "abreast.h"
 #include "bandwidth.h"
-#include "base/base.h"
 #include "base/container.h"
 #include "peak.h"
 
@@ -21,15 +20,6 @@ static const double memory_bytes = 384.0 * 1024 * 1024, least_bytes = 64.0 * 102
 
 /* ---- multiply-adds ---- */
 
-/* Some 30 us: threads that start 0.2 us apart still run at the same time. */
-static double multiply(void *user, int thread, int round)
-{
-    (void)thread, (void)round;
-    double done = 0;
-    for (int i = 0; i < 8; i++) done += ab_peak_slice(*(enum ab_isa *)user);
-    return done;
-}
-
 /* The thread counts that are tried: 1, 2, 4, ..., cores, CPUs. */
 static int next_count(const struct ab_doctor *d, int count)
 {
@@ -44,7 +34,7 @@ static void multiply_adds(struct ab_doctor *d, enum ab_isa isa, json_t *all)
     json_t *counts = json_object();
     for (int n = 1; n; n = next_count(d, n)) {
         double one = ab_peak_gflops(isa);
-        double rate = n == 1 ? one : ab_abreast(d->cpus, n, multiply, &isa, span, n * one);
+        double rate = n == 1 ? one : ab_abreast_gflops(d->cpus, n, isa, span, n * one);
         size_t used = strlen(text);
         snprintf(key, sizeof key, "%d", n);
         json_object_set_new(counts, key, rate > 0 ? json_real(rate) : json_null());
@@ -77,9 +67,9 @@ static void try_pair(struct ab_doctor *d, int second, json_t *pairs)
                       : have >> AB_ISA_neon & 1 ? AB_ISA_neon
                                                 : AB_ISA_plain;
     int pair[2] = {d->cpus[0], d->cpus[second]};
-    double a = ab_abreast(&pair[0], 1, multiply, &isa, span, 0);
-    double b = ab_abreast(&pair[1], 1, multiply, &isa, span, 0);
-    double both = a > 0 && b > 0 ? ab_abreast(pair, 2, multiply, &isa, 2 * span, a + b) : 0;
+    double a = ab_abreast_gflops(&pair[0], 1, isa, span, 0);
+    double b = ab_abreast_gflops(&pair[1], 1, isa, span, 0);
+    double both = a > 0 && b > 0 ? ab_abreast_gflops(pair, 2, isa, 2 * span, a + b) : 0;
     double share = both > 0 ? 2 * both / (a + b) : 0;
     json_array_append_new(pairs, json_pack("{s:[ii],s:o}", "cpus", pair[0], pair[1], "share",
                                            share > 0 ? json_real(share) : json_null()));
@@ -115,38 +105,6 @@ static void sharing(struct ab_doctor *d)
 
 /* ---- reading ---- */
 
-struct areas {
-    char **of_thread;
-    size_t bytes; /* of each: whole chunks */
-};
-
-/* What is read in a round, some 100 us: rounds of milliseconds never go undisturbed on a busy
- * machine. A chunk has left the caches when its turn comes again. */
-enum { CHUNK = 2 << 20 };
-
-/* Memory belongs to the NUMA node of the thread that first touches it, so each makes its own. */
-static double read_own(void *user, int thread, int round)
-{
-    const struct areas *a = user;
-    size_t chunks = a->bytes / CHUNK;
-    if (round < 0) a->of_thread[thread] = ab_buffer_alloc(a->bytes);
-    if (round < 0 || !a->of_thread[thread]) return 0;
-    int pattern = (int)((size_t)round / chunks % AB_BANDWIDTH_PATTERNS);
-    ab_bandwidth_pass(a->of_thread[thread] + (size_t)round % chunks * CHUNK, CHUNK, pattern);
-    return CHUNK;
-}
-
-static double read_memory(const struct ab_doctor *d, int threads, double each)
-{
-    size_t count = (size_t)threads, bytes = (size_t)each / CHUNK * CHUNK;
-    struct areas a = {calloc(count, sizeof *a.of_thread), bytes};
-    if (!a.of_thread || !bytes) return free(a.of_thread), 0;
-    double rate = ab_abreast(d->cpus, threads, read_own, &a, 10 * span, 0);
-    for (size_t i = 0; i < count; i++) ab_buffer_free(a.of_thread[i]);
-    free(a.of_thread);
-    return rate;
-}
-
 /* Half of a level is read, which is more than the level before holds. */
 static void reading_of(struct ab_doctor *d, json_t *all, const char *key, long size, long inner)
 {
@@ -168,8 +126,8 @@ static void read_all(struct ab_doctor *d, json_t *all, double available)
     char text[96] = "";
     double each = fmax(memory_bytes / d->n_own, least_bytes);
     bool several = d->n_own > 1, room = !(available < 2 * each * d->n_own);
-    double one = read_memory(d, 1, memory_bytes);
-    double together = several && room ? read_memory(d, d->n_own, each) : 0;
+    double one = ab_abreast_gbs(d->cpus, 1, memory_bytes, 10 * span);
+    double together = several && room ? ab_abreast_gbs(d->cpus, d->n_own, each, 10 * span) : 0;
     json_object_set_new(all, "memory", one > 0 ? json_real(one) : json_null());
     json_object_set_new(all, "memory_all_cores", together > 0 ? json_real(together) : json_null());
     if (together > 0)
