@@ -112,15 +112,17 @@ static const struct field limits[] = {{"verdict", TEXT},
                                       {"alone", BOOL},
                                       {"layers", OBJECTS, false, layer},
                                       {NULL}};
-static const struct field probe[] = {{"rate", NUMBER, true},
-                                     {"state", TEXT, true, NULL, "held|broken|open"},
-                                     {"quantile_ns", NUMBER},
-                                     {"requests", COUNT},
-                                     {NULL}};
+static const struct field probe[] = {
+    {"rate", NUMBER, true},  {"state", TEXT, true, NULL, "held|broken|open"},
+    {"quantile_ns", NUMBER}, {"overloaded", BOOL},
+    {"requests", COUNT},     {NULL}};
 static const struct field max_rate[] = {{"text", TEXT},
                                         {"slo", TEXT},
                                         {"held", NUMBER},
-                                        {"broke", NUMBER},
+                                        {"broken", NUMBER},
+                                        {"settled", BOOL},
+                                        {"confirmed", BOOL},
+                                        {"note", TEXT},
                                         {"probes", OBJECTS, false, probe},
                                         {NULL}};
 static const struct field confirmation[] = {{"text", TEXT},

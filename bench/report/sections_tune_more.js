@@ -191,7 +191,9 @@ const rateCard = (d) => {
       { class: 'sub' },
       m.text ||
         `The largest random rate at which ${m.slo || 'the limit'} held for certain` +
-          (AB.isNumber(m.broke) ? `; at ${AB.digits(m.broke)} it was broken.` : '.'),
+          (AB.isNumber(m.broken) ? `; at ${AB.digits(m.broken)} it was broken.` : '.') +
+          (m.confirmed ? ' Served again, it held again.' : '') +
+          (m.note ? ` ${m.note}.` : ''),
     ),
     probes.length
       ? [
