@@ -217,6 +217,23 @@ struct ab_forecast_range ab_forecast_line_at(const struct ab_forecast_point *poi
     return r;
 }
 
+/* What models miss by that nothing was held against. */
+static const double UNKNOWN_ERROR = 0.15;
+
+struct ab_forecast_range ab_forecast_grown(const struct ab_forecast_step *steps, int n_steps,
+                                           double ns, double from, double x)
+{
+    double all = 0, growing = 0;
+    for (int i = 0; i < n_steps; i++) {
+        all += steps[i].ns;
+        growing += steps[i].grows ? steps[i].ns : 0;
+    }
+    const double share = all > 0 ? growing / all : 1;
+    const double value = ns * (1 - share + share * x / from);
+    return (struct ab_forecast_range){value, value * (1 - UNKNOWN_ERROR),
+                                      value * (1 + UNKNOWN_ERROR)};
+}
+
 /* ---- cost against cores ---- */
 
 /* Of more threads than were measured, arithmetic goes on as it did; of fewer, in between. */
@@ -304,9 +321,6 @@ static double beyond(const struct ab_forecast_plan *p, int without)
     }
     return count ? sum / count : 0;
 }
-
-/* Nothing was measured on more than one core: what models of this kind miss by. */
-static const double UNKNOWN_ERROR = 0.15;
 
 struct ab_forecast_range ab_forecast_cores(const struct ab_forecast_plan *p, int threads,
                                            int instances, double *residual)

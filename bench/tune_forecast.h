@@ -81,7 +81,12 @@ struct ab_forecast_range ab_forecast_line_at(const struct ab_forecast_point *poi
 struct ab_forecast_step {
     double ns, flops, bytes;
     bool parallel;
+    bool grows; /* with the image: all but fully connected layers */
 };
+/* At `x` pixels, where one size alone was served, `ns` at `from` pixels: what of the steps does not
+ * grow is fixed. */
+struct ab_forecast_range ab_forecast_grown(const struct ab_forecast_step *steps, int n_steps,
+                                           double ns, double from, double x);
 /* What threads on cores of their own do together. */
 struct ab_forecast_rate {
     int threads;

@@ -199,6 +199,16 @@ TEST(instances_share_memory)
     near(ab_forecast_model_ns(&p, 2, 2), 5e6 + 5e6 + 1e6, "two of two threads");
 }
 
+/* A quarter of the time is in layers that do not grow. */
+TEST(one_size_alone)
+{
+    const struct ab_forecast_step image[] = {{.ns = 6e6, .grows = true}, {.ns = 2e6}};
+    const struct ab_forecast_range r = ab_forecast_grown(image, 2, 16e6, 100, 400);
+    near(r.value, 4e6 + 48e6, "four times the pixels");
+    CHECK(r.low < 0.9 * r.value && r.high > 1.1 * r.value, "too sure");
+    near(ab_forecast_grown(image, 2, 16e6, 100, 100).value, 16e6, "the same size");
+}
+
 /* Hardware threads of one core: twice the threads, no more arithmetic. */
 TEST(siblings_do_not_add_up)
 {
@@ -291,6 +301,7 @@ static const struct test_case cases[] = {CASE(asks),
                                          CASE(lines_that_are_none),
                                          CASE(threads_by_the_roofs),
                                          CASE(instances_share_memory),
+                                         CASE(one_size_alone),
                                          CASE(siblings_do_not_add_up),
                                          CASE(starting_threads_costs),
                                          CASE(steps_add_up_to_what_was_served),
