@@ -201,12 +201,18 @@ static bool on_offer(const struct view *v, int point)
 static void find_front(struct view *v)
 {
     const int n = v->space->n_points;
+    int best = -1, count = 0;
     for (int i = 0; i < n; i++) {
-        bool front = on_offer(v, i);
+        if (!on_offer(v, i)) continue;
+        bool front = true;
         for (int j = 0; j < n && front; j++)
             front = j == i || !on_offer(v, j) || !dominates(v, j, i);
         v->answer->front[i] = front;
+        count += front;
+        if (best < 0 || v->value[i].value > v->value[best].value) best = i;
     }
+    /* Differences that are noise one by one may add up: points that beat each other in a ring. */
+    if (!count && best >= 0) v->answer->front[best] = true;
 }
 
 /* ---- knobs ---- */

@@ -105,8 +105,11 @@ static void print_gain(FILE *f, const struct ab_tune_result *r, const struct ab_
     fprintf(f, "  %-13s %s rather than %s%s: %.2fx (%.2f to %.2f)%s", ab_knob_name(g->knob),
             values->text[own->level[g->knob]], values->text[g->other], besides, g->gain, g->low,
             g->high, none ? ", no difference that could be seen" : "");
-    if (other >= 0 && !ab_evidence_agrees(ab_search_evidence(r->search, other), r->require))
+    const struct ab_evidence *e = other >= 0 ? ab_search_evidence(r->search, other) : NULL;
+    if (e && !ab_evidence_agrees(e, r->require))
         fprintf(f, "; the maps of the other fail the agreement");
+    else if (e && ab_evidence_fits(e, r->require) == AB_FIT_FAILS)
+        fprintf(f, "; the other breaks the limit");
     fputc('\n', f);
 }
 

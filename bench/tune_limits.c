@@ -53,9 +53,10 @@ void ab_tune_verdict(struct ab_tune_limits *l)
             top->name, 100 * top->share, 100 * top->roof);
     else
         say(l,
-            "no single roof: %.0f %% of the time goes to steps that reach half of neither the "
-            "FMA peak nor the bandwidth (small steps, threads that wait for each other)",
-            100 * l->share[AB_BOUND_NEITHER]);
+            "no single roof: %.0f %% of the time goes to steps that reach half of neither the FMA "
+            "peak nor the bandwidth%s%s",
+            100 * l->share[AB_BOUND_NEITHER], top && *top->name ? "; the slowest layer is " : "",
+            top ? top->name : "");
 }
 
 /* ---- numbers ---- */

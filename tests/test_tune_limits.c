@@ -222,9 +222,12 @@ TEST(verdicts_in_words)
          "memory deliver"},
         {{.share = {0.3, 0.2, 0.5}, .slowest = {{"classifier.0", 0.41, 3, 0.2}}, .n_slowest = 1},
          "layer classifier.0: 41 % of the time, at 20 % of what the machine could do there"},
+        {{.share = {0.3, 0.2, 0.5}, .slowest = {{"conv3", 0.1, 3, 0.2}}, .n_slowest = 1},
+         "no single roof: 50 % of the time goes to steps that reach half of neither the FMA peak "
+         "nor the bandwidth; the slowest layer is conv3"},
         {{.share = {0.3, 0.2, 0.5}, .slowest = {{"", 0.41, 3, 0.2}}, .n_slowest = 1},
          "no single roof: 50 % of the time goes to steps that reach half of neither the FMA peak "
-         "nor the bandwidth (small steps, threads that wait for each other)"},
+         "nor the bandwidth"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct ab_tune_limits l = rows[i].limits;

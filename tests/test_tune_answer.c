@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: Apache-2.0
+// What attrbench tune makes of evidence: the recommendation, the front, what knobs bought, and the
+// exit code.
+#include "../bench/tune_out.h"
+#include "tune_scene.h"
+
+#if AB_WITH_ONEDNN
+
+TEST(the_best_that_meets_the_limit)
+{
+    struct scene *s = open_scene(&usual);
+    const struct ab_answer *a = &s->answer;
+    CHECK(is_point(s, a->recommended, "native:avx2", "auto", "1x2", 1), "recommended %d",
+          a->recommended);
+    CHECK(a->best == a->recommended && a->closest < 0, "best %d, closest %d", a->best, a->closest);
+    CHECK(ab_tune_exit(&s->result) == AB_EXIT_OK, "exit %d", ab_tune_exit(&s->result));
+    s->result.interrupted = true;
+    CHECK(ab_tune_exit(&s->result) == AB_EXIT_INTERRUPTED, "exit %d", ab_tune_exit(&s->result));
+    close_scene(s);
+}
+
+TEST(the_simplest_of_those_alike)
+{
+    struct plot plot = usual;
+    plot.require.slo.limit_ns = 0;
+    struct scene *s = open_scene(&plot);
+    const struct ab_answer *a = &s->answer;
+    CHECK(is_point(s, a->best, "native:avx2", "auto", "1x2", 4), "best %d", a->best);
+    CHECK(is_point(s, a->recommended, "native:avx2", "auto", "1x2", 1), "recommended %d",
+          a->recommended);
+    CHECK(a->alike[a->best] && a->alike[a->recommended], "not alike");
+    const struct shown slow = {.engine = "native:avx2", .algo = "auto", .shape = "2x1", .batch = 1};
+    CHECK(!a->alike[point_of(&s->space, &slow)], "13 %% less is not alike");
+    close_scene(s);
+}
+
+TEST(latency_and_memory_are_objectives)
+{
+    struct plot plot = usual;
+    plot.require.slo.limit_ns = 0;
+    plot.require.objective = AB_OBJECTIVE_LATENCY;
+    struct scene *s = open_scene(&plot);
+    CHECK(is_point(s, s->answer.recommended, "native:avx2", "auto", "2x1", 1), "latency: %d",
+          s->answer.recommended);
+    close_scene(s);
+    plot.require.objective = AB_OBJECTIVE_MEMORY;
+    s = open_scene(&plot);
+    /* 228 and 230 MB are alike; one thread is simpler than two. */
+    CHECK(is_point(s, s->answer.recommended, "native:avx2", "auto", "1x1", 1), "memory: %d",
+          s->answer.recommended);
+    CHECK(s->answer.alike[s->answer.recommended], "not alike itself");
+    close_scene(s);
+}
+
+TEST(the_front_trades_something)
+{
+    struct scene *s = open_scene(&usual);
+    for (size_t i = 0; i < sizeof world / sizeof *world; i++) {
+        const struct shown *w = &world[i];
+        const bool want = !strcmp(w->algo, "auto") && !strcmp(w->engine, "native:avx2") &&
+                          w->batch == 1 && strcmp(w->shape, "1x1") != 0;
+        CHECK(s->answer.front[point_of(&s->space, w)] == want, "%s %s %s batch=%d", w->engine,
+              w->algo, w->shape, w->batch);
+    }
+    close_scene(s);
+}
+
+/* A scene of points that were visited once. */
+static struct scene *scene_of(const struct shown *rows, int count)
+{
+    struct plot plot = usual;
+    plot.visits = 0;
+    struct scene *s = open_scene(&plot);
+    struct ab_error err = {""};
+    for (int i = 0; i < count; i++) tell(s, &plot, &rows[i], 0);
+    ab_answer_free(&s->answer);
+    CHECK(!ab_answer_make(&s->space, s->search, &s->require, &s->answer, &err), "%s", err.text);
+    return s;
+}
+
+/* Each is 3.4 % better than the next in one thing, and 1.7 % worse, which is noise, in the rest. */
+TEST(a_ring_has_a_front)
+{
+    const struct shown rows[] = {{"native:avx2", "auto", "1x2", 1, {10}, 70, 400},
+                                 {"native:avx2", "auto", "2x1", 1, {9.83}, 67.7, 406.8},
+                                 {"native:avx2", "auto", "1x1", 1, {10.17}, 68.8, 413.7}};
+    struct scene *s = scene_of(rows, 3);
+    int front = 0;
+    for (int i = 0; i < s->space.n_points; i++) front += s->answer.front[i];
+    CHECK(front == 1 && s->answer.front[point_of(&s->space, &rows[2])], "%d", front);
+    close_scene(s);
+}
+
+static const struct ab_knob_gain *gain_of(const struct scene *s, enum ab_knob knob)
+{
+    for (int i = 0; i < s->answer.n_gains; i++)
+        if (s->answer.gains[i].knob == knob) return &s->answer.gains[i];
+    CHECK(false, "knob %s has no gain", ab_knob_name(knob));
+    return NULL;
+}
+
+TEST(knobs_buy_what_they_did)
+{
+    struct scene *s = open_scene(&usual);
+    const struct {
+        enum ab_knob knob;
+        const char *other;
+        double gain;
+    } wants[] = {{AB_KNOB_ENGINE, "onednn", 24.3 / 19.5},
+                 {AB_KNOB_ALGO, "direct", 24.3 / 18.1},
+                 {AB_KNOB_SHAPE, "2x1", 24.3 / 21.1},
+                 {AB_KNOB_BATCH, "4", 24.3 / 24.5}};
+    CHECK(s->answer.n_gains == 4, "%d gains", s->answer.n_gains);
+    for (size_t i = 0; i < sizeof wants / sizeof *wants; i++) {
+        const struct ab_knob_gain *g = gain_of(s, wants[i].knob);
+        CHECK(!strcmp(s->space.knobs[g->knob].text[g->other], wants[i].other), "%s against %s",
+              ab_knob_name(g->knob), s->space.knobs[g->knob].text[g->other]);
+        CHECK(fabs(g->gain / wants[i].gain - 1) < 0.02, "%s: %g", wants[i].other, g->gain);
+        CHECK(g->low <= g->gain && g->gain <= g->high, "%s: %g to %g", wants[i].other, g->low,
+              g->high);
+    }
+    close_scene(s);
+}
+
+/* Of one that has direct sums, oneDNN's counterpart has its only algorithm: the card says so. */
+TEST(a_knob_that_needs_another)
+{
+    const struct shown rows[] = {{"native:avx2", "direct", "1x2", 1, {18.1}, 70, 400},
+                                 {"onednn", "auto", "1x2", 1, {9.5}, 90, 650}};
+    struct scene *s = scene_of(rows, 2);
+    const struct ab_knob_gain *g = gain_of(s, AB_KNOB_ENGINE);
+    CHECK(fabs(g->gain / (18.1 / 9.5) - 1) < 0.02, "%g", g->gain);
+    char *text = NULL;
+    size_t size = 0;
+    FILE *f = open_memstream(&text, &size);
+    ab_tune_card(f, &s->result);
+    fclose(f);
+    CHECK(strstr(text, "native:avx2 rather than onednn with algo auto: 1.91x"), "%s", text);
+    free(text);
+    close_scene(s);
+}
+
+TEST(what_meets_nothing_has_a_closest)
+{
+    struct plot plot = usual;
+    plot.require.slo.limit_ns = 20e6;
+    struct scene *s = open_scene(&plot);
+    CHECK(s->answer.recommended < 0 && s->answer.best < 0, "recommended");
+    CHECK(is_point(s, s->answer.closest, "native:avx2", "auto", "2x1", 1), "closest %d",
+          s->answer.closest);
+    CHECK(ab_tune_exit(&s->result) == AB_EXIT_NOTHING, "exit %d", ab_tune_exit(&s->result));
+    close_scene(s);
+}
+
+TEST(maps_that_are_wrong_are_no_answer)
+{
+    struct plot plot = usual;
+    plot.verdict = AB_DISAGREE;
+    plot.rel_l2 = 0.03;
+    struct scene *s = open_scene(&plot);
+    CHECK(s->answer.recommended < 0, "recommended");
+    CHECK(ab_tune_exit(&s->result) == AB_EXIT_DISAGREE, "exit %d", ab_tune_exit(&s->result));
+    close_scene(s);
+    plot.verdict = AB_AGREE; /* within the verdict's limits, but not within --min-agree */
+    s = open_scene(&plot);
+    CHECK(s->answer.recommended < 0, "recommended");
+    CHECK(ab_tune_exit(&s->result) == AB_EXIT_DISAGREE, "exit %d", ab_tune_exit(&s->result));
+    close_scene(s);
+}
+
+TEST(too_few_requests_decide_nothing)
+{
+    struct plot plot = usual;
+    plot.visits = 1;
+    plot.requests = 40;
+    struct scene *s = open_scene(&plot);
+    CHECK(s->answer.recommended < 0 && s->answer.closest >= 0, "recommended");
+    CHECK(ab_tune_exit(&s->result) == AB_EXIT_INCONCLUSIVE, "exit %d", ab_tune_exit(&s->result));
+    close_scene(s);
+}
+
+TEST(nothing_was_served)
+{
+    struct plot plot = usual;
+    plot.visits = 0;
+    struct scene *s = open_scene(&plot);
+    CHECK(s->answer.recommended < 0 && s->answer.closest < 0, "recommended");
+    CHECK(ab_tune_exit(&s->result) == AB_EXIT_ERROR, "exit %d", ab_tune_exit(&s->result));
+    close_scene(s);
+}
+
+static const struct test_case cases[] = {
+    CASE(the_best_that_meets_the_limit),
+    CASE(the_simplest_of_those_alike),
+    CASE(latency_and_memory_are_objectives),
+    CASE(the_front_trades_something),
+    CASE(a_ring_has_a_front),
+    CASE(knobs_buy_what_they_did),
+    CASE(a_knob_that_needs_another),
+    CASE(what_meets_nothing_has_a_closest),
+    CASE(maps_that_are_wrong_are_no_answer),
+    CASE(too_few_requests_decide_nothing),
+    CASE(nothing_was_served),
+};
+TEST_MAIN("tune_answer", cases)
+
+#else
+int main(void)
+{
+    return 0;
+}
+#endif

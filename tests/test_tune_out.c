@@ -1,0 +1,240 @@
+// SPDX-License-Identifier: Apache-2.0
+// How attrbench tune shows its answer: the card, which is compared with tests/cards/*.txt, the row
+// for documents, and the file.
+#include "../bench/tune_out.h"
+#include "files.h"
+#include "tune_scene.h"
+
+#if AB_WITH_ONEDNN
+
+/* ---- the card ---- */
+
+static char *printed(void (*print)(FILE *f, const struct ab_tune_result *r), const struct scene *s)
+{
+    char *text = NULL;
+    size_t size = 0;
+    FILE *f = open_memstream(&text, &size);
+    CHECK(f, "out of memory");
+    print(f, &s->result);
+    fclose(f);
+    return text;
+}
+
+/* Line by line, so that a failure names the line. */
+static void check_text(const char *name, char *got)
+{
+    char path[512];
+    const char *folder = getenv("AB_SOURCE_DIR");
+    snprintf(path, sizeof path, "%s/tests/cards/%s.txt", folder ? folder : ".", name);
+    FILE *f = fopen(path, "r");
+    CHECK(f, "%s: cannot be read", path);
+    char want[1024], *rest = got;
+    int number = 0;
+    while (fgets(want, sizeof want, f)) {
+        const size_t length = strcspn(rest, "\n");
+        number++;
+        want[strcspn(want, "\n")] = '\0';
+        CHECK(strlen(want) == length && !strncmp(rest, want, length),
+              "%s:%d: got '%.*s', want '%s'", path, number, (int)length, rest, want);
+        rest += length + (rest[length] == '\n');
+    }
+    fclose(f);
+    CHECK(!*rest, "%s: got more: %s", path, rest);
+    free(got);
+}
+
+static void check_card(const char *name, const struct plot *plot, bool interrupted)
+{
+    struct scene *s = open_scene(plot);
+    s->result.interrupted = interrupted;
+    check_text(name, printed(ab_tune_card, s));
+    close_scene(s);
+}
+
+TEST(cards)
+{
+    check_card("normal", &usual, false);
+    struct plot plot = usual;
+    plot.require.slo.limit_ns = 0;
+    check_card("interrupted", &plot, true);
+    plot = usual;
+    plot.require.slo.limit_ns = 20e6;
+    check_card("nothing", &plot, false);
+    plot = usual;
+    plot.verdict = AB_DISAGREE;
+    plot.rel_l2 = 0.03;
+    check_card("disagree", &plot, false);
+    plot = usual;
+    plot.visits = 1;
+    plot.requests = 40;
+    plot.incomplete = true;
+    check_card("few", &plot, false);
+    plot.visits = 0;
+    check_card("failed", &plot, false);
+}
+
+TEST(words_of_a_shell)
+{
+    struct scene *s = open_scene(&usual);
+    s->result.model = "it's a net.onnx";
+    char *card = printed(ab_tune_card, s);
+    CHECK(strstr(card, "--model 'it'\\''s a net.onnx' --method lrp-epsilon:eps=0.1 "), "%s", card);
+    free(card);
+    close_scene(s);
+}
+
+TEST(a_row_for_documents)
+{
+    struct scene *s = open_scene(&usual);
+    s->result.model = "a|b.onnx";
+    char *row = printed(ab_tune_markdown, s);
+    int cells = 0;
+    for (const char *p = row; *p; p++) cells += *p == '|' && (p == row || p[-1] != '\\');
+    CHECK(cells == 7 && strchr(row, '\n') == row + strlen(row) - 1, "%s", row);
+    CHECK(strstr(row, "| a\\|b.onnx |") && strstr(row, "the best; compute: "), "%s", row);
+    free(row);
+    close_scene(s);
+}
+
+TEST(numbers_as_text)
+{
+    char text[32], quantile[16];
+    ab_span_text(12.34, text);
+    CHECK(!strcmp(text, "12.3 s"), "%s", text);
+    ab_span_text(119.8, text);
+    CHECK(!strcmp(text, "2 min"), "%s", text);
+    ab_megabytes_text((double)NAN, text);
+    CHECK(!strcmp(text, "?"), "%s", text);
+    ab_megabytes_text(4.2e6, text);
+    CHECK(!strcmp(text, "4.2 MB"), "%s", text);
+    ab_number_text(99.97, text);
+    CHECK(!strcmp(text, "100"), "%s", text);
+    ab_quantile_text(0.999, quantile);
+    CHECK(!strcmp(quantile, "p99.9"), "%s", quantile);
+}
+
+/* ---- the file ---- */
+
+static json_t *reread(json_t *root)
+{
+    json_error_t error;
+    char *text = json_dumps(root, JSON_ENSURE_ASCII);
+    CHECK(text, "not written");
+    json_t *again = json_loads(text, JSON_REJECT_DUPLICATES, &error);
+    CHECK(again, "%s: %s", error.text, text);
+    free(text);
+    json_decref(root);
+    return again;
+}
+
+static void check_keys(const json_t *object, const char *const *keys)
+{
+    for (; *keys; keys++) CHECK(json_object_get(object, *keys), "%s is missing", *keys);
+}
+
+TEST(the_file_has_all_fields)
+{
+    static const char *const root_keys[] = {
+        "attrbench_config", "model",   "model_hash", "method", "machine", "deploy",   "tune",
+        "recommended",      "best",    "points",     "knobs",  "limits",  "max_rate", "confirm",
+        "forecast",         "context", "closest",    NULL};
+    static const char *const tune_keys[] = {
+        "objective",   "slo",   "min_agree", "load",   "budget_s", "spent_s", "complete",
+        "interrupted", "space", "seed",      "points", "visited",  NULL};
+    static const char *const point_keys[] = {
+        "text",          "deploy",  "visits", "images_per_s", "latency_ns",     "quantile",
+        "start_ns",      "verdict", "rel_l2", "max_err",      "resident_bytes", "peak_bytes",
+        "planned_bytes", "front",   "alike",  "dropped",      "error",          NULL};
+    struct scene *s = open_scene(&usual);
+    s->result.forecast = json_pack("{s:i}", "batch", 4);
+    json_t *root = reread(ab_tune_json(&s->result));
+    check_keys(root, root_keys);
+    check_keys(json_object_get(root, "tune"), tune_keys);
+    const json_t *points = json_object_get(root, "points");
+    const size_t count = sizeof world / sizeof *world + 1;
+    CHECK(json_array_size(points) == count, "%zu points", json_array_size(points));
+    for (size_t i = 0; i < count; i++) check_keys(json_array_get(points, i), point_keys);
+    CHECK(json_is_null(json_object_get(root, "confirm")), "a confirmation that was not made");
+    CHECK(json_equal(json_object_get(root, "forecast"), s->result.forecast), "not the forecast");
+    const char *text = json_string_value(json_object_get(root, "recommended"));
+    CHECK(text && !strcmp(text, s->space.points[s->answer.recommended].text), "%s", text);
+    const json_t *space = json_object_get(json_object_get(root, "tune"), "space");
+    CHECK(json_array_size(json_object_get(space, ab_knob_name(AB_KNOB_SHAPE))) == 3, "3 shapes");
+    json_decref(root);
+    json_decref(s->result.forecast);
+    close_scene(s);
+}
+
+/* What is not known is null, and what is no text is no text. */
+TEST(the_file_is_strict)
+{
+    struct plot plot = usual;
+    plot.visits = 1;
+    plot.requests = 40;
+    plot.rel_l2 = (double)NAN;
+    struct scene *s = open_scene(&plot);
+    const struct ab_told odd = {.error = "\xff\xfe", .wall_s = 1};
+    const struct shown far = {.engine = "onednn", .algo = "auto", .shape = "1x1", .batch = 4};
+    CHECK(ab_search_tell(s->search, point_of(&s->space, &far), &odd), "out of memory");
+    s->limits.gflops = (double)INFINITY;
+    json_t *root = reread(ab_tune_json(&s->result));
+    CHECK(!json_object_get(root, "attrbench_config"), "a configuration of nothing");
+    const json_t *points = json_object_get(root, "points");
+    bool served = false;
+    for (size_t i = 0; i < json_array_size(points); i++) {
+        const json_t *p = json_array_get(points, i);
+        const json_t *p99 = json_object_get(json_object_get(p, "latency_ns"), "p99");
+        CHECK(json_is_null(json_object_get(p99, "value")), "a p99 of 40 requests");
+        CHECK(json_is_null(json_object_get(p, "rel_l2")), "an error that is not known");
+        served = served || json_is_number(json_object_get(
+                               json_object_get(json_object_get(p, "latency_ns"), "p50"), "value"));
+    }
+    CHECK(served, "no p50 either");
+    CHECK(json_is_null(json_object_get(json_object_get(root, "limits"), "gflops")), "infinite");
+    struct ab_error err = {""};
+    const char *path = temp_path("none.json");
+    CHECK(ab_tune_write(path, root, &err) == AB_ERR_ARG, "written");
+    CHECK(strstr(err.text, "nothing is recommended") && access(path, F_OK) != 0, "%s", err.text);
+    json_decref(root);
+    close_scene(s);
+}
+
+TEST(the_file_is_read_back)
+{
+    struct plot plot = usual;
+    plot.place = "free";
+    struct scene *s = open_scene(&plot);
+    struct ab_error err = {""};
+    struct ab_config *config = NULL;
+    json_t *root = ab_tune_json(&s->result);
+    const char *path = temp_path("deploy.json");
+    CHECK(!ab_tune_write(path, root, &err), "%s", err.text);
+    CHECK(!ab_config_read(path, true, &config, &err), "%s", err.text);
+    char text[AB_DEPLOY_TEXT];
+    ab_deploy_text(ab_config_deploy(config), text);
+    CHECK(!strcmp(text, s->space.points[s->answer.recommended].text), "%s", text);
+    CHECK(!strcmp(ab_config_method(config), s->result.method), "%s", ab_config_method(config));
+    CHECK(!strcmp(ab_config_model(config), s->result.model), "%s", ab_config_model(config));
+    ab_config_destroy(&config);
+    CHECK(ab_tune_write("/nonexistent/deploy.json", root, &err) == AB_ERR_IO, "%s", err.text);
+    json_decref(root);
+    close_scene(s);
+}
+
+static const struct test_case cases[] = {
+    CASE(cards),
+    CASE(words_of_a_shell),
+    CASE(a_row_for_documents),
+    CASE(numbers_as_text),
+    CASE(the_file_has_all_fields),
+    CASE(the_file_is_strict),
+    CASE(the_file_is_read_back),
+};
+TEST_MAIN("tune_out", cases)
+
+#else
+int main(void)
+{
+    return 0;
+}
+#endif
