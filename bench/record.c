@@ -112,6 +112,7 @@ static void put_disturbed(json_t *row, const struct ab_record *r)
 static void put_conditions(json_t *row, const struct ab_record *r)
 {
     const char *ghz_why = "not measured, or not known of this kind of CPU";
+    put_text(row, "pages", ab_pages_name(r->pages), NULL);
     put_text(row, "cache", ab_cache_name(r->cache), NULL);
     put_text(row, "denormals", ab_denormals_name(r->denormals), NULL);
     json_object_set_new(row, "calls_per_slice", json_integer(r->calls));

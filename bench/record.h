@@ -31,6 +31,7 @@ struct ab_record {
     struct ab_stats stats;
     enum ab_cache cache;
     enum ab_denormals denormals;
+    enum ab_pages pages;
     int calls;                       /* executions of a sample, of which it is the mean */
     bool steady;                     /* executions had stopped becoming faster when it began */
     const char *steady_why;          /* why that is not known; NULL: it is */

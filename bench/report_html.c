@@ -10,26 +10,12 @@
 /* Plans have hundreds of steps: the page does without what steps share with their plan's row. */
 static void drop_shared(json_t *row)
 {
-    static const char *const fields[] = {"verdict",
-                                         "verdict_reason",
-                                         "ratio_reason",
-                                         "repro",
-                                         "seed_mode",
-                                         "target",
-                                         "targets",
-                                         "pinned",
-                                         "ns_min",
-                                         "ns_p10",
-                                         "ns_p90",
-                                         "samples",
-                                         "flips",
-                                         "illegal_flips",
-                                         "cache",
-                                         "denormals",
-                                         "repetition",
-                                         "methods",
-                                         "images_per_second",
-                                         "peak_gflops"};
+    static const char *const fields[] = {
+        "verdict",    "verdict_reason", "ratio_reason", "repro",         "seed_mode",
+        "target",     "targets",        "pinned",       "ns_min",        "ns_p10",
+        "ns_p90",     "samples",        "flips",        "illegal_flips", "cache",
+        "denormals",  "pages",          "repetition",   "methods",       "images_per_second",
+        "peak_gflops"};
     for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) json_object_del(row, fields[i]);
 }
 

@@ -40,6 +40,7 @@ static const struct ab_report_field fields[] = {
     NUMBER(targets),
     TEXT(cache),
     TEXT(denormals),
+    TEXT(pages),
     TEXT(seed_mode),
     TEXT(pinned),
     NUMBER(repetition),

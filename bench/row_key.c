@@ -100,6 +100,7 @@ void ab_row_key(const json_t *record, char *key, size_t size)
     }
     add_unusual(&k, "cache=", record, "cache", "hot");
     add_unusual(&k, "denormals=", record, "denormals", "keep");
+    add_unusual(&k, "pages=", record, "pages", "huge");
 }
 
 /* ---- keys of one run: each is there once ---- */

@@ -176,7 +176,8 @@ static void write_repro(const struct ab_run *run, struct ab_record *r)
                  {"algo", s->algo ? r->algo : NULL},
                  {"memory", s->memory ? r->memory : NULL},
                  {"cache", s->cache ? ab_cache_name(r->cache) : NULL},
-                 {"denormals", s->denormals ? ab_denormals_name(r->denormals) : NULL}};
+                 {"denormals", s->denormals ? ab_denormals_name(r->denormals) : NULL},
+                 {"pages", s->pages ? ab_pages_name(r->pages) : NULL}};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         if (texts[i].value && used < (int)sizeof r->repro)
             used += snprintf(r->repro + used, sizeof r->repro - (size_t)used, " --%s '%s'",
@@ -246,7 +247,8 @@ struct ab_plan_options ab_run_plan_options(const struct ab_run *run,
                                     .algo = (enum ab_algo)run->settings->algo,
                                     .memory = (enum ab_memory)run->settings->memory,
                                     .targets = setting->model->targets.count,
-                                    .at = run->settings->at};
+                                    .at = run->settings->at,
+                                    .pages = (enum ab_pages)run->settings->pages};
 }
 
 /* The reference's own results are kept from run to run; a place that cannot be made means none. */
@@ -516,6 +518,10 @@ int ab_run_measure(const struct ab_run_settings *settings, const json_t *words, 
         return ab_complain(AB_EXIT_USAGE,
                            "--kernels and --shapes go together: which kernels on "
                            "which shapes, e.g. --kernels 'conv2d*' --shapes data/shapes/vgg16.txt");
+    if (settings->kernels && settings->pages)
+        return ab_complain(
+            AB_EXIT_USAGE,
+            "--pages is of the plans of methods, --kernels makes none; leave one out");
     run.brief = !settings->models.count && !settings->methods.count && !settings->kernels;
     run.seconds = settings->time > 0         ? settings->time
                   : ab_gbench_min_time() > 0 ? ab_gbench_min_time()

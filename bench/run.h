@@ -23,6 +23,7 @@ struct ab_run_settings {
     double time;
     int algo, memory;     /* enum ab_algo, enum ab_memory */
     int cache, denormals; /* enum ab_cache, enum ab_denormals */
+    int pages;            /* enum ab_pages */
     bool json, profile, no_agree, no_joint;
 };
 

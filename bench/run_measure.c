@@ -388,4 +388,5 @@ void ab_run_conditions(const struct ab_run *run, struct ab_record *r)
 {
     r->cache = (enum ab_cache)run->settings->cache;
     r->denormals = (enum ab_denormals)run->settings->denormals;
+    r->pages = (enum ab_pages)run->settings->pages;
 }

@@ -61,6 +61,10 @@ static const struct ab_option options[] = {
      "subnormal numbers as IEEE 754 has them, or as zeros (FTZ and DAZ), which shows what\nthey "
      "cost",
      AB_OPTION_CHOICE, FIELD(denormals)},
+    {"pages", "huge|small",
+     "memory of plans: huge pages where the system has any, or small ones alone, which shows\n"
+     "what they save",
+     AB_OPTION_CHOICE, FIELD(pages)},
     {"no-agree", NULL, "do not compare with the reference", AB_OPTION_FLAG, FIELD(no_agree)},
     {"no-joint", NULL, "do not time all methods in one plan beside them one by one", AB_OPTION_FLAG,
      FIELD(no_joint)},

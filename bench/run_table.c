@@ -26,12 +26,13 @@ static void print_header(FILE *f, const struct ab_group *g)
                  g->rows[0].record.target);
     else
         ab_target_text(m->targets.items[0], &m->source, target, sizeof target);
-    fprintf(f, "\n%s%s, %dx%dx%d, batch %d, %d thread%s (%s)%s%s, %s%s, %s\n", m->source.name,
+    fprintf(f, "\n%s%s, %dx%dx%d, batch %d, %d thread%s (%s)%s%s%s, %s%s, %s\n", m->source.name,
             *m->source.path ? "" : " (random weights)", d.c, d.h, d.w, g->setting->batch,
             g->threads, g->threads == 1 ? "" : "s",
             *g->rows[0].record.pinned ? g->rows[0].record.pinned : "not pinned",
             g->rows[0].record.cache == AB_CACHE_COLD ? ", cold caches" : "",
             g->rows[0].record.denormals == AB_DENORMALS_FLUSH ? ", subnormals flushed" : "",
+            g->rows[0].record.pages == AB_PAGES_SMALL ? ", small pages" : "",
             m->images.names.items[0], g->setting->batch > 1 ? ", ..." : "", target);
     fprintf(f, "%-24s %-13s %9s %9s %8s %8s %5s %8s  %7s %7s %7s  %s\n", "method", "backend",
             "median", "setup", "memory", "GFLOP/s", "peak", "speed-up", "rel L2", "max err",

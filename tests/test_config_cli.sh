@@ -103,6 +103,12 @@ fi
 code 0 explain --model digits --input "$digit" --pages small --denormals flush --out map.npy
 code 2 explain --model digits --input "$digit" --pages large --out map.npy
 says "give huge|small"
+code 0 run --model digits --method gradient --backend native --pages small --time 0.02 --out o
+grep -q '"pages":"small"' o/results.json || fail "no pages in the records"
+grep -q -- "--pages 'small'" o/results.json || fail "pages are not in repro"
+grep -q ', small pages' out || fail "the table does not tell the pages"
+code 2 run --kernels 'conv2d*' --shapes "$data/shapes/vgg16.txt" --pages small --out k
+says "--pages"
 
 # ---- networks at other sizes ----
 code 0 models && prints "NAME@HEIGHTxWIDTH"

@@ -308,6 +308,8 @@ TEST(keys_name_what_was_measured)
         {METHOD, METHOD ",'memory':'lean'", false},
         {METHOD, METHOD ",'cache':'cold'", false},
         {METHOD, METHOD ",'denormals':'flush'", false},
+        {METHOD, METHOD ",'pages':'huge'", true},
+        {METHOD, METHOD ",'pages':'small'", false},
         {METHOD, "'kind':'joint'," METHOD, true}, /* the last of two kinds counts */
         {METHOD ",'methods':'a,b'", METHOD ",'methods':'a,c'", false},
         {METHOD ",'target':'top'", METHOD ",'target':'3'", false},

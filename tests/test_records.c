@@ -70,6 +70,7 @@ TEST(has_all_names)
                                         "peak_bytes",
                                         "samples_ns",
                                         "denormals",
+                                        "pages",
                                         "calls_per_slice",
                                         "disturbed",
                                         "steady",
@@ -118,6 +119,7 @@ TEST(conditions_are_told)
     json_t *row = ab_record_json(&r);
     CHECK(!strcmp(json_string_value(json_object_get(row, "cache")), "hot"), "cache");
     CHECK(!strcmp(json_string_value(json_object_get(row, "denormals")), "keep"), "denormals");
+    CHECK(!strcmp(json_string_value(json_object_get(row, "pages")), "huge"), "pages");
     CHECK(is_null_with_reason(row, "disturbed"), "samples that nobody watched");
     CHECK(!json_object_get(row, "disturbed_at"), "samples that nobody watched");
     CHECK(is_null_with_reason(row, "steady"), "steady without a warm-up");
@@ -126,6 +128,7 @@ TEST(conditions_are_told)
     json_decref(row);
     r.cache = AB_CACHE_COLD;
     r.denormals = AB_DENORMALS_FLUSH;
+    r.pages = AB_PAGES_SMALL;
     r.disturbed = calloc(4, sizeof *r.disturbed);
     r.disturbed[1] = r.disturbed[3] = true;
     r.steady_why = NULL;
@@ -139,6 +142,7 @@ TEST(conditions_are_told)
                  *subnormals = json_object_get(row, "subnormals");
     CHECK(!strcmp(json_string_value(json_object_get(row, "cache")), "cold"), "cache");
     CHECK(!strcmp(json_string_value(json_object_get(row, "denormals")), "flush"), "denormals");
+    CHECK(!strcmp(json_string_value(json_object_get(row, "pages")), "small"), "pages");
     CHECK(json_integer_value(json_object_get(row, "disturbed")) == 2, "disturbed");
     CHECK(json_array_size(places) == 2 && json_integer_value(json_array_get(places, 1)) == 3,
           "places of disturbed samples");
