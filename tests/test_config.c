@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Deployment configurations: what is written is read back, whatever is wrong in a file is told, and
 // threads and plans become what the file says.
+#include "base/sysfile.h"
 #include "config/config.h"
 #include "files.h"
 #include "model/graph.h"
@@ -9,6 +10,7 @@
 #include <omp.h>
 #include <pthread.h>
 #include <sched.h>
+#include <sys/mman.h>
 
 /* CPUs that this process may use, at most `most` of them. */
 static int some_cpus(int *cpus, int most)
@@ -184,12 +186,23 @@ static bool mapping_has(const void *address, const char *flag)
     return has;
 }
 
+/* Emulators do not pass advice on, kernels without huge pages do not take it. */
+static bool advice_shows(void)
+{
+    const size_t bytes = 4 << 20;
+    void *block = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    CHECK(block != MAP_FAILED, "memory");
+    const bool shows = madvise(block, bytes, MADV_NOHUGEPAGE) == 0 && mapping_has(block, " nh");
+    munmap(block, bytes);
+    return shows;
+}
+
 TEST(pages_are_as_asked)
 {
     struct ab_error err = {""};
     struct ab_graph *graph;
     struct ab_method *method;
-    if (access("/sys/kernel/mm/transparent_hugepage/enabled", R_OK) != 0) return;
+    if (!advice_shows()) return;
     CHECK(!ab_graph_builtin("resnet18@32", 0, &graph, &err), "%s", err.text);
     CHECK(!ab_method_parse("gradient", &method, &err), "%s", err.text);
     for (int small = 0; small < 2; small++) {
@@ -437,6 +450,36 @@ TEST(another_machine)
     ab_graph_destroy(&graph);
 }
 
+/* A machine made of files: another CPU, and a container that grants half of one. */
+TEST(a_quota_is_another_machine)
+{
+    static const char *const folders[] = {"proc", "proc/self", "sys", "sys/fs", "sys/fs/cgroup"};
+    static const char *const files[][2] = {{"proc/cpuinfo", "model name\t: HAL 9000\n"},
+                                           {"proc/self/cgroup", "0::/\n"},
+                                           {"sys/fs/cgroup/cpu.max", "50000 100000\n"}};
+    struct ab_graph *graph = tiny_graph();
+    struct ab_deploy d = usual();
+    char *text = good_text("x", graph, &d), differs[256], root[512];
+    struct ab_error err = {""};
+    struct ab_config *config;
+    int cpus[2];
+    CHECK(!ab_config_load(text_file(text), &config, &err), "%s", err.text);
+    snprintf(root, sizeof root, "%s", temp_directory);
+    for (int i = 0; i < 5; i++) CHECK(!mkdir(temp_path(folders[i]), 0777), "%s", folders[i]);
+    for (int i = 0; i < 3; i++) write_file(files[i][0], files[i][1], strlen(files[i][1]));
+    ab_sys_root(root);
+    const bool foreign = ab_config_foreign(config, differs, sizeof differs);
+    ab_sys_root("");
+    for (int i = 0; i < 3; i++) remove(temp_path(files[i][0]));
+    for (int i = 4; i >= 0; i--) rmdir(temp_path(folders[i]));
+    CHECK(foreign && strstr(differs, "here 'HAL 9000'"), "%s", differs);
+    CHECK(some_cpus(cpus, 2) < 2 || strstr(differs, "usable CPUs: "), "no quota: %s", differs);
+    CHECK(some_cpus(cpus, 2) < 2 || strstr(differs, ", here 1"), "another quota: %s", differs);
+    ab_config_destroy(&config);
+    free(text);
+    ab_graph_destroy(&graph);
+}
+
 TEST(files_that_are_none)
 {
     struct ab_graph *graph = tiny_graph();
@@ -486,6 +529,7 @@ static const struct test_case cases[] = {
     CASE(a_model_that_has_changed),
     CASE(wrong_fields),
     CASE(another_machine),
+    CASE(a_quota_is_another_machine),
     CASE(files_that_are_none),
 #else
     CASE(built_without),
