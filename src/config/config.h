@@ -60,8 +60,9 @@ enum ab_status ab_config_fits(const struct ab_config *config, const struct ab_gr
 /* What differs between the configuration's machine and this one, in words; false: nothing. */
 bool ab_config_foreign(const struct ab_config *config, char *text, size_t size);
 #if AB_WITH_CONFIG
-/* The part of the file above, of this machine. `model`: as ab_graph_open takes it; of a file, its
- * absolute path is written. New reference; NULL: out of memory. */
+/* The part of the file above, of this machine. `model`: as ab_graph_open takes it (for the
+ * command's `digits`: the path of that); of a file, its absolute path is written. New reference;
+ * NULL: out of memory. */
 json_t *ab_config_json(const char *model, const struct ab_graph *graph, const char *method,
                        const struct ab_deploy *d);
 #endif
