@@ -132,15 +132,9 @@ struct build {
 
 static bool place(struct build *b)
 {
-    const char *base = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
-    if (base && *base)
-        snprintf(b->folder, sizeof b->folder, "%.900s", base);
-    else if (home && *home)
-        snprintf(b->folder, sizeof b->folder, "%.890s/.cache", home);
-    else
-        return false;
-    const size_t used = strlen(b->folder);
-    snprintf(b->folder + used, sizeof b->folder - used, "/attrbench/builds/%.12s", b->hash);
+    char cache[900];
+    if (!ab_cache_folder(cache, sizeof cache)) return false;
+    snprintf(b->folder, sizeof b->folder, "%s/builds/%.12s", cache, b->hash);
     snprintf(b->source, sizeof b->source, "%s/src", b->folder);
     snprintf(b->log, sizeof b->log, "%s/build.log", b->folder);
     snprintf(b->ready, sizeof b->ready, "%s/ready", b->folder);

@@ -21,7 +21,6 @@ struct state {
     struct ab_words words; /* model, spec, backend */
     int batch;
     struct ab_source source;
-    struct ab_preprocess preprocess;
     struct ab_images images;
     struct ab_method *method;
     struct ab_plan *plans[AB_CASE_PLACES];
@@ -77,19 +76,11 @@ static enum ab_status load_images(struct state *s, struct ab_error *err)
 {
     const struct ab_dims d = s->source.dims;
     const size_t image = (size_t)d.c * (size_t)d.h * (size_t)d.w;
-    char path[1024];
-    if (d.c != 1 && d.c != 3)
-        return ab_fail(err, AB_ERR_UNSUPPORTED, "%s: no usual image has %d channels",
-                       s->source.name, d.c);
-    ab_data_path(d.c == 1 ? "digits" : "images/chelsea.png", path, sizeof path);
-    enum ab_status status = ab_preprocess_parse(NULL, d, &s->preprocess, err);
-    if (status == AB_OK) status = ab_images_add(&s->images, path, d, &s->preprocess, 0, err);
-    if (status != AB_OK) return status;
+    const enum ab_status status = ab_images_usual(&s->images, &s->source, NULL, err);
+    if (status != AB_OK) return status == AB_ERR_ARG ? AB_ERR_UNSUPPORTED : status;
     s->input = malloc((size_t)s->batch * image * sizeof *s->input);
     if (!s->input) return ab_fail(err, AB_ERR_MEMORY, "out of memory for images");
-    for (int n = 0; n < s->batch; n++)
-        memcpy(s->input + (size_t)n * image, s->images.data + (size_t)(n % s->images.count) * image,
-               image * sizeof *s->input);
+    ab_images_fill(&s->images, d, s->batch, s->input);
     return AB_OK;
 }
 

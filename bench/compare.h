@@ -87,14 +87,14 @@ enum ab_status ab_compare_load(const char *text, const char *db, struct ab_compa
 enum ab_status ab_compare_judge(struct ab_comparison *c, struct ab_error *err);
 
 /* Further looks, each of which measures the open rows once more, in processes of its own. A row is
- * open that the first look called changed or undecided, until looks make a change certain, or four
- * are not above the threshold, four not below, and their median is neither; or all are taken. */
+ * open that the first look called changed or undecided, until looks make a change certain, or eight
+ * and more have their centre within the threshold, or all are taken. */
 bool ab_compare_open(const struct ab_comparison *c, const struct ab_compare_row *r);
 /* What one look measured of row `index`. */
 void ab_compare_look(struct ab_comparison *c, int index, const struct ab_db_row *a,
                      const struct ab_db_row *b);
 /* Judges the rows that were looked at, all of them together, and counts c->of again. A row whose
- * looks disagree about a change is cleared if their median lies within the threshold. */
+ * looks disagree about a change is cleared if their centre lies within the threshold. */
 void ab_compare_conclude(struct ab_comparison *c);
 
 /* Two builds (against.h), by turns, cases of `cases`. */

@@ -8,11 +8,9 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Looks are judged when there are so many, each time with a quarter of what may go wrong: a change
- * is certain if 10 of 10, 15 of 16, 19 of 22 or 24 of 30 processes show it, which happens by chance
- * once in 400 times where half of all processes do. */
+/* Looks are judged when there are so many, each time with a quarter of what may go wrong. */
 static const int stops[] = {10, 16, 22, AB_COMPARE_LOOKS};
-enum { STOPS = sizeof stops / sizeof *stops, SETTLED_LOOKS = 4 };
+enum { STOPS = sizeof stops / sizeof *stops, SETTLED_LOOKS = 8 };
 static const double LOOKS_ALPHA = 0.01 / STOPS;
 
 static const double none = (double)NAN;
@@ -199,14 +197,8 @@ static bool within(const struct ab_ruling *d)
 /* Whether it is not worth while to look on. */
 static bool settled(const struct ab_comparison *c, const struct ab_compare_row *r)
 {
-    int above = 0, below = 0;
     struct ab_ruling d;
-    const double limit = log1p(r->first.threshold);
-    for (int i = 0; i < r->n_looks; i++) {
-        above += log(r->looks[i]) > limit;
-        below += log(r->looks[i]) < -limit;
-    }
-    if (r->n_looks - above < SETTLED_LOOKS || r->n_looks - below < SETTLED_LOOKS) return false;
+    if (r->n_looks < SETTLED_LOOKS) return false;
     judge_looks(c, r, &d);
     return within(&d);
 }

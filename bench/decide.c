@@ -56,6 +56,47 @@ static bool interval_of(const double *sorted, int n, double p, double tail, stru
     return true;
 }
 
+/* The largest k for which the k-th smallest of the n (n + 1) / 2 means of two (of one with itself
+ * too) of n values lies above the centre of their distribution, if it is symmetric, with a
+ * probability of at most `tail`: P(T < k) for the sum T of signed ranks. 0: none, or out of memory.
+ */
+static int signed_rank(int n, double tail)
+{
+    const int most = n * (n + 1) / 2;
+    double *chance = calloc((size_t)most + 1, sizeof *chance), sum = 0;
+    if (!chance) return 0;
+    chance[0] = 1;
+    for (int rank = 1; rank <= n; rank++)
+        for (int t = most; t >= 0; t--)
+            chance[t] = 0.5 * (chance[t] + (t >= rank ? chance[t - rank] : 0));
+    int k = 0;
+    while (k < most && (sum += chance[k]) <= tail) k++;
+    free(chance);
+    return k;
+}
+
+/* The centre of values that lie symmetrically about it: the median of the means of any two of them
+ * (Hodges and Lehmann), and what may lie beyond each end. *enough: there are ends. False: out of
+ * memory. */
+static bool centre_of(const double *values, int n, double tail, struct interval *out, bool *enough)
+{
+    double *means = malloc((size_t)n * (size_t)(n + 1) / 2 * sizeof *means);
+    if (!means) return false;
+    int count = 0;
+    for (int i = 0; i < n; i++)
+        for (int k = 0; k <= i; k++) means[count++] = 0.5 * (values[i] + values[k]);
+    ab_sort(means, (size_t)count);
+    const int rank = signed_rank(n, tail);
+    out->at = ab_quantile(means, count, 0.5);
+    *enough = rank > 0;
+    if (*enough) {
+        out->low = means[rank - 1];
+        out->high = means[count - rank];
+    }
+    free(means);
+    return true;
+}
+
 /* ---- options ---- */
 
 static double tail_of(const struct ab_decide_options *o)
@@ -277,10 +318,14 @@ void ab_decide_looks(const double *ratios, int count, const struct ab_decide_opt
         return;
     }
     for (int i = 0; i < count; i++) logs[i] = log(ratios[i]);
-    ab_sort(logs, (size_t)count);
     struct interval i;
-    const bool enough = interval_of(logs, count, 0.5, tail_of(o), &i);
+    bool enough = false;
+    const bool done = centre_of(logs, count, tail_of(o), &i, &enough);
     free(logs);
+    if (!done) {
+        snprintf(d->why, sizeof d->why, "out of memory");
+        return;
+    }
     d->ratio = exp(i.at);
     d->a_ns = a_ns;
     d->b_ns = a_ns * d->ratio;

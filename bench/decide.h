@@ -51,8 +51,9 @@ void ab_decide(const struct ab_samples *a, const struct ab_samples *b,
                const struct ab_decide_options *o, struct ab_ruling *d);
 
 /* The same from looks: ratios[i], above 0, is B over A as measured by turns in look i, in processes
- * of its own. What differs between processes is then in the interval. o->rows: how many rows are
- * looked at so; a_ns: what A takes. */
+ * of its own. What differs between processes is then in the interval. Processes of A are alike, and
+ * so are those of B: what chance adds to the ratio's logarithm, it takes away as often, so that
+ * signed ranks give the interval. o->rows: how many rows are looked at so; a_ns: what A takes. */
 void ab_decide_looks(const double *ratios, int count, const struct ab_decide_options *o,
                      double a_ns, struct ab_ruling *d);
 

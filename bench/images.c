@@ -191,6 +191,29 @@ enum ab_status ab_images_add(struct ab_images *images, const char *path, struct 
     return add_picture(images, path, dims, p, err);
 }
 
+enum ab_status ab_images_usual(struct ab_images *images, const struct ab_source *source,
+                               const struct ab_preprocess *p, struct ab_error *err)
+{
+    const struct ab_dims d = source->dims;
+    struct ab_preprocess own;
+    char path[1024];
+    if (d.c != 1 && d.c != 3)
+        return ab_fail(err, AB_ERR_ARG,
+                       "%s: no picture has %d channels; give --input F.npy of [n][%d][%d][%d]",
+                       source->name, d.c, d.c, d.h, d.w);
+    ab_data_path(d.c == 1 ? "digits" : "images/chelsea.png", path, sizeof path);
+    const enum ab_status status = p ? AB_OK : ab_preprocess_parse(NULL, d, &own, err);
+    return status == AB_OK ? ab_images_add(images, path, d, p ? p : &own, 0, err) : status;
+}
+
+void ab_images_fill(const struct ab_images *images, struct ab_dims dims, int batch, float *input)
+{
+    const size_t image = (size_t)dims.c * (size_t)dims.h * (size_t)dims.w;
+    for (int n = 0; n < batch; n++)
+        memcpy(input + (size_t)n * image, images->data + (size_t)(n % images->count) * image,
+               image * sizeof *input);
+}
+
 void ab_images_free(struct ab_images *images)
 {
     free(images->data);

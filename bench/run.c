@@ -40,17 +40,11 @@ static enum ab_status open_images(struct ab_run *run, struct ab_run_model *m, st
 {
     const struct ab_run_settings *s = run->settings;
     struct ab_dims d = m->source.dims;
-    char path[1024];
     enum ab_status status = AB_OK;
     for (int i = 0; i < s->inputs.count && status == AB_OK; i++)
         status = ab_images_add(&m->images, s->inputs.items[i], d, &m->preprocess, 0, err);
     if (status != AB_OK || s->inputs.count) return status;
-    if (d.c != 1 && d.c != 3)
-        return ab_fail(err, AB_ERR_ARG,
-                       "%s: no picture has %d channels; give --input F.npy of [n][%d][%d][%d]",
-                       m->source.name, d.c, d.c, d.h, d.w);
-    ab_data_path(d.c == 1 ? "digits" : "images/chelsea.png", path, sizeof path);
-    return ab_images_add(&m->images, path, d, &m->preprocess, 0, err);
+    return ab_images_usual(&m->images, &m->source, &m->preprocess, err);
 }
 
 static enum ab_status open_model(struct ab_run *run, const char *name, struct ab_run_model *m,
@@ -130,12 +124,10 @@ static enum ab_status fill_setting(struct ab_setting *s, struct ab_error *err)
     const struct ab_targets *targets = &s->model->targets;
     s->targets = malloc(batch * (size_t)targets->count * sizeof *s->targets);
     if (!s->input || !s->targets) return ab_fail(err, AB_ERR_MEMORY, "out of memory for images");
-    for (size_t n = 0; n < batch; n++) {
-        size_t from = n % (size_t)s->model->images.count;
-        memcpy(s->input + n * image, s->model->images.data + from * image, image * sizeof(float));
+    ab_images_fill(&s->model->images, d, s->batch, s->input);
+    for (size_t n = 0; n < batch; n++)
         memcpy(s->targets + n * (size_t)targets->count, targets->items,
                sizeof(int) * (size_t)targets->count);
-    }
     return AB_OK;
 }
 
@@ -249,23 +241,6 @@ struct ab_plan_options ab_run_plan_options(const struct ab_run *run,
                                     .targets = setting->model->targets.count,
                                     .at = run->settings->at,
                                     .pages = (enum ab_pages)run->settings->pages};
-}
-
-/* The reference's own results are kept from run to run; a place that cannot be made means none. */
-static void find_cache(struct ab_run *run)
-{
-    const char *base = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
-    char parent[900];
-    if (base && *base)
-        snprintf(parent, sizeof parent, "%s", base);
-    else if (home && *home)
-        snprintf(parent, sizeof parent, "%s/.cache", home);
-    else
-        return;
-    mkdir(parent, 0777);
-    snprintf(run->cache, sizeof run->cache, "%s/attrbench", parent);
-    mkdir(run->cache, 0777);
-    if (access(run->cache, W_OK | X_OK) != 0) run->cache[0] = '\0';
 }
 
 static enum ab_status set_up(struct ab_run *run, struct ab_error *err)
@@ -492,7 +467,8 @@ static int run_jobs(struct ab_run *run)
     run->context = ab_context_json(&run->machine);
     const enum ab_status status = ab_run_open_files(run, &err);
     if (status != AB_OK) return ab_complain_status(status, &err);
-    find_cache(run);
+    /* The reference's own results are kept from run to run. */
+    ab_cache_folder(run->cache, sizeof run->cache);
     tell_notes(run);
     put_context(run);
     ab_interrupt_catch();

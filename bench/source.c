@@ -31,6 +31,25 @@ bool ab_is_folder(const char *path)
     return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
 }
 
+bool ab_cache_folder(char *path, size_t size)
+{
+    const char *base = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+    *path = '\0';
+    if (base && *base)
+        snprintf(path, size, "%s", base);
+    else if (home && *home)
+        snprintf(path, size, "%s/.cache", home);
+    else
+        return false;
+    mkdir(path, 0777);
+    const size_t used = strlen(path);
+    if (used < size) snprintf(path + used, size - used, "/attrbench");
+    mkdir(path, 0777);
+    if (access(path, W_OK | X_OK) == 0) return true;
+    *path = '\0';
+    return false;
+}
+
 static enum ab_status read_labels(const char *path, struct ab_words *labels, struct ab_error *err)
 {
     uint64_t size;

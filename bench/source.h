@@ -56,11 +56,20 @@ struct ab_images {
  * alphabetical order. Stops at `limit` images (0: none). */
 enum ab_status ab_images_add(struct ab_images *images, const char *path, struct ab_dims dims,
                              const struct ab_preprocess *p, int limit, struct ab_error *err);
+/* What is explained where nobody says which: a photograph, or digits, as the model takes; p NULL:
+ * with its usual preprocessing. AB_ERR_ARG: inputs of other channels have none. */
+enum ab_status ab_images_usual(struct ab_images *images, const struct ab_source *source,
+                               const struct ab_preprocess *p, struct ab_error *err);
+/* input[batch][c][h][w]: the images in turn. */
+void ab_images_fill(const struct ab_images *images, struct ab_dims dims, int batch, float *input);
 void ab_images_free(struct ab_images *images);
 
 /* `file` in the data folder: $ATTRBENCH_DATA, the source tree, or where it was installed. */
 void ab_data_path(const char *file, char *path, size_t size);
 bool ab_is_folder(const char *path);
+/* Where results that are dear are kept from run to run, made if need be: $XDG_CACHE_HOME/attrbench
+ * or ~/.cache/attrbench. False, "": nowhere. */
+bool ab_cache_folder(char *path, size_t size);
 
 /* The methods of `attrbench run` where none are named; not owned. */
 struct ab_words ab_usual_methods(void);
