@@ -175,19 +175,47 @@ static int count_within(const struct ab_slo *slo, const double *latency_ns, int 
     return within;
 }
 
-static enum ab_slo_state judge(int within, int count, int low, int high)
-{
-    if (high && within > count - high) return AB_SLO_HELD;
-    return low && within < low ? AB_SLO_BROKEN : AB_SLO_OPEN;
-}
-
 enum ab_slo_state ab_slo_judge(const struct ab_slo *slo, const double *latency_ns, int count,
                                double confidence)
 {
     if (count < 1) return AB_SLO_OPEN;
     const double tail = 1 - confidence, q = slo->quantile;
-    return judge(count_within(slo, latency_ns, count), count, ab_order_rank(count, q, tail),
-                 ab_order_rank(count, 1 - q, tail));
+    const int within = count_within(slo, latency_ns, count), low = ab_order_rank(count, q, tail),
+              high = ab_order_rank(count, 1 - q, tail);
+    if (high && within > count - high) return AB_SLO_HELD;
+    return low && within < low ? AB_SLO_BROKEN : AB_SLO_OPEN;
+}
+
+/* ---- limits: looking early ---- */
+
+/* The level that clumps are seen at: a tenth of latencies lie above, or as many as the limit's
+ * quantile leaves. Of a sample, which need not be exact. */
+static double clump_level(const double *latency_ns, int count, double q)
+{
+    enum { SAMPLE = 1024 };
+    double sample[SAMPLE];
+    const int stride = 1 + (count - 1) / SAMPLE;
+    int n = 0;
+    for (int i = 0; i < count; i += stride) sample[n++] = latency_ns[i];
+    ab_sort(sample, (size_t)n);
+    return ab_quantile(sample, n, q);
+}
+
+double ab_slo_clumps(const struct ab_slo *slo, const double *latency_ns, int count)
+{
+    if (count < 1) return 1;
+    const double q = fmin(0.9, slo->quantile), level = clump_level(latency_ns, count, q);
+    int above = 0, runs = 0;
+    for (int i = 0; i < count; i++) {
+        if (!(latency_ns[i] > level)) continue;
+        above++;
+        runs += i == 0 || !(latency_ns[i - 1] > level);
+    }
+    if (!runs) return 1;
+    /* Runs of independent ones have a mean of 1 / share below, geometrically distributed; what
+     * differs from that by less than three deviations is chance. */
+    const double below = 1 - (double)above / count, clumps = (double)above / runs * below;
+    return clumps > 1 + 3 * sqrt((1 - below) / runs) ? clumps : 1;
 }
 
 /* What look number `before` + 1 of a side may be wrong with. */
@@ -202,13 +230,17 @@ enum ab_slo_state ab_slo_look(struct ab_slo_looks *looks, const struct ab_slo *s
     enum { FIRST = 4 };
     const double q = slo->quantile;
     if (count < 1 || (!last && count < (looks->next ? looks->next : FIRST))) return AB_SLO_OPEN;
-    const int low = ab_order_rank(count, q, share(confidence, looks->broken)),
-              high = ab_order_rank(count, 1 - q, share(confidence, looks->held));
-    /* Looks that cannot decide are free: whether they can depends on counts alone. */
+    const double clumps = ab_slo_clumps(slo, latency_ns, count);
+    const double beyond = (count - count_within(slo, latency_ns, count)) / clumps;
+    const int n = (int)fmax(1, floor(count / clumps));
+    const int low = ab_order_rank(n, q, share(confidence, looks->broken)),
+              high = ab_order_rank(n, 1 - q, share(confidence, looks->held));
+    /* Looks that cannot decide are free: whether they can is a matter of counts. */
     looks->broken += low > 0;
     looks->held += high > 0;
     looks->next = 2 * count;
     const int least = ab_percentile_least(q, 1 - share(confidence, looks->held));
     if (count < least && least < looks->next) looks->next = least;
-    return judge(count_within(slo, latency_ns, count), count, low, high);
+    if (high && ceil(beyond) < high) return AB_SLO_HELD;
+    return low && n - floor(beyond) < low ? AB_SLO_BROKEN : AB_SLO_OPEN;
 }

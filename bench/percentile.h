@@ -35,11 +35,17 @@ const char *ab_slo_state_name(enum ab_slo_state state);
 enum ab_slo_state ab_slo_judge(const struct ab_slo *slo, const double *latency_ns, int count,
                                double confidence);
 
+/* How many latencies say as much as one that is independent, at least 1. Where there are queues or
+ * bursts of other work, long ones come in clumps: the mean length of runs above a high level, over
+ * that of independent latencies. In the order in which they came. */
+double ab_slo_clumps(const struct ab_slo *slo, const double *latency_ns, int count);
+
 /* The same while latencies come, again and again: whoever looks until it is decided is wrong more
  * often than who looks once. So there are looks at counts that double alone, and look number j of a
  * side gets the share 1/(j (j+1)) of what may be wrong: these sum to 1, and each verdict is wrong
  * with a probability of at most 1 - confidence however many looks there are. What it costs: p99 at
- * 99 % cannot be held before 528 requests, where one look needs 459. Zeroed at first. */
+ * 99 % cannot be held before 528 requests, where one look needs 459. Clumps count as one. Zeroed at
+ * first. */
 struct ab_slo_looks {
     int held, broken; /* looks that had a chance to decide so */
     int next;         /* the count from which on the next is */

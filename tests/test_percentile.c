@@ -285,6 +285,44 @@ TEST(looks_are_not_wrong_more_often)
     CHECK(AB_TEST_SLOW || held + broken > 0, "never decided");
 }
 
+/* Each latency `times` times in a row. */
+static void fill_clumps(struct rng *r, double *values, int count, int times)
+{
+    for (int i = 0; i < count; i++)
+        values[i] = i % times ? values[i - 1] : 50 + 50 * rng_uniform(r);
+}
+
+TEST(clumps)
+{
+    enum { MOST = 8192 };
+    static double values[MOST];
+    struct rng r = rng_new(75);
+    CHECK(ab_slo_clumps(&p99, values, 0) == 1, "of none");
+    CHECK(ab_slo_clumps(&p99, values, MOST) == 1, "of equal ones");
+    int wrong = 0;
+    for (int t = 0; t < 100; t++) {
+        fill_clumps(&r, values, 1000, 1);
+        wrong += ab_slo_clumps(&p99, values, 1000) > 1;
+    }
+    CHECK(wrong <= 5, "%d of 100 independent series are clumped", wrong);
+    for (int times = 2; times <= 16; times *= 2) {
+        fill_clumps(&r, values, MOST, times);
+        const double got = ab_slo_clumps(&p99, values, MOST);
+        CHECK(got > 0.75 * times && got < 1.35 * times, "%g instead of %d", got, times);
+    }
+    /* One that only becomes longer is one clump: a queue that grows. */
+    for (int i = 0; i < MOST; i++) values[i] = i;
+    CHECK(ab_slo_clumps(&p99, values, MOST) > 500, "%g", ab_slo_clumps(&p99, values, MOST));
+    struct ab_slo_looks looks = {0};
+    CHECK(ab_slo_look(&looks, &p99, values, MOST, 0.99, true) == AB_SLO_BROKEN, "a growing queue");
+    /* Eight times as many are needed where they come in eights. */
+    fill_clumps(&r, values, MOST, 8);
+    looks = (struct ab_slo_looks){0};
+    CHECK(ab_slo_look(&looks, &p99, values, 1200, 0.99, true) == AB_SLO_OPEN, "150 clumps");
+    looks = (struct ab_slo_looks){0};
+    CHECK(ab_slo_look(&looks, &p99, values, MOST, 0.99, true) == AB_SLO_HELD, "1024 clumps");
+}
+
 static const struct test_case cases[] = {CASE(ranks_are_the_largest),
                                          CASE(ranks_of_many),
                                          CASE(least_counts),
@@ -295,5 +333,6 @@ static const struct test_case cases[] = {CASE(ranks_are_the_largest),
                                          CASE(judging),
                                          CASE(judging_is_the_interval),
                                          CASE(looks_end_early),
-                                         CASE(looks_are_not_wrong_more_often)};
+                                         CASE(looks_are_not_wrong_more_often),
+                                         CASE(clumps)};
 TEST_MAIN("percentiles", cases)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The search for the highest rate: against a simulated server, without time.
+// The search for the highest rate: against a simulated server, without time, and by visits.
 #include "bench/run.h"
 #include "bench/stats.h"
 #include "bench/tune_rate.h"
@@ -8,6 +8,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* ---- a server ---- */
 
@@ -118,6 +119,24 @@ TEST(finds_the_border)
     CHECK(confirmed > 0, "none is confirmed");
 }
 
+/* What is said to hold does, though latencies of a queue come in clumps. */
+TEST(claims_no_more_than_holds)
+{
+    enum { SEARCHES = AB_TEST_SLOW ? 20 : 100 };
+    struct simulated s = server(0.01, 0.1);
+    const double border = true_border(s);
+    int over = 0, held = 0;
+    for (uint64_t t = 0; t < SEARCHES; t++) {
+        s = server(0.01, 0.1);
+        s.rng = rng_new(1000 + t);
+        const struct ab_max_rate r = searched(&s, 200);
+        over += r.held > 1.02 * border;
+        held += r.held > 0.7 * border;
+    }
+    CHECK(over <= SEARCHES / 10, "%d of %d searches claim more than holds", over, SEARCHES);
+    CHECK(held > SEARCHES / 2, "%d of %d searches come near", held, SEARCHES);
+}
+
 /* The measured rate of clients without end was too low by a third. */
 TEST(looks_beyond)
 {
@@ -182,7 +201,42 @@ TEST(wrong_values)
     CHECK(s.probes == 0, "probed");
 }
 
-static const struct test_case cases[] = {CASE(finds_the_border),  CASE(looks_beyond),
-                                         CASE(broken_even_alone), CASE(has_no_time),
-                                         CASE(ends_early),        CASE(wrong_values)};
+/* ---- by visits ---- */
+
+TEST(visits)
+{
+    const struct ab_deploy d = {
+        .backend = "native", .place = AB_PLACE_FREE, .threads = 1, .instances = 1, .batch = 1};
+    struct ab_visit_options o = {.program = getenv("AB_COMMAND"),
+                                 .model = "digits",
+                                 .method = "integrated-gradients:n=32",
+                                 .deploy = &d,
+                                 .confidence = 0.9,
+                                 .patience = 60};
+    struct ab_max_rate r;
+    struct ab_error err;
+    if (!o.program || access(o.program, X_OK) != 0) return;
+    const struct ab_slo never = {0.5, 1000}, always = {0.5, 60e9};
+    CHECK(ab_tune_max_rate(&o, &never, 100, 2, &r, &err) == AB_OK, "%s", err.text);
+    CHECK(r.idle_broken && r.held == 0 && r.n_probes == 1, "a microsecond holds");
+    CHECK(r.probes[0].requests >= 4 && r.probes[0].quantile_ns > 1000, "%d requests",
+          r.probes[0].requests);
+    /* A rate at which nothing meets holds, whatever else the machine does. */
+    CHECK(ab_tune_max_rate(&o, &always, 20, 3, &r, &err) == AB_OK, "%s", err.text);
+    context("%g holds, %g breaks, %d probes, %g s: %s", r.held, r.broken, r.n_probes, r.spent_s,
+            r.note);
+    CHECK(AB_TEST_SLOW || r.held >= 10, "nothing holds");
+    CHECK(!r.idle_broken && r.spent_s > 0 && r.spent_s < 60, "time");
+    for (int i = 1; i < r.n_probes; i++)
+        CHECK(r.probes[i].rate > 0 && r.probes[i].seconds > 0, "probe %d", i);
+    o.model = "no-such-model";
+    CHECK(ab_tune_max_rate(&o, &always, 20, 3, &r, &err) != AB_OK &&
+              strstr(err.text, "no-such-model"),
+          "%s", err.text);
+}
+
+static const struct test_case cases[] = {CASE(finds_the_border), CASE(claims_no_more_than_holds),
+                                         CASE(looks_beyond),     CASE(broken_even_alone),
+                                         CASE(has_no_time),      CASE(ends_early),
+                                         CASE(wrong_values),     CASE(visits)};
 TEST_MAIN("rates", cases)
