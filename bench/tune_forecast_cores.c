@@ -212,7 +212,9 @@ static enum ab_status add_total(struct cores *c, int threads, int instances, str
 {
     struct ab_deploy d;
     if (c->n_totals == MOST_RATES || !reshape(c->o, threads, instances, &d)) return AB_OK;
-    const double ns = ab_forecast_visit(c->o, c->o->model, &d, &c->noise, err);
+    /* The better of two: what disturbs only slows. */
+    double ns = ab_forecast_visit(c->o, c->o->model, &d, &c->noise, err);
+    if (ns > 0) ns = fmin(ns, ab_forecast_visit(c->o, c->o->model, &d, &c->noise, err));
     free(d.cpus);
     if (!(ns > 0)) return AB_ERR_INTERNAL;
     c->totals[c->n_totals++] = (struct ab_forecast_total){threads, instances, ns};

@@ -37,11 +37,10 @@ double ab_forecast_visit(const struct ab_forecast_options *o, const char *model,
     double ns = 0;
     if (v.executions > 0) {
         ab_sort(v.service_ns, (size_t)v.executions);
-        ns = ab_quantile(v.service_ns, v.executions, 0.5);
-        /* Of a median, if executions are normal around it; their quartiles are 1.35 sigma apart. */
-        const double spread = ab_quantile(v.service_ns, v.executions, 0.75) -
-                              ab_quantile(v.service_ns, v.executions, 0.25);
-        *noise = fmax(*noise, 1.25 * spread / 1.35 / sqrt(v.executions) / ns);
+        ns = ab_quantile(v.service_ns, v.executions, 0.25);
+        /* Of a lower quartile, if executions are normal; half of them lie within 1.35 sigma. */
+        const double spread = ab_quantile(v.service_ns, v.executions, 0.75) - ns;
+        *noise = fmax(*noise, 1.36 * spread / 1.35 / sqrt(v.executions) / ns);
     } else {
         ab_fail(err, AB_ERR_INTERNAL, "interrupted before an execution was over");
     }
@@ -68,6 +67,9 @@ void ab_forecast_put_rate(struct ab_forecast *f, double images)
 
 /* Two visits to the same point differ by this much at least. */
 static const double LEAST_NOISE = 0.01;
+/* All points by turns, so that what drifts slows all of them, and scatter between processes shows.
+ */
+enum { ROUNDS = 2 };
 
 /* Points so far, of one forecast. */
 struct line {
@@ -122,10 +124,10 @@ static void by_batch(const struct ab_forecast_options *o, struct ab_forecast *f)
         return;
     }
     int most = 0;
-    for (int i = 0; i < 4 && !*f->error; i++) {
-        d.batch = batches[i];
+    for (int i = 0; i < 4 * ROUNDS && !*f->error; i++) {
+        d.batch = batches[i % 4];
         if (d.batch == f->ask.count) continue;
-        if (add_visit(o, o->model, &d, d.batch, &l, f)) most = d.batch;
+        if (add_visit(o, o->model, &d, d.batch, &l, f)) most = most > d.batch ? most : d.batch;
     }
     ab_deploy_free(&d);
     if (*f->error) return;
@@ -180,17 +182,19 @@ static void visit_sizes(const struct ab_forecast_options *o, struct ab_dims own,
                         struct ab_forecast *f)
 {
     char model[512];
-    for (int part = 4; part <= 7 && !*f->error; part++) {
-        const int h = own.h * part / 7, w = own.w * part / 7;
+    bool there[4];
+    for (int i = 0; i < 4 * ROUNDS && !*f->error; i++) {
+        const int h = own.h * (4 + i % 4) / 7, w = own.w * (4 + i % 4) / 7;
         struct ab_error why;
         struct ab_dims dims;
-        if (f->ask.height == h && f->ask.width == w) continue;
-        if (part == 7)
+        if (h == own.h && w == own.w)
             snprintf(model, sizeof model, "%s", o->model);
         else
             model_at(o->model, h, w, model, sizeof model);
-        if (image_of(model, &dims, &why) == AB_OK)
-            add_visit(o, model, o->deploy, (double)h * w, l, f);
+        if (i < 4)
+            there[i] =
+                (f->ask.height != h || f->ask.width != w) && image_of(model, &dims, &why) == AB_OK;
+        if (there[i % 4]) add_visit(o, model, o->deploy, (double)h * w, l, f);
     }
 }
 
@@ -201,16 +205,17 @@ static void by_steps(const struct ab_forecast_options *o, const struct line *l,
     struct ab_forecast_step *steps = NULL;
     struct ab_error why = {""};
     int count = 0;
-    const struct ab_forecast_point *p = &l->points[0];
+    struct ab_forecast_point p = l->points[0];
+    for (int i = 1; i < l->count; i++) p.ns = fmin(p.ns, l->points[i].ns);
     if (o->say) o->say(o->user, "steps at one thread");
     if (ab_forecast_steps(o, &steps, &count, &why) != AB_OK) {
         snprintf(f->error, sizeof f->error, "%.255s", why.text);
         return;
     }
-    f->ns = ab_forecast_grown(steps, count, p->ns, p->x, (double)f->ask.height * f->ask.width);
+    f->ns = ab_forecast_grown(steps, count, p.ns, p.x, (double)f->ask.height * f->ask.width);
     free(steps);
-    f->points[0].x = p->x;
-    f->points[0].ns = f->points[0].fit_ns = p->ns;
+    f->points[0].x = p.x;
+    f->points[0].ns = f->points[0].fit_ns = p.ns;
     f->n_points = 1;
     snprintf(f->model, sizeof f->model,
              "all but fully connected layers grow with the pixels, as profiled at one size");
@@ -230,7 +235,7 @@ static void by_size(const struct ab_forecast_options *o, struct ab_dims own, str
     if (!l.count)
         snprintf(f->error, sizeof f->error,
                  "no other size of the model could be served than that which is asked for");
-    else if (l.count == 1)
+    else if (l.count == ROUNDS)
         by_steps(o, &l, f);
     else
         finish(f, &l, pixels, images, "thousand pixels", 1000);

@@ -26,8 +26,8 @@ enum ab_status ab_forecast_measure(const struct ab_forecast_options *o,
 
 /* ---- inside ---- */
 
-/* The median time of one execution in a visit; 0: err says why there is none. *noise: raised to the
- * relative error of that median, if it is larger. */
+/* The lower quartile of the times of executions in a visit, since what disturbs only slows; 0: err
+ * says why there is none. *noise: raised to its relative error, if that is larger. */
 double ab_forecast_visit(const struct ab_forecast_options *o, const char *model,
                          const struct ab_deploy *d, double *noise, struct ab_error *err);
 /* Adds to what is assumed. */
