@@ -2,6 +2,7 @@
 // Decisions about two series of samples: groups, their low quantiles, intervals, verdicts.
 #include "decide.h"
 
+#include "percentile.h"
 #include "stats.h"
 
 #include <math.h>
@@ -26,21 +27,6 @@ const char *ab_change_name(enum ab_change c)
 
 /* ---- order statistics ---- */
 
-/* The largest k for which the k-th smallest of n lies above the p-quantile with a probability of at
- * most `tail`, which is P(Binomial(n, p) < k); 0: none. */
-static int order_rank(int n, double p, double tail)
-{
-    double term = pow(1 - p, n), sum = 0;
-    int k = 0;
-    while (k < n) {
-        sum += term;
-        if (sum > tail) break;
-        term *= (n - k) / (k + 1.0) * p / (1 - p);
-        k++;
-    }
-    return k;
-}
-
 struct interval {
     double at, low, high;
 };
@@ -48,7 +34,7 @@ struct interval {
 /* The p-quantile behind sorted values, with what may lie beyond each end; false: too few. */
 static bool interval_of(const double *sorted, int n, double p, double tail, struct interval *out)
 {
-    const int low = order_rank(n, p, tail), high = order_rank(n, 1 - p, tail);
+    const int low = ab_order_rank(n, p, tail), high = ab_order_rank(n, 1 - p, tail);
     out->at = ab_quantile(sorted, n, p);
     if (low == 0 || high == 0) return false;
     out->low = sorted[low - 1];
@@ -109,7 +95,7 @@ static double tail_of(const struct ab_decide_options *o)
 int ab_decide_least(const struct ab_decide_options *o)
 {
     int n = 1;
-    while (order_rank(n, 0.5, tail_of(o)) == 0) n++;
+    while (ab_order_rank(n, 0.5, tail_of(o)) == 0) n++;
     return n;
 }
 
@@ -204,7 +190,7 @@ static bool judge_stored(struct bench *w, double tail, struct ab_ruling *d, stru
     group(w->b, w->n_b, n_b, w->sorted, w->group_b);
     ab_sort(w->group_a, (size_t)n_a);
     ab_sort(w->group_b, (size_t)n_b);
-    const double p = order_rank(d->groups, 0.25, tail) > 0 ? 0.25 : 0.5;
+    const double p = ab_order_rank(d->groups, 0.25, tail) > 0 ? 0.25 : 0.5;
     struct interval a, b;
     const bool good_a = interval_of(w->group_a, n_a, p, tail, &a),
                good_b = interval_of(w->group_b, n_b, p, tail, &b);

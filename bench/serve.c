@@ -58,19 +58,6 @@ static void enter(struct ab_server *s, enum ab_phase phase)
 
 /* ---- setting up ---- */
 
-static enum ab_status load_images(struct ab_server *s, struct ab_error *err)
-{
-    const struct ab_dims d = s->source.dims;
-    struct ab_preprocess p;
-    char path[1024];
-    if (d.c != 1 && d.c != 3)
-        return ab_fail(err, AB_ERR_UNSUPPORTED, "%s: no usual image has %d channels",
-                       s->source.name, d.c);
-    ab_data_path(d.c == 1 ? "digits" : "images/chelsea.png", path, sizeof path);
-    const enum ab_status status = ab_preprocess_parse(NULL, d, &p, err);
-    return status == AB_OK ? ab_images_add(&s->images, path, d, &p, 0, err) : status;
-}
-
 static enum ab_status load_model(struct ab_server *s, struct ab_error *err)
 {
     const double start = ab_now_ns();
@@ -78,8 +65,9 @@ static enum ab_status load_model(struct ab_server *s, struct ab_error *err)
     if (status == AB_OK) status = ab_source_open(s->o->model, NULL, &s->source, err);
     s->load_ns = ab_now_ns() - start;
     if (status == AB_OK) status = ab_method_parse(s->o->method, &s->method, err);
-    if (status == AB_OK) status = load_images(s, err);
-    return status;
+    if (status != AB_OK) return status;
+    status = ab_images_usual(&s->images, &s->source, NULL, err);
+    return status == AB_ERR_ARG ? AB_ERR_UNSUPPORTED : status;
 }
 
 /* One after the other, so that each is timed by itself. */
