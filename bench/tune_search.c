@@ -26,7 +26,7 @@ static bool reserve(struct ab_search *s, size_t n)
     s->out = calloc(n, sizeof *s->out);
     s->served = malloc(n * sizeof *s->served);
     s->rows = malloc(n * sizeof *s->rows);
-    s->prospects = malloc(n * sizeof *s->prospects);
+    s->prospects = malloc(2 * n * sizeof *s->prospects);
     s->cover_work = malloc(AB_COVER_WORK);
     s->model = ab_tune_model_create(s->o.space);
     s->slo_model = ab_tune_model_create(s->o.space);

@@ -50,6 +50,8 @@ struct ab_seen {
 };
 /* Needs room for n >= 1. */
 void ab_tune_model_fit(struct ab_tune_model *model, const struct ab_seen *seen, int n);
+/* What would be expected of a point that was seen, had it not been. False: it was not. */
+bool ab_tune_model_without(const struct ab_tune_model *model, int point, double *mean, double *sd);
 /* What a point's logarithm is expected to be, and the standard deviation of that. */
 double ab_tune_model_mean(const struct ab_tune_model *model, int point);
 double ab_tune_model_sd(struct ab_tune_model *model, int point);
@@ -103,7 +105,7 @@ struct ab_search {
     struct ab_seen *rows;
     int *served; /* points with visits that did not fail, in the order of the first */
     int n_served;
-    struct ab_prospect *prospects; /* the best first */
+    struct ab_prospect *prospects; /* [2 n_points], the best first */
     int n_prospects;
 
     struct ab_visited *history; /* of visits that did not fail */

@@ -216,7 +216,6 @@ static bool doubt(struct ab_tune_model *m, const struct ab_seen *seen)
 {
     enum { SURE = 5 }; /* times the variance: 2.2 standard deviations */
     bool any = false;
-    invert_diagonal(m);
     for (int i = 0; i < m->n; i++) {
         const double residual = m->weight[i] / m->inverse[i]; /* left out, it is expected so much
                                                                  lower */
@@ -239,7 +238,11 @@ void ab_tune_model_fit(struct ab_tune_model *m, const struct ab_seen *seen, int 
         m->middle += seen[i].y / n;
     }
     solve(m);
-    for (int again = 0; again < 2 && doubt(m, seen); again++) solve(m);
+    invert_diagonal(m);
+    for (int again = 0; again < 2 && doubt(m, seen); again++) {
+        solve(m);
+        invert_diagonal(m);
+    }
 }
 
 /* ---- expecting ---- */
@@ -263,4 +266,14 @@ double ab_tune_model_sd(struct ab_tune_model *m, int point)
     forward(m, m->column);
     for (int i = 0; i < m->n; i++) left -= m->column[i] * m->column[i];
     return sqrt(fmax(left, 0));
+}
+
+bool ab_tune_model_without(const struct ab_tune_model *m, int point, double *mean, double *sd)
+{
+    int i = 0;
+    while (i < m->n && m->point[i] != point) i++;
+    if (i == m->n) return false;
+    *mean = m->y[i] - m->weight[i] / m->inverse[i];
+    *sd = sqrt(fmax(1 / m->inverse[i] - m->variance[i], 0));
+    return true;
 }

@@ -16,20 +16,21 @@ enum { CLOSELY = 96 };
 /* ---- noise ---- */
 
 /* The scatter of one visit, as a standard deviation: of visits of the same point one after the
- * other, by a low quantile of what they differ, as contention makes some differ by more. Some
+ * other, by a low quantile of what they differ, as contention makes some differ by more. First
+ * visits do not count: second ones are often made because the first seem disturbed. Some
  * differences that are usual stand in until there are enough. */
 static double scatter(const struct ab_search *s, bool swift)
 {
     enum { USUAL = 4, MOST = 512 };
-    static const double usual = 0.0075, quantile = 0.4;
-    /* 0.4 of the differences of two normal numbers of one standard deviation are smaller. */
-    static const double at_quantile = 0.7416;
+    static const double usual = 0.01, quantile = 0.25;
+    /* A quarter of the differences of two normal numbers of one standard deviation are smaller. */
+    static const double at_quantile = 0.4506;
     double differences[USUAL + MOST];
     int count = 0;
-    for (int i = 0; i < USUAL; i++) differences[count++] = usual;
+    while (count < USUAL) differences[count++] = usual * at_quantile;
     for (int i = 0; i < s->n_served; i++) {
         const struct ab_evidence *e = &s->evidence[s->served[i]];
-        for (int v = 1; v < e->visits && count < USUAL + MOST; v++)
+        for (int v = 2; v < e->visits && count < USUAL + MOST; v++)
             differences[count++] = fabs(log(ab_evidence_of_visit(e, &s->o.require, v, swift) /
                                             ab_evidence_of_visit(e, &s->o.require, v - 1, swift)));
     }
@@ -275,6 +276,12 @@ static bool two_models(const struct ab_search *s)
     return s->o.require.slo.limit_ns > 0 && s->o.require.objective != AB_OBJECTIVE_LATENCY;
 }
 
+/* That the latency is within the limit, of a logarithm with this mean and deviation. */
+static double within_limit(const struct ab_search *s, double mean, double sd)
+{
+    return below((mean + log(s->o.require.slo.limit_ns)) / fmax(sd, 0.01));
+}
+
 static double likely(struct ab_search *s, int point)
 {
     if (!(s->o.require.slo.limit_ns > 0)) return 1;
@@ -282,8 +289,7 @@ static double likely(struct ab_search *s, int point)
     if (s->evidence[point].visits > 0 && p->tier == AB_TIER_MEETS) return 1;
     if (s->evidence[point].visits > 1 && p->tier < AB_TIER_LIKELY) return 0;
     struct ab_tune_model *m = two_models(s) ? s->slo_model : s->model;
-    const double room = ab_tune_model_mean(m, point) + log(s->o.require.slo.limit_ns);
-    return below(room / fmax(ab_tune_model_sd(m, point), 0.01));
+    return within_limit(s, ab_tune_model_mean(m, point), ab_tune_model_sd(m, point));
 }
 
 /* For a first choice of points: what is expected, less for what is expected to break the SLO. */
@@ -309,6 +315,53 @@ static bool exhausted(const struct ab_search *s, int point)
     return s->evidence[point].visits >= MANY;
 }
 
+/* Points whose promise is best, by that. */
+static int shortlist(struct ab_search *s)
+{
+    struct ab_prospect *p = s->prospects;
+    int n = 0;
+    for (int i = 0; i < s->o.space->n_points; i++)
+        if (!s->out[i] && s->evidence[i].dropped != AB_DROP_ROOF && !exhausted(s, i))
+            p[n++] = (struct ab_prospect){i, promise(s, i)};
+    qsort(p, (size_t)n, sizeof *p, by_gain);
+    return n < CLOSELY ? n : CLOSELY;
+}
+
+/* How often something else slows a visit here: a share; one of ten until more is known. */
+static double disturbed_share(const struct ab_search *s)
+{
+    double known = 10, disturbed = 1;
+    for (int i = 0; i < s->n_history; i++)
+        if (!isnan(s->pace[i])) {
+            known++;
+            disturbed += s->pace[i] < 0;
+        }
+    return disturbed / known;
+}
+
+/* The visit `when` was long ago enough for what disturbed it to be gone. */
+static bool long_ago(const struct ab_search *s, int point)
+{
+    for (int i = s->n_history - 1; i >= 0 && i > s->n_history - STRETCH; i--)
+        if (s->history[i].point == point) return false;
+    return true;
+}
+
+/* What a second look gains at a point that was seen in one stretch of time alone, should that have
+ * been a disturbed one: then what was seen says nothing. */
+static double second_look(const struct ab_search *s, int point, double level, double disturbed)
+{
+    double mean, sd, gain, swift, swift_sd;
+    const struct ab_standing *p = &s->standing[point];
+    if (p->apart > 1 || s->out[point] || exhausted(s, point) || !long_ago(s, point)) return 0;
+    if (!ab_tune_model_without(s->model, point, &mean, &sd)) return 0;
+    gain = disturbed * expected_gain(mean, sd, level);
+    if (!s->feasible || !(s->o.require.slo.limit_ns > 0) || p->tier == AB_TIER_MEETS) return gain;
+    const struct ab_tune_model *m = two_models(s) ? s->slo_model : s->model;
+    if (!ab_tune_model_without(m, point, &swift, &swift_sd)) return 0;
+    return gain * within_limit(s, swift, swift_sd);
+}
+
 void ab_search_expect(struct ab_search *s)
 {
     const bool swift = !s->feasible && s->o.require.slo.limit_ns > 0;
@@ -317,21 +370,24 @@ void ab_search_expect(struct ab_search *s)
     if (!s->n_served) return;
     fit(s, s->model, swift);
     if (two_models(s) && !swift) fit(s, s->slo_model, true);
-    for (int i = 0; i < s->o.space->n_points; i++)
-        if (!s->out[i] && s->evidence[i].dropped != AB_DROP_ROOF && !exhausted(s, i))
-            p[s->n_prospects++] = (struct ab_prospect){i, promise(s, i)};
-    qsort(p, (size_t)s->n_prospects, sizeof *p, by_gain);
-    if (s->n_prospects > CLOSELY) s->n_prospects = CLOSELY;
+    int n = shortlist(s);
     /* What is within noise of the leader is as good. */
     const double level = s->leader < 0 ? 0 : ab_tune_model_mean(s->model, s->leader) + s->noise / 2;
-    const double top = s->n_prospects ? p[0].gain : 0;
-    for (int i = 0; i < s->n_prospects; i++) {
+    const double top = n ? p[0].gain : 0;
+    for (int i = 0; i < n; i++) {
         const double mean = ab_tune_model_mean(s->model, p[i].point);
         const double sd = ab_tune_model_sd(s->model, p[i].point);
         p[i].gain = s->leader < 0 ? exp(mean - top) : expected_gain(mean, sd, level);
         if (s->feasible) p[i].gain *= likely(s, p[i].point);
     }
-    qsort(p, (size_t)s->n_prospects, sizeof *p, by_gain);
+    const bool steady = s->o.require.objective == AB_OBJECTIVE_MEMORY;
+    const double disturbed = disturbed_share(s);
+    for (int i = 0; i < s->n_served && s->leader >= 0 && !steady; i++) {
+        const int point = s->served[i];
+        p[n++] = (struct ab_prospect){point, second_look(s, point, level, disturbed)};
+    }
+    qsort(p, (size_t)n, sizeof *p, by_gain);
+    s->n_prospects = n;
 }
 
 double ab_search_expected(const struct ab_search *s, int point)

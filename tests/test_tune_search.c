@@ -161,7 +161,7 @@ TEST(finds_the_best_throughput)
     r = many("throughput, quiet", SOME, 600, AB_OBJECTIVE_THROUGHPUT, 0, 0, be_quiet);
     check_rates(&r, 0.97, 0.25);
     r = many("throughput, busy", SOME, 600, AB_OBJECTIVE_THROUGHPUT, 0, 0, be_busy);
-    check_rates(&r, 0.75, 0.25);
+    check_rates(&r, 0.85, 0.25);
     many("throughput, scatter of 4 %", SOME, 600, AB_OBJECTIVE_THROUGHPUT, 0, 0, be_noisy);
     many("throughput, 2 minutes", SOME, 120, AB_OBJECTIVE_THROUGHPUT, 0, 0, NULL);
     many("throughput, 1 minute", SOME, 60, AB_OBJECTIVE_THROUGHPUT, 0, 0, NULL);
@@ -182,6 +182,67 @@ TEST(finds_the_best_within_a_limit)
     many("throughput, p90 <= 1.2 x alone", SOME, 600, AB_OBJECTIVE_THROUGHPUT, 0.9, 1.2, NULL);
     many("throughput, p90, quiet", SOME, 600, AB_OBJECTIVE_THROUGHPUT, 0.9, 3, be_quiet);
     many("throughput, p99 <= 3 x alone", SOME, 600, AB_OBJECTIVE_THROUGHPUT, 0.99, 3, NULL);
+}
+
+/* The same machine at other times. */
+TEST(repeated_searches_advise_alike)
+{
+    enum { TIMES = 3 };
+    struct ab_space space = space_new(NULL);
+    int alike = 0, same = 0;
+    for (int i = 0; i < SOME; i++) {
+        double least = (double)INFINITY, most = 0;
+        int first = -1;
+        bool all = true;
+        for (int time = 0; time < TIMES; time++) {
+            struct machine m = machine_new((uint64_t)i);
+            m.r = rng_new((uint64_t)(1000 + TIMES * i + time));
+            const struct question q = {
+                .require = {.objective = AB_OBJECTIVE_THROUGHPUT}, .budget_s = 600, .seed = 1};
+            struct outcome o = explore(&space, &m, &q);
+            const int advised = recommended(&space, o.search, &q.require);
+            const double value = worth(&m, &space.points[advised].deploy);
+            least = fmin(least, value);
+            most = fmax(most, value);
+            all = all && (!time || advised == first);
+            first = advised;
+            ab_search_destroy(&o.search);
+        }
+        same += all;
+        alike += least >= 0.95 * most;
+    }
+    printf("%d machines, searched %d times: the same advice for %d, within 5 %% for %d\n", SOME,
+           TIMES, same, alike);
+    CHECK(alike >= 0.9 * SOME, "only %d of %d", alike, SOME);
+    ab_space_free(&space);
+}
+
+/* Sixty-four hardware threads: thousands of points, most of them never looked at. */
+TEST(finds_its_way_on_a_large_machine)
+{
+    enum { CORES = 32, RUNS = AB_TEST_SLOW ? 1 : 5 };
+    static int cpus[2 * CORES], cores[2 * CORES];
+    for (int i = 0; i < 2 * CORES; i++) cpus[i] = i, cores[i] = i / 2;
+    const struct ab_site site = {.cpus = cpus,
+                                 .core = cores,
+                                 .n_cpus = 2 * CORES,
+                                 .granted = (double)INFINITY,
+                                 .isas = 1u << AB_ISA_avx512 | 1u << AB_ISA_avx2};
+    struct ab_space space;
+    struct ab_error err;
+    CHECK(ab_space_create(NULL, &site, &space, &err) == AB_OK, "%s", err.text);
+    struct rates r = {.worst = 1};
+    for (int i = 0; i < RUNS; i++) {
+        struct machine m = machine_new((uint64_t)i);
+        const struct question q = {
+            .require = {.objective = AB_OBJECTIVE_THROUGHPUT}, .budget_s = 900, .seed = 1};
+        m.images_per_s /= 4;
+        count(&r, &space, &m, &q);
+    }
+    printf("%d points: ", space.n_points);
+    show("throughput of 64 threads", &r);
+    CHECK(r.worst > 0.9, "%g of the best", r.worst);
+    ab_space_free(&space);
 }
 
 static void lie(struct machine *m)
@@ -470,6 +531,8 @@ static const struct test_case cases[] = {
     CASE(finds_the_best_throughput),
     CASE(finds_the_best_latency),
     CASE(finds_the_best_within_a_limit),
+    CASE(repeated_searches_advise_alike),
+    CASE(finds_its_way_on_a_large_machine),
     CASE(what_disagrees_or_fails_is_never_advised),
     CASE(it_keeps_to_its_budget),
     CASE(the_same_tellings_give_the_same_asks),
