@@ -196,6 +196,34 @@ static enum ab_status race(struct duel *d, const char *text, json_t *const rows[
     return status;
 }
 
+/* What one build says of its errors goes into the record of the whole; what stood in the way of it,
+ * but for its death, is a reason and no more: times were taken. */
+static enum ab_status judge_side(struct duel *d, const char *text, int side, struct ab_error *err)
+{
+    json_t *said = NULL, *record = d->result->rows[side][d->first].record;
+    struct ab_error why;
+    char reason[240] = "an older build, which does not judge its errors";
+    enum ab_status status = ab_worker_judge(d->worker[side], &said, &why);
+    if (status == AB_OK) {
+        const bool kept = json_object_update(record, said) == 0;
+        json_decref(said);
+        return kept ? AB_OK : no_memory(err);
+    }
+    if (ab_interrupted) return AB_OK;
+    if (!ab_worker_lives(d->worker[side])) return miss(d, text, side, why.text, true, err);
+    if (status != AB_ERR_ARG) snprintf(reason, sizeof reason, "%.230s", why.text);
+    json_object_set_new(record, "verdict_reason", json_string(reason));
+    return AB_OK;
+}
+
+static enum ab_status judge(struct duel *d, const char *text, struct ab_error *err)
+{
+    enum ab_status status = AB_OK;
+    for (int i = 0; i < 2 && status == AB_OK && !ab_interrupted; i++)
+        status = judge_side(d, text, i, err);
+    return status;
+}
+
 /* One pair of workers at one case. *missed: it cannot be had from one of them. */
 static enum ab_status meet(struct duel *d, const char *text, bool first, bool *missed,
                            struct ab_error *err)
@@ -217,6 +245,8 @@ static enum ab_status meet(struct duel *d, const char *text, bool first, bool *m
         status = race(d, text, rows, err);
         *missed = d->result->n_missing > before;
     }
+    const bool whole = !*missed && d->result->count > d->first;
+    if (status == AB_OK && whole && first && d->o->judge) status = judge(d, text, err);
     for (int i = 0; i < 2; i++) json_decref(rows[i]);
     return status;
 }
@@ -241,6 +271,8 @@ static enum ab_status run_case(struct duel *d, const char *text, struct ab_error
     for (int p = 0; p < processes && status == AB_OK && !missed && !ab_interrupted; p++) {
         status = ready(d, processes > 1, err);
         if (status == AB_OK) status = meet(d, text, p == 0, &missed, err);
+        /* Whoever is in a hurry is not told what came of that. */
+        if (ab_interrupted) status = AB_OK;
     }
     if (status != AB_OK || missed || ab_interrupted) drop(d);
     return status;

@@ -21,6 +21,7 @@ struct ab_against_options {
     double seconds; /* of sampling for each case, both sides; 0: 0.5 */
     int processes;  /* pairs of fresh workers, one after the other, that share the time of a case:
                        where memory happens to lie is another matter in each; 0: 1 */
+    bool judge;     /* cases are judged too, once by each build, after the slices */
     /* Before case i of count begins; NULL: silence. */
     void (*progress)(void *user, int i, int count, const char *text);
     void *user;
@@ -35,7 +36,8 @@ struct ab_against_missing {
 struct ab_against {
     json_t *context[2]; /* the workers' fingerprints */
     /* Pairs: rows[0][i] of A and rows[1][i] of B have the same key, the same number of samples, and
-     * slices taken in the same turns. The row of a case comes before its steps'. */
+     * slices taken in the same turns. The row of a case comes before its steps'; its record has
+     * the agreement, if the build was asked and could tell, else "verdict_reason" alone. */
     struct ab_db_row *rows[2];
     int count;
     struct ab_against_missing *missing;

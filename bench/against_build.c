@@ -171,6 +171,7 @@ static enum ab_status make(struct build *b, struct ab_error *err)
     const char *const configure[] = {"cmake", "--preset", "release", "-DAB_TESTS=OFF", NULL};
     const char *const compile[] = {"cmake",    "--build",           "build/release",
                                    "--target", "attrbench_command", NULL};
+    unlink(b->ready);
     enum ab_status status = step(b, "clearing the folder", clear, NULL, err);
     if (status == AB_OK) status = step(b, "cloning the sources", clone, NULL, err);
     if (status == AB_OK) status = step(b, "checking the revision out", checkout, NULL, err);
@@ -221,18 +222,23 @@ static enum ab_status build_revision(const char *text, char *program, size_t siz
                                      struct ab_error *err)
 {
     struct build b = {.text = text};
-    if (!find_repository(b.repository, sizeof b.repository))
+    const bool found = find_repository(b.repository, sizeof b.repository);
+    const bool known = found && find_revision(b.repository, text, b.hash, sizeof b.hash);
+    if (ab_interrupted) return interrupted(&b, err);
+    if (!found)
         return ab_fail(err, AB_ERR_ARG,
                        "'%.200s': no such file or folder, and no git revision either, as there is "
                        "no repository of attrbench here; give the path of an attrbench",
                        text);
-    if (!find_revision(b.repository, text, b.hash, sizeof b.hash))
+    if (!known)
         return ab_fail(err, AB_ERR_ARG,
                        "'%.100s': no such file or folder, and no commit of %.250s; see git log",
                        text, b.repository);
     if (!place(&b))
         return ab_fail(err, AB_ERR_ARG,
-                       "%.100s: no place for its build: set XDG_CACHE_HOME or HOME", text);
+                       "%.100s: no place for its build: set XDG_CACHE_HOME to a folder that can be "
+                       "written",
+                       text);
     if (!ab_make_folders(b.folder))
         return ab_fail(err, AB_ERR_IO, "%s: cannot be made: %s; set XDG_CACHE_HOME", b.folder,
                        strerror(errno));

@@ -115,6 +115,11 @@ void ab_case_slow(struct ab_case *c, double share)
     c->slow = share;
 }
 
+void ab_case_wrong(struct ab_case *c, double share)
+{
+    c->wrong = share;
+}
+
 const char *ab_case_name(const struct ab_case *c)
 {
     return c->name;
@@ -160,6 +165,13 @@ void ab_case_close(struct ab_case **c)
     free((*c)->parts);
     free(*c);
     *c = NULL;
+}
+
+enum ab_status ab_case_judge(struct ab_case *c, int threads, struct ab_agreement *result,
+                             struct ab_error *err)
+{
+    ab_agreement_init(result);
+    return c->kind->judge(c, threads, result, err);
 }
 
 /* ---- rows ---- */

@@ -9,6 +9,7 @@
 #ifndef AB_CASE_H
 #define AB_CASE_H
 
+#include "agree/agree.h"
 #include "slices.h"
 
 #include <jansson.h>
@@ -34,9 +35,17 @@ int ab_case_rows(const struct ab_case *c);
 void ab_case_key(const struct ab_case *c, int row, char key[AB_CASE_KEY]);
 json_t *ab_case_record(const struct ab_case *c, int row);
 
+/* How right what it computes is: maps of methods against the reference in double precision, the
+ * sums of kernels as `attrbench verify` judges them (rel_l2, err_over_bound) with all its other
+ * checks. `threads`: of the reference. A failure: why it could not be judged. */
+enum ab_status ab_case_judge(struct ab_case *c, int threads, struct ab_agreement *result,
+                             struct ab_error *err);
+
 /* For tests of whoever judges samples: from now on slices take `share` longer than their calls, by
  * waiting; steps are what they are. */
 void ab_case_slow(struct ab_case *c, double share);
+/* The same of errors: what it computed is larger by `share` when it is judged. */
+void ab_case_wrong(struct ab_case *c, double share);
 /* The name that such a test matches: the kernel's, or the method's without parameters. */
 const char *ab_case_name(const struct ab_case *c);
 

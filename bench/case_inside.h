@@ -17,6 +17,9 @@ struct ab_case_kind {
     enum ab_status (*call_parts)(struct ab_case *c, struct ab_error *err);
     /* Row 0 is the whole, row 1 + i part i. */
     void (*key)(const struct ab_case *c, int row, char key[AB_CASE_KEY]);
+    /* ab_case_judge; *result is initialised. */
+    enum ab_status (*judge)(struct ab_case *c, int threads, struct ab_agreement *result,
+                            struct ab_error *err);
     void (*record)(const struct ab_case *c, int row, struct ab_record *r);
 };
 extern const struct ab_case_kind ab_case_kernel, ab_case_method;
@@ -38,6 +41,7 @@ struct ab_case {
     enum ab_cache cache;
     long l3;
     double slow;     /* ab_case_slow */
+    double wrong;    /* ab_case_wrong */
     unsigned turn;   /* counts slices */
     int calls, done; /* of the slice that is being taken */
     double began_ns; /* its first call */

@@ -133,6 +133,40 @@ static enum ab_status call(struct ab_case *c, struct ab_error *err)
     return AB_OK;
 }
 
+/* ---- judging ---- */
+
+static enum ab_verdict verdict_of(enum ab_outcome_kind kind)
+{
+    switch (kind) {
+    case AB_OUTCOME_PASS: return AB_AGREE;
+    case AB_OUTCOME_FAIL: return AB_DISAGREE;
+    case AB_OUTCOME_MISTRUSTED: return AB_MISTRUSTED;
+    default: return AB_SKIPPED;
+    }
+}
+
+/* On operands of its own, between guard pages. */
+static enum ab_status judge(struct ab_case *c, int threads, struct ab_agreement *result,
+                            struct ab_error *err)
+{
+    const struct state *s = c->state;
+    struct ab_candidate candidate = s->candidate;
+    struct ab_outcome o = {.kind = AB_OUTCOME_PASS};
+    (void)threads;
+    candidate.wrong = c->wrong;
+    ab_verify_op_of(s->trial.op)->run(&candidate, &s->trial, &o, NULL);
+    if (o.kind == AB_OUTCOME_SKIPPED)
+        return ab_fail(err, AB_ERR_MEMORY, "kernel %s cannot be judged: %s", c->name, o.why);
+    result->verdict = verdict_of(o.kind);
+    result->rel_l2 = o.rel_l2;
+    result->err_over_bound = o.ratio;
+    if (o.kind == AB_OUTCOME_FAIL)
+        snprintf(result->why, sizeof result->why, "%s: %.140s", ab_check_name(o.check), o.why);
+    else
+        snprintf(result->why, sizeof result->why, "%.150s", o.why);
+    return AB_OK;
+}
+
 /* ---- records ---- */
 
 static void key(const struct ab_case *c, int row, char text[AB_CASE_KEY])
@@ -224,5 +258,6 @@ const struct ab_case_kind ab_case_kernel = {.word = "kernel",
                                             .open = open_case,
                                             .close = close_case,
                                             .call = call,
+                                            .judge = judge,
                                             .key = key,
                                             .record = record};

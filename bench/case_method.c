@@ -192,6 +192,68 @@ static void close_case(struct ab_case *c)
     free(s);
 }
 
+/* ---- judging ---- */
+
+/* What a plan decided is known of one that keeps it. It is made for this alone: what is timed does
+ * without. False: it does not make the map that was made, or is not to be had. */
+static bool replay(const struct ab_case *c, struct ab_referee *referee, size_t floats,
+                   struct ab_agreement *result)
+{
+    const struct state *s = c->state;
+    const struct ab_method *method = s->method;
+    const struct ab_plan_options o = {
+        .backend = s->words.items[2], .batch = s->batch, .threads = c->threads, .retain = true};
+    struct ab_plan *plan = NULL;
+    float *map = malloc(floats * sizeof *map), *maps[] = {map};
+    enum ab_status status =
+        map ? ab_plan_create(s->source.graph, &method, 1, &o, &plan, NULL) : AB_ERR_MEMORY;
+    if (status == AB_OK) status = ab_plan_execute(plan, s->input, NULL, maps, NULL, NULL);
+    const bool same = status == AB_OK && !memcmp(map, s->map, floats * sizeof *map);
+    struct ab_agreement judged;
+    const bool done = same && ab_referee_judge(referee, plan, &judged, NULL) == AB_OK;
+    if (done) *result = judged;
+    ab_plan_destroy(&plan);
+    free(map);
+    return done;
+}
+
+/* The map as it is beside the reference's own. */
+static enum ab_status compare(const struct state *s, const struct ab_referee *referee,
+                              size_t floats, struct ab_agreement *result, struct ab_error *err)
+{
+    double *got = malloc(floats * sizeof *got);
+    if (!got) return ab_fail(err, AB_ERR_MEMORY, "out of memory for maps");
+    for (size_t i = 0; i < floats; i++) got[i] = (double)s->map[i];
+    ab_agree_maps(ab_referee_map(referee, 0), got, s->batch, ab_plan_map_dims(s->plans[0], 0),
+                  ab_agree_limits(&s->method->composite, s->source.graph), result);
+    free(got);
+    return AB_OK;
+}
+
+static enum ab_status judge(struct ab_case *c, int threads, struct ab_agreement *result,
+                            struct ab_error *err)
+{
+    struct state *s = c->state;
+    const struct ab_method *method = s->method;
+    const struct ab_judged judged = {
+        .methods = &method, .n_methods = 1, .batch = s->batch, .n_targets = 1, .input = s->input};
+    const struct ab_dims d = ab_plan_map_dims(s->plans[0], 0);
+    const size_t floats = (size_t)s->batch * (size_t)d.c * (size_t)d.h * (size_t)d.w;
+    struct ab_referee *referee = NULL;
+    char cache[1024];
+    enum ab_status status = ab_plan_execute(s->plans[0], s->input, NULL, s->maps, NULL, err);
+    if (status != AB_OK) return status;
+    for (size_t i = 0; i < floats && c->wrong > 0; i++) s->map[i] *= (float)(1 + c->wrong);
+    status = ab_referee_create(s->source.graph, &judged, threads,
+                               ab_cache_folder(cache, sizeof cache) ? cache : NULL, &referee, err);
+    /* The reference's own plans are held against it as they are. */
+    const bool own = !strcmp(s->words.items[2], "reference");
+    if (status == AB_OK && (own || !replay(c, referee, floats, result)))
+        status = compare(s, referee, floats, result, err);
+    ab_referee_destroy(&referee);
+    return status;
+}
+
 /* ---- rows ---- */
 
 static void name_step(const struct state *s, int i, char *text, size_t size)
@@ -262,5 +324,6 @@ const struct ab_case_kind ab_case_method = {.word = "method",
                                             .close = close_case,
                                             .call = call,
                                             .call_parts = call_parts,
+                                            .judge = judge,
                                             .key = key,
                                             .record = record};

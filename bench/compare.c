@@ -46,10 +46,11 @@ const struct ab_command ab_command_compare = {
     .usage = "A B [--cross] [--max-slowdown SHARE] [--only GLOB] | --against BUILD|REV "
              "[--kernels GLOB] [--time T]",
     .more = "A row is a regression when the whole confidence interval of B's time over A's lies "
-            "above what is\ntolerated, or when its error against the reference grew. Rows of "
-            "builds are measured again in\nfresh processes before that is said. Exit code: 3 a "
-            "regression, 1 a case that failed, 4 a fifth of\nthe rows or more inconclusive, 5 "
-            "nothing comparable, 0.",
+            "above what is\ntolerated, or when its error against the reference grew: fourfold and "
+            "above 1e-6, or until it no\nlonger agrees. Of builds, slower rows are measured again "
+            "in fresh processes before that is said.\nExit code: 3 a regression, 1 a case that "
+            "failed, 4 a fifth of the rows or more inconclusive,\n5 nothing comparable, 130 "
+            "interrupted, 0.",
     .options = options,
     .n_options = sizeof options / sizeof *options,
     .settings_size = sizeof(struct compare_settings),

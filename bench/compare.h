@@ -45,6 +45,7 @@ struct ab_compare_row {
     enum ab_second second;
     double looks[AB_COMPARE_LOOKS]; /* B over A of each further look */
     int n_looks;
+    bool judged;             /* both builds said how large their errors are */
     enum ab_change error;    /* of the sizes of the errors, or of the verdicts */
     double a_error, b_error; /* rel_l2; NaN: not judged */
     char why[200];           /* of a regression that is none of time; of INCONCLUSIVE */
@@ -66,6 +67,9 @@ struct ab_comparison {
     struct ab_compare_row *rows; /* in B's order */
     int count, timed;            /* timed: of them, those judged by time */
     int of[4];                   /* rows of each change */
+    int by_time;                 /* paired: kernels and methods that are not judged, ... */
+    char by_time_why[256];       /* ... and why the first of them is not */
+    bool interrupted;            /* paired: not all cases, or looks, are here */
     const char **only[2];        /* keys that A or B alone has, borrowed */
     int n_only[2];
     char crossed[2000]; /* fields of the fingerprints that differ, one a line, or "" */
@@ -104,9 +108,11 @@ struct ab_compare_live {
     const struct ab_cases *cases;
     int cache;      /* enum ab_cache */
     double seconds; /* of each case; 0: against.h's */
+    bool no_agree;  /* times alone */
     bool quiet;
 };
-/* Fills a zeroed c but for its options, second looks included. Interrupted: what is finished. */
+/* Fills a zeroed c but for its options, second looks included. Interrupted: what is finished; an
+ * error if nothing is. */
 enum ab_status ab_compare_measure(const struct ab_compare_live *live, struct ab_comparison *c,
                                   struct ab_error *err);
 
@@ -117,7 +123,7 @@ struct ab_compare_settings {
     const char *against, *build, *kernels, *max_slowdown, *least, *only, *db;
     int cache;
     double time;
-    bool cross, strict, quiet;
+    bool cross, strict, no_agree, quiet;
 };
 /* Rows of an option table, for a struct `type` with a struct ab_compare_settings `field`. */
 #define AB_COMPARE_AT(type, field, name)                                                           \
@@ -143,6 +149,8 @@ struct ab_compare_settings {
          AB_OPTION_CHOICE, AB_COMPARE_AT(type, field, cache)},                                     \
         {"time", "T", "with --against: sampling of each case; default 0.5s", AB_OPTION_SECONDS,    \
          AB_COMPARE_AT(type, field, time)},                                                        \
+        {"no-agree", NULL, "with --against: times alone; errors are not judged", AB_OPTION_FLAG,   \
+         AB_COMPARE_AT(type, field, no_agree)},                                                    \
         {"max-slowdown", "SHARE",                                                                  \
          "how much slower a row may be, such as 3% or 0.03; default 1%, and never less than\n"     \
          "three times the noise floor that 'attrbench doctor --save' has measured",                \

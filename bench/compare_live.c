@@ -34,6 +34,7 @@ static enum ab_status measure(struct look *look, const struct ab_cases *cases, b
         .programs = {look->programs[0], live->b ? look->programs[1] : NULL},
         .cache = (enum ab_cache)live->cache,
         .seconds = again ? LOOK_SHARE * seconds : seconds,
+        .judge = !again && !live->no_agree,
         .progress = progress,
         .user = look};
     ab_progress_start(cases->count, live->quiet);
@@ -78,8 +79,9 @@ static enum ab_status first_look(struct look *look, struct ab_comparison *c, str
     enum ab_status status = measure(look, look->live->cases, false, &result, err);
     if (status == AB_OK) status = take_missing(&result, c, err);
     if (status == AB_OK && !result.count) {
-        const char *why = result.n_missing ? result.missing[0].why : "it was interrupted";
-        status = ab_fail(err, AB_ERR_UNSUPPORTED, "no case was measured: %.300s", why);
+        const char *why = result.n_missing ? result.missing[0].why : "none is left";
+        status = ab_fail(err, AB_ERR_UNSUPPORTED, "no case was measured: %.300s",
+                         ab_interrupted ? "interrupted" : why);
     }
     if (status == AB_OK) {
         take_rows(&result, c);
@@ -148,11 +150,13 @@ enum ab_status ab_compare_measure(const struct ab_compare_live *live, struct ab_
     c->paired = true;
     snprintf(c->a.name, sizeof c->a.name, "%s", live->a);
     snprintf(c->b.name, sizeof c->b.name, "%s", live->b ? live->b : "this build");
+    ab_interrupt_catch();
     enum ab_status status =
         ab_against_program(live->a, look.programs[0], sizeof look.programs[0], err);
     if (status == AB_OK && live->b)
         status = ab_against_program(live->b, look.programs[1], sizeof look.programs[1], err);
-    if (status == AB_OK) ab_interrupt_catch();
     if (status == AB_OK) status = first_look(&look, c, err);
-    return status == AB_OK ? further_looks(&look, c, err) : status;
+    if (status == AB_OK) status = further_looks(&look, c, err);
+    c->interrupted = ab_interrupted != 0;
+    return status;
 }

@@ -151,6 +151,10 @@ static void print_counts(FILE *f, const struct ab_comparison *c)
             c->of[AB_CHANGE_INCONCLUSIVE]);
     if (c->paired) fprintf(f, "; by further looks %d confirmed, %d cleared", confirmed, cleared);
     fprintf(f, "\n");
+    if (c->by_time)
+        fprintf(f, "by time alone, not by error: %d row%s (%s)\n", c->by_time,
+                c->by_time == 1 ? "" : "s", c->by_time_why);
+    if (c->interrupted) fprintf(f, "interrupted: the rest was not measured\n");
     if (!c->timed) return;
     const double least = threshold_least(c), most = threshold_most(c);
     fprintf(f, "threshold: %.2g %%", 100 * least);
@@ -222,6 +226,11 @@ static json_t *row_json(const struct ab_compare_row *r)
                             ab_second_name(r->second), "looks", looks, "why", r->why, "error",
                             "change", ab_change_name(r->error), "a_rel_l2", real_of(r->a_error),
                             "b_rel_l2", real_of(r->b_error), "noise_floor", real_of(r->floor));
+    json_t *error = json_object_get(row, "error");
+    if (error) {
+        json_object_set(error, "a_verdict", json_object_get(r->a->record, "verdict"));
+        json_object_set(error, "b_verdict", json_object_get(r->b->record, "verdict"));
+    }
     if (row && r->timed) {
         json_object_set_new(row, "first", decision_json(&r->first));
         json_object_set_new(row, "time", decision_json(&r->time));
@@ -258,8 +267,10 @@ json_t *ab_compare_json(const struct ab_comparison *c)
     for (int i = 0; i < c->n_missing; i++)
         json_array_append_new(
             missing, json_pack("{s:s, s:s}", "case", c->missing[i].text, "why", c->missing[i].why));
-    return json_pack("{s:o, s:o, s:b, s:s, s:{s:i, s:i, s:i, s:i}, s:i, s:o, s:o, s:o, s:o, s:o}",
+    return json_pack("{s:o, s:o, s:b, s:b, s:i, s:s, s:{s:i, s:i, s:i, s:i}, s:i, s:o, s:o, s:o, "
+                     "s:o, s:o}",
                      "a", side_json(&c->a), "b", side_json(&c->b), "by_turns", c->paired,
+                     "interrupted", c->interrupted, "by_time_alone", c->by_time,
                      "fingerprints_differ", c->crossed, "counts", "same", c->of[AB_CHANGE_SAME],
                      "regression", c->of[AB_CHANGE_REGRESSION], "improvement",
                      c->of[AB_CHANGE_IMPROVEMENT], "inconclusive", c->of[AB_CHANGE_INCONCLUSIVE],

@@ -9,14 +9,15 @@
 #include <string.h>
 
 /* Of Markdown: what a reviewer reads. The table has what the rest leaves. */
-enum { MOST_ROWS = 30, MOST_CLASSES = 10, MOST_MISSING = 5 };
+enum { MOST_ROWS = 28, MOST_CLASSES = 10, MOST_MISSING = 5 };
 /* Of each level; services show ten. */
 enum { MOST_ANNOTATIONS = 10 };
 
 static const char *headline(const struct ab_comparison *c)
 {
     switch (ab_compare_exit(c)) {
-    case AB_EXIT_OK: return "no regression";
+    case AB_EXIT_OK:
+        return c->interrupted ? "interrupted: no regression in what was measured" : "no regression";
     case AB_EXIT_REGRESSION: return "REGRESSION";
     case AB_EXIT_INCONCLUSIVE:
         return "inconclusive: nothing is wrong that could be seen, but too "
@@ -106,8 +107,11 @@ void ab_compare_markdown(FILE *f, const struct ab_comparison *c)
     fprintf(f, "%d rows: %d regressions, %d improvements, %d same, %d inconclusive. ", c->count,
             c->of[AB_CHANGE_REGRESSION], c->of[AB_CHANGE_IMPROVEMENT], c->of[AB_CHANGE_SAME],
             c->of[AB_CHANGE_INCONCLUSIVE]);
-    fprintf(f, "A: `%s`, B: `%s`, %s.\n", c->a.name, c->b.name,
+    fprintf(f, "A: `%s`, B: `%s`, %s.", c->a.name, c->b.name,
             c->paired ? "measured by turns" : "measured at different times");
+    if (c->by_time)
+        fprintf(f, " By time alone, not by error: %d rows (%s).", c->by_time, c->by_time_why);
+    fputs(c->interrupted ? " Interrupted: the rest was not measured.\n" : "\n", f);
     markdown_rows(f, c);
     markdown_classes(f, c);
     if (c->n_only[0] || c->n_only[1])
@@ -214,7 +218,8 @@ void ab_compare_annotate(FILE *f, const struct ab_comparison *c)
         char what[400];
         summarise(r, what, sizeof what);
         if (of[r->change]++ >= MOST_ANNOTATIONS) continue;
-        if (r->change == AB_CHANGE_REGRESSION) annotate(f, "error", "slower", r->b->key, what);
+        const char *title = r->error == AB_CHANGE_REGRESSION ? "regression" : "slower";
+        if (r->change == AB_CHANGE_REGRESSION) annotate(f, "error", title, r->b->key, what);
         if (r->change == AB_CHANGE_INCONCLUSIVE)
             annotate(f, "warning", "inconclusive", r->b->key, r->why);
     }

@@ -70,16 +70,27 @@ static struct ab_decide_options options_of(const struct ab_comparison *c,
                                       .least_ns = c->options.least_ns};
 }
 
+static bool is_judged(const struct ab_db_row *row)
+{
+    const char *verdict = text(row, "verdict");
+    return *verdict && strcmp(verdict, "skipped") != 0;
+}
+
 static void judge_error(struct ab_compare_row *r)
 {
     const bool agreed = !strcmp(text(r->a, "verdict"), "agree"),
                agrees = !strcmp(text(r->b, "verdict"), "agree");
     r->a_error = number(r->a, "rel_l2");
     r->b_error = number(r->b, "rel_l2");
+    r->judged = is_judged(r->a) && is_judged(r->b);
     r->error = ab_decide_error(r->a_error, r->b_error);
     if (agreed && !strcmp(text(r->b, "verdict"), "disagree")) {
+        char grew[64] = "";
+        if (r->error == AB_CHANGE_REGRESSION)
+            snprintf(grew, sizeof grew, " (its error grew from %.2g to %.2g)", r->a_error,
+                     r->b_error);
         r->error = AB_CHANGE_REGRESSION;
-        snprintf(r->why, sizeof r->why, "no longer agrees with the reference: %.140s",
+        snprintf(r->why, sizeof r->why, "no longer agrees with the reference%s: %.100s", grew,
                  text(r->b, "verdict_reason"));
     } else if (agrees && !strcmp(text(r->a, "verdict"), "disagree")) {
         r->error = AB_CHANGE_IMPROVEMENT;
@@ -133,6 +144,23 @@ static void judge_time(const struct ab_comparison *c, struct ab_compare_row *r)
         snprintf(r->why, sizeof r->why, "B has no time: %.160s", *why ? why : "not measured");
     }
     settle(r);
+}
+
+/* Steps have no errors of their own: their case's are theirs. */
+static void count_by_time(struct ab_comparison *c)
+{
+    for (int i = 0; i < c->count; i++) {
+        const struct ab_compare_row *r = &c->rows[i];
+        if (r->judged || !strcmp(text(r->b, "kind"), "step")) continue;
+        const bool by_a = !is_judged(r->a);
+        const char *why = text(by_a ? r->a : r->b, "verdict_reason");
+        if (!c->by_time++)
+            snprintf(c->by_time_why, sizeof c->by_time_why, "%s%.240s",
+                     !*why  ? ""
+                     : by_a ? "A: "
+                            : "B: ",
+                     *why ? why : "--no-agree");
+    }
 }
 
 static void count_changes(struct ab_comparison *c)
@@ -355,6 +383,7 @@ static void judge_all(struct ab_comparison *c, struct ab_db *db)
         judge_error(r);
         judge_time(c, r);
     }
+    if (c->paired) count_by_time(c);
     count_changes(c);
 }
 

@@ -3,6 +3,7 @@
 #include "compare.h"
 
 #include "case.h"
+#include "run.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -50,12 +51,14 @@ static const char *measuring(const struct ab_compare_settings *s)
     if (s->kernels) return "--kernels";
     if (s->cases.count) return "--case";
     if (s->cache) return "--cache";
+    if (s->no_agree) return "--no-agree";
     return s->time > 0 ? "--time" : NULL;
 }
 
-/* Nothing comparable has an exit code of its own. */
+/* Nothing comparable has an exit code of its own, and so has what the user broke off. */
 static int complain(enum ab_status status, const struct ab_error *err)
 {
+    if (ab_interrupted) return ab_complain(AB_EXIT_INTERRUPTED, "%s", err->text);
     return status == AB_ERR_UNSUPPORTED ? ab_complain(AB_EXIT_NOTHING, "%s", err->text)
                                         : ab_complain_status(status, err);
 }
@@ -103,6 +106,7 @@ static int do_live(const struct ab_compare_settings *s, struct ab_comparison *c)
                                          .cases = &cases,
                                          .cache = s->cache,
                                          .seconds = s->time,
+                                         .no_agree = s->no_agree,
                                          .quiet = s->quiet};
     if (status == AB_OK) status = ab_compare_measure(&live, c, &err);
     ab_cases_free(&cases);

@@ -12,6 +12,22 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+void ab_agreement_init(struct ab_agreement *a)
+{
+    const double none = (double)NAN;
+    *a = (struct ab_agreement){.verdict = AB_SKIPPED,
+                               .why = "not judged",
+                               .rel_l2 = none,
+                               .max_err = none,
+                               .cosine = none,
+                               .pearson = none,
+                               .spearman = none,
+                               .iou1 = none,
+                               .iou5 = none,
+                               .ssim = none,
+                               .err_over_bound = none};
+}
+
 void ab_record_init(struct ab_record *r)
 {
     *r = (struct ab_record){.ratio = (double)NAN,
@@ -19,10 +35,7 @@ void ab_record_init(struct ab_record *r)
                             .calls = 1,
                             .steady_why = "no warm-up that waits for it",
                             .peak_bytes = (double)NAN};
-    r->agreement.verdict = AB_SKIPPED;
-    snprintf(r->agreement.why, sizeof r->agreement.why, "not judged");
-    r->agreement.rel_l2 = r->agreement.max_err = r->agreement.cosine = (double)NAN;
-    r->agreement.err_over_bound = (double)NAN;
+    ab_agreement_init(&r->agreement);
 }
 
 void ab_record_free(struct ab_record *r)
@@ -131,9 +144,8 @@ static void put_conditions(json_t *row, const struct ab_record *r)
         put(row, "subnormals", (double)NAN, "counted in inputs and maps of methods alone");
 }
 
-static void put_agreement(json_t *row, const struct ab_record *r)
+void ab_agreement_put(json_t *row, const struct ab_agreement *a)
 {
-    const struct ab_agreement *a = &r->agreement;
     double none = (double)NAN;
     bool judged = a->verdict != AB_SKIPPED;
     put(row, "rel_l2", judged ? a->rel_l2 : none, a->why);
@@ -203,7 +215,7 @@ json_t *ab_record_json(const struct ab_record *r)
     if (r->kind && !strcmp(r->kind, "kernel")) put_kernel(row, r);
     if (r->kind && !strcmp(r->kind, "joint")) put_joint(row, r);
     put(row, "ratio", r->ratio, r->ratio_why);
-    put_agreement(row, r);
+    ab_agreement_put(row, &r->agreement);
     put_text(row, "algo", r->algo, "no plan");
     put_text(row, "memory", r->memory, "no plan");
     put(row, "setup_ns", r->setup_ns > 0 ? r->setup_ns : (double)NAN, "no plan");

@@ -66,6 +66,9 @@ void ab_record_free(struct ab_record *r);
 double ab_record_gflops(const struct ab_record *r);
 double ab_record_peak_share(const struct ab_record *r);
 json_t *ab_record_json(const struct ab_record *r);
+/* Of an agreement: that there is none yet, and its fields of a row. */
+void ab_agreement_init(struct ab_agreement *a);
+void ab_agreement_put(json_t *row, const struct ab_agreement *a);
 
 /* Writes {"context": ..., "results": [...]}, one row a line, strict JSON in ASCII. */
 bool ab_records_print(FILE *f, const json_t *context, const json_t *rows);

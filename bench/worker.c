@@ -22,6 +22,8 @@
 /* The longest answer: records of a thousand steps are 1 MB. */
 static const size_t LONGEST = (size_t)16 << 20;
 static const double FIRST_SECONDS = 20, LATER_SECONDS = 300;
+/* The reference of a large network takes minutes; some of its methods take it a hundred times. */
+static const double JUDGED_TIMES = 6;
 /* How long an answer may take once the user has lost patience. */
 static const double INTERRUPTED_SECONDS = 2;
 
@@ -301,6 +303,19 @@ enum ab_status ab_worker_open(struct ab_worker *w, const char *text, enum ab_cac
     *rows = NULL;
     if (memory) return ab_fail(err, AB_ERR_MEMORY, "out of memory for the steps of '%.60s'", text);
     return die(w, err, "%s worker: its rows of '%.80s' are none", w->child.program, text);
+}
+
+enum ab_status ab_worker_judge(struct ab_worker *w, json_t **agreement, struct ab_error *err)
+{
+    char *answer;
+    *agreement = NULL;
+    const enum ab_status status = ask(w, JUDGED_TIMES * w->later_seconds, "judge", &answer, err);
+    if (status != AB_OK) return status;
+    *agreement = json_loads(answer, 0, NULL);
+    if (json_is_string(json_object_get(*agreement, "verdict"))) return AB_OK;
+    json_decref(*agreement);
+    *agreement = NULL;
+    return die(w, err, "%s worker: answered 'ok %.60s' to 'judge'", w->child.program, answer);
 }
 
 /* A number that a time can be; moves *text behind it. */

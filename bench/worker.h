@@ -8,7 +8,9 @@
 //     > context                    < ok {"cpu": ...}          the fingerprint of record.h
 //     > open hot|cold CASE         < ok [{"key": ...}, ...]   a record of each of its rows
 //     > slice CALLS                < ok NS DISTURBED [PART]...   ns of one call, 0 or 1, ns of
-//     parts > quit                       (or end of input)
+//                                                                each part
+//     > judge                      < ok {"verdict": ...}       how right the open case is
+//     > quit                       (or end of input)
 //                                  < error STATUS TEXT         of any request; STATUS: arg, ...
 //
 // Requests are answered in order. A worker binds itself to as many cores as the open case has
@@ -41,6 +43,9 @@ const json_t *ab_worker_context(const struct ab_worker *w);
  * answers nothing else from then on. */
 enum ab_status ab_worker_open(struct ab_worker *w, const char *text, enum ab_cache cache,
                               json_t **rows, struct ab_error *err);
+/* How right what the open case computes is: a record's fields of agreement. New reference.
+ * AB_ERR_ARG: a build that is too old to judge. */
+enum ab_status ab_worker_judge(struct ab_worker *w, json_t **agreement, struct ab_error *err);
 /* Whether it can still be asked. */
 bool ab_worker_lives(const struct ab_worker *w);
 /* A side of a race that takes the slices of the open case. */
@@ -49,9 +54,10 @@ struct ab_side ab_worker_side(struct ab_worker *w, const char *name);
 /* The command behind `attrbench worker`: serves until end of input. Returns the exit code. */
 int ab_worker_serve(void);
 
-/* ATTRBENCH_TEST_SLOW: "PATTERN=SHARE[,PATTERN=SHARE]...", shell patterns of kernels' and methods'
- * names. The share of the first that fits `name`, 0: none. AB_ERR_ARG: not of that form. */
-enum ab_status ab_worker_slow_share(const char *text, const char *name, double *share,
-                                    struct ab_error *err);
+/* ATTRBENCH_TEST_SLOW and ATTRBENCH_TEST_WRONG, one of which is `variable`:
+ * "PATTERN=SHARE[,PATTERN=SHARE]...", shell patterns of kernels' and methods' names. The share of
+ * the first that fits `name`, 0: none. AB_ERR_ARG: not of that form. */
+enum ab_status ab_worker_share(const char *variable, const char *text, const char *name,
+                               double *share, struct ab_error *err);
 
 #endif

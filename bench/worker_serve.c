@@ -22,10 +22,12 @@ struct server {
     char where[64]; /* and to what */
     struct ab_case *open;
     struct ab_side side;
-    const char *slow; /* ATTRBENCH_TEST_SLOW, or NULL */
+    const char *slow, *wrong; /* ATTRBENCH_TEST_SLOW, ATTRBENCH_TEST_WRONG, or NULL */
 };
 
-/* ---- slowed on purpose ---- */
+/* ---- slowed and wrong on purpose ---- */
+
+static const char SLOW[] = "ATTRBENCH_TEST_SLOW", WRONG[] = "ATTRBENCH_TEST_WRONG";
 
 /* "PATTERN=SHARE" in text[0, length). */
 static bool read_rule(const char *text, size_t length, char *pattern, size_t size, double *share)
@@ -41,8 +43,8 @@ static bool read_rule(const char *text, size_t length, char *pattern, size_t siz
     return *number >= '.' && *number <= '9' && !*end && *share > 0 && *share <= 10;
 }
 
-enum ab_status ab_worker_slow_share(const char *text, const char *name, double *share,
-                                    struct ab_error *err)
+enum ab_status ab_worker_share(const char *variable, const char *text, const char *name,
+                               double *share, struct ab_error *err)
 {
     char pattern[96];
     *share = 0;
@@ -50,12 +52,34 @@ enum ab_status ab_worker_slow_share(const char *text, const char *name, double *
         double value;
         if (!read_rule(rule, strcspn(rule, ","), pattern, sizeof pattern, &value))
             return ab_fail(err, AB_ERR_ARG,
-                           "ATTRBENCH_TEST_SLOW: '%.80s' will not do; give PATTERN=SHARE[,...], "
-                           "shares above 0 up to 10 (0.03: 3 %% slower), or unset it",
-                           text);
+                           "%s: '%.80s' will not do; give PATTERN=SHARE[,...], shares above 0 up "
+                           "to 10 (0.03: 3 %%), or unset it",
+                           variable, text);
         if (*share <= 0 && fnmatch(pattern, name, 0) == 0) *share = value;
     }
     return AB_OK;
+}
+
+/* Makes the open case what the environment wants it to be. */
+static enum ab_status spoil(const struct server *s, struct ab_error *err)
+{
+    double slow, wrong;
+    const char *name = ab_case_name(s->open);
+    enum ab_status status = ab_worker_share(SLOW, s->slow, name, &slow, err);
+    if (status == AB_OK) status = ab_worker_share(WRONG, s->wrong, name, &wrong, err);
+    if (status != AB_OK) return status;
+    ab_case_slow(s->open, slow);
+    ab_case_wrong(s->open, wrong);
+    return AB_OK;
+}
+
+/* What the variable says, NULL if nothing. */
+static enum ab_status read_variable(const char *name, const char **text, struct ab_error *err)
+{
+    double share;
+    *text = getenv(name);
+    if (*text && !**text) *text = NULL;
+    return ab_worker_share(name, *text, "", &share, err);
 }
 
 /* ---- answers ---- */
@@ -90,6 +114,7 @@ static void answer_context(const struct server *s)
 {
     json_t *context = ab_context_json(&s->machine);
     if (context && s->slow) json_object_set_new(context, "test_slow", json_string(s->slow));
+    if (context && s->wrong) json_object_set_new(context, "test_wrong", json_string(s->wrong));
     answer_json(context);
 }
 
@@ -118,20 +143,17 @@ static json_t *rows_of(const struct server *s)
 static void answer_open(struct server *s, const char *rest)
 {
     struct ab_error err;
-    double share;
     const bool cold = !strncmp(rest, "cold ", 5);
     ab_case_close(&s->open);
     enum ab_status status = AB_OK;
     if (!cold && strncmp(rest, "hot ", 4) != 0)
         status = ab_fail(&err, AB_ERR_ARG, "open: write 'open hot CASE' or 'open cold CASE'");
     if (status == AB_OK) status = ab_case_open(rest + (cold ? 5 : 4), &s->open, &err);
-    if (status == AB_OK)
-        status = ab_worker_slow_share(s->slow, ab_case_name(s->open), &share, &err);
+    if (status == AB_OK) status = spoil(s, &err);
     if (status != AB_OK) {
         refuse(status, &err);
         return;
     }
-    ab_case_slow(s->open, share);
     bind_threads(s, ab_case_threads(s->open));
     s->side = ab_case_side(s->open, cold ? AB_CACHE_COLD : AB_CACHE_HOT);
     answer_json(rows_of(s));
@@ -159,6 +181,29 @@ static void answer_slice(struct server *s, const char *rest)
     putchar('\n');
 }
 
+/* The reference takes all cores; slices that follow find theirs again. */
+static void answer_judge(struct server *s)
+{
+    struct ab_error err;
+    struct ab_agreement agreement;
+    enum ab_status status = AB_OK;
+    if (!s->open) {
+        status = ab_fail(&err, AB_ERR_INTERNAL, "judge: no case is open");
+    } else {
+        ab_pin_release(s->pin);
+        status = ab_case_judge(s->open, s->machine.cores, &agreement, &err);
+        s->threads = 0;
+        bind_threads(s, ab_case_threads(s->open));
+    }
+    if (status != AB_OK) {
+        refuse(status, &err);
+        return;
+    }
+    json_t *said = json_object();
+    if (said) ab_agreement_put(said, &agreement);
+    answer_json(said);
+}
+
 /* False: no more. */
 static bool answer(struct server *s, const char *line)
 {
@@ -170,8 +215,10 @@ static bool answer(struct server *s, const char *line)
         answer_open(s, line + 5);
     } else if (!strncmp(line, "slice ", 6)) {
         answer_slice(s, line + 6);
+    } else if (!strcmp(line, "judge")) {
+        answer_judge(s);
     } else {
-        ab_fail(&err, AB_ERR_ARG, "'%.40s' is no request: context, open, slice, quit", line);
+        ab_fail(&err, AB_ERR_ARG, "'%.40s' is no request: context, open, slice, judge, quit", line);
         refuse(AB_ERR_ARG, &err);
     }
     return fflush(stdout) == 0;
@@ -195,10 +242,9 @@ int ab_worker_serve(void)
 {
     char line[LINE];
     struct ab_error err;
-    double share;
-    struct server s = {.slow = getenv("ATTRBENCH_TEST_SLOW")};
-    if (s.slow && !*s.slow) s.slow = NULL;
-    if (ab_worker_slow_share(s.slow, "", &share, &err) != AB_OK)
+    struct server s = {.threads = 0};
+    if (read_variable(SLOW, &s.slow, &err) != AB_OK ||
+        read_variable(WRONG, &s.wrong, &err) != AB_OK)
         return ab_complain_status(AB_ERR_ARG, &err);
     /* Whoever started this one decides when it ends: a Ctrl-C at the terminal is theirs. */
     signal(SIGINT, SIG_IGN);
@@ -231,12 +277,14 @@ const struct ab_command ab_command_worker = {
         "as JSON\n"
         "  slice CALLS        ns of one call out of so many in a row, 1 if they were disturbed, ns "
         "of parts\n"
+        "  judge              how right what the case computes is, as JSON\n"
         "  quit               or end of input\n\n"
         "A CASE is `kernel NAME TRIAL`, the trial as `attrbench verify` prints it, or\n"
         "`method MODEL SPEC BACKEND THREADS BATCH`.\n\n"
         "For tests of what judges times: ATTRBENCH_TEST_SLOW='PATTERN=SHARE[,PATTERN=SHARE]...' in "
         "the\nenvironment makes kernels and methods whose names fit a shell pattern slower by that "
-        "share\n('conv2d_avx2*=0.03': 3 % slower), by waiting. Whatever is measured so says so in "
-        "its context.",
+        "share\n('conv2d_avx2*=0.03': 3 % slower), by waiting. ATTRBENCH_TEST_WRONG, of the same "
+        "form, makes what they\ncompute larger by that share before it is judged. Whatever is "
+        "measured so says so in its context.",
     .run = run_command,
 };

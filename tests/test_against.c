@@ -178,6 +178,45 @@ TEST(a_slower_build)
     ab_against_free(&r);
 }
 
+static const char *verdict_of(const struct ab_db_row *row)
+{
+    const char *verdict = json_string_value(json_object_get(row->record, "verdict"));
+    return verdict ? verdict : "none";
+}
+
+/* Each build says once how right a case is; one that dies of the question has its times. */
+TEST(judged)
+{
+    static const char *const texts[] = {KERNEL, STEPS};
+    const struct ab_against_options o = {.seconds = 0.05, .judge = true, .processes = 2};
+    char body[600];
+    if (!command()) return;
+    const char *wrong = wrapper("wrong", "export ATTRBENCH_TEST_WRONG='gradient=0.5'");
+    struct ab_against r = ran(command(), wrong, texts, 2, &o);
+    check_pairs(&r);
+    CHECK(r.count > 2 && r.n_missing == 0, "%d rows, %d missing", r.count, r.n_missing);
+    for (int i = 0; i < r.count; i++) {
+        context("%s", r.rows[0][i].key);
+        const char *want[2] = {i > 1 ? "none" : "agree", i > 1   ? "none"
+                                                         : i > 0 ? "disagree"
+                                                                 : "agree"};
+        for (int side = 0; side < 2; side++)
+            CHECK(!strcmp(verdict_of(&r.rows[side][i]), want[side]), "side %d: %s", side,
+                  verdict_of(&r.rows[side][i]));
+    }
+    ab_against_free(&r);
+
+    snprintf(body, sizeof body, "#!/bin/sh\nsed -u '/^judge$/Q' | '%s' \"$@\"\n", command());
+    r = ran(command(), file("deaf", body), texts, 1, &o);
+    check_pairs(&r);
+    CHECK(r.count == 1 && !strcmp(verdict_of(&r.rows[0][0]), "agree") &&
+              !strcmp(verdict_of(&r.rows[1][0]), "none"),
+          "%d rows", r.count);
+    CHECK(r.n_missing == 1 && r.missing[0].broke && strstr(r.missing[0].why, "to judge"), "%s",
+          r.n_missing ? r.missing[0].why : "nothing is missing");
+    ab_against_free(&r);
+}
+
 TEST(cold)
 {
     static const char *const texts[] = {KERNEL};
@@ -320,30 +359,40 @@ static void make_repository(void)
           work);
 }
 
-/* A process that builds a revision whose build takes long is interrupted; what it started held a
- * lock, which is free when all of that has ended. */
-static void interrupt_a_build(void)
+/* Of a shell line, `work` its argument: the folders of all builds. */
+#define BUILDS "'%s/cache/attrbench/builds/'*"
+
+/* A process that builds a revision whose build takes long is interrupted, which is what it ends
+ * with; what it started held a lock, which is free when all of that has ended. What an earlier
+ * build was ready with is not what this one leaves. */
+static void interrupt_a_build(bool by_command)
 {
     struct ab_error err;
     char program[1024];
+    if (by_command)
+        shell("for b in " BUILDS "; do touch \"$b/ready\"; rm \"$b/build.log\"; done", work);
     const pid_t pid = fork();
     int status;
     CHECK(pid >= 0, "no process");
+    if (pid == 0 && by_command) {
+        execl(command(), "attrbench", "compare", "--against", "slow", "--case", KERNEL, NULL);
+        _exit(1);
+    }
     if (pid == 0) {
         const enum ab_status got = ab_against_program("slow", program, sizeof program, &err);
-        _exit(got == AB_ERR_INTERNAL && strstr(err.text, "interrupted") ? 0 : 1);
+        _exit(got == AB_ERR_INTERNAL && strstr(err.text, "interrupted") ? AB_EXIT_INTERRUPTED : 1);
     }
     /* Once it builds: before, it would be the test that is interrupted. */
-    shell("for i in $(seq 400); do grep -qs 'building it' '%s/cache/attrbench/builds/'*/build.log "
-          "&& exit 0; sleep 0.05; done; exit 1",
+    shell("for i in $(seq 400); do grep -qs 'building it' " BUILDS "/build.log && exit 0; sleep "
+          "0.05; done; exit 1",
           work);
-    kill(pid, SIGINT);
+    kill(pid, by_command ? SIGTERM : SIGINT);
     CHECK(waitpid(pid, &status, 0) == pid, "it does not end");
-    CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0, "it ended with %#x", (unsigned)status);
+    CHECK(WIFEXITED(status) && WEXITSTATUS(status) == AB_EXIT_INTERRUPTED, "it ended with %#x",
+          (unsigned)status);
+    shell("! ls " BUILDS "/ready 2>/dev/null", work);
     if (system("command -v flock >/dev/null") != 0) return;
-    shell("for l in '%s/cache/attrbench/builds/'*/lock; do flock -w 5 \"$l\" true || exit 1; done",
-          work);
-    shell("rm -rf '%s/cache'", work);
+    shell("for l in " BUILDS "/lock; do flock -w 5 \"$l\" true || exit 1; done", work);
 }
 
 TEST(revisions)
@@ -358,7 +407,9 @@ TEST(revisions)
     setenv("XDG_CACHE_HOME", cache, 1);
     snprintf(program, sizeof program, "%s/repo/simd", work);
     CHECK(chdir(program) == 0, "%s", program);
-    interrupt_a_build();
+    interrupt_a_build(false);
+    if (command()) interrupt_a_build(true);
+    shell("rm -rf '%s/cache'", work);
     /* As in a hook of that repository, whose own checkout stays as it is. */
     snprintf(program, sizeof program, "%s/repo/.git", work);
     setenv("GIT_DIR", program, 1);
@@ -385,14 +436,14 @@ TEST(revisions)
     unsetenv("HOME");
     not_found("one", AB_ERR_ARG, "XDG_CACHE_HOME");
     setenv("XDG_CACHE_HOME", "/dev/null", 1);
-    not_found("one", AB_ERR_IO, "/dev/null");
+    not_found("one", AB_ERR_ARG, "XDG_CACHE_HOME");
     unsetenv("XDG_CACHE_HOME");
     setenv("HOME", home, 1);
     free(home);
     CHECK(chdir(before) == 0, "%s", before);
 }
 
-static const struct test_case cases[] = {CASE(pairs),   CASE(a_slower_build), CASE(cold),
-                                         CASE(missing), CASE(cannot_start),   CASE(interrupted),
-                                         CASE(paths),   CASE(revisions)};
+static const struct test_case cases[] = {
+    CASE(pairs),        CASE(a_slower_build), CASE(judged), CASE(cold),     CASE(missing),
+    CASE(cannot_start), CASE(interrupted),    CASE(paths),  CASE(revisions)};
 TEST_MAIN("one build against another", cases)

@@ -220,6 +220,20 @@ TEST(sampled_method_case)
     ab_case_close(&c);
 }
 
+/* Every case that is measured can be judged, and is right. */
+static void check_right(struct ab_case *c)
+{
+    struct ab_agreement a;
+    struct ab_error err;
+    CHECK(ab_case_judge(c, 1, &a, &err) == AB_OK, "%s", err.text);
+    CHECK(a.verdict == AB_AGREE && a.err_over_bound <= 1, "%s: %s", ab_verdict_name(a.verdict),
+          a.why);
+    CHECK(a.rel_l2 >= 0 && a.rel_l2 < 1e-4, "rel_l2 %g", a.rel_l2);
+    ab_case_wrong(c, 0.1);
+    CHECK(ab_case_judge(c, 1, &a, &err) == AB_OK && a.verdict == AB_DISAGREE, "a tenth too large");
+    ab_case_wrong(c, 0);
+}
+
 static bool has_kernel(const struct ab_cases *cases, const char *name)
 {
     char start[128];
@@ -247,6 +261,7 @@ TEST(usual_cases)
         struct ab_case *c = opened(cases.texts[i]);
         const struct ab_side side = ab_case_side(c, AB_CACHE_HOT);
         slice_of(&side, 1);
+        if (!AB_TEST_SLOW) check_right(c);
         methods += !strncmp(cases.texts[i], "method ", 7);
         ab_case_close(&c);
     }

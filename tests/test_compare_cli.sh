@@ -82,6 +82,8 @@ code 2 compare a.json same.json --against "$attrbench"
 says 'leave one away'
 ATTRBENCH_DB=absent.db code 2 compare x y
 says "'x': no such file or run: there is no store absent.db"
+code 2 compare a.json same.json --no-agree
+says '--no-agree: says what to measure'
 
 # ---- gate ----
 code 3 gate a.json slow.json --junit j.xml --json c.json --markdown s.md --annotations
@@ -108,6 +110,82 @@ code 0 compare --against "$attrbench" --case "$case" --time 0.02 --quiet --max-s
 grep -q '1 row: 0 regressions' out || fail "identical builds"
 code 3 compare --against "$attrbench" --build ./slower --case "$case" --time 0.02 --quiet
 grep '^regression' out | grep 'dense_plain' | grep -q 'confirmed' || fail "the slower kernel"
+# What is less exact: a kernel or a method of three cases, B's alone.
+cat >wrong <<EOF
+#!/bin/sh
+ATTRBENCH_TEST_WRONG='dense_plain=3e-6,gradient=5e-6' exec "$attrbench" "\$@"
+EOF
+# As builds are that are too old to judge.
+cat >old <<EOF
+#!/bin/sh
+sed -u 's/^judge\$/judgement/' | "$attrbench" "\$@"
+EOF
+chmod +x wrong old
+short=(--time 0.02 --quiet --max-slowdown 90%)
+right=(--case 'kernel avgpool_plain avgpool n1c16ih8iw8oh4ow4k2s2 fwd fill=normal'
+    --case 'method digits lrp-zplus native 1 1')
+kernel='kernel dense_plain dense n8i256o64 fwd fill=normal'
+# regresses WORD: of all rows the one whose key has the word is a regression, by its error.
+regresses() {
+    [[ $(grep -c '^regression' out) == 1 ]] && grep '^regression' out | grep -q "$1" ||
+        fail "not exactly the row of $1"
+    grep -A1 '^regression' out | grep -q 'its error grew from' || fail "no word of its error"
+}
+code 3 compare --against "$attrbench" --build ./wrong --case "$kernel" "${right[@]}" "${short[@]}"
+regresses dense_plain
+! grep -q 'by time alone' out || fail "a row was not judged"
+code 3 compare --against "$attrbench" --build ./wrong --case 'method digits gradient native 1 1' "${right[@]}" "${short[@]}"
+regresses 'method digits gradient'
+code 3 gate --against "$attrbench" --build ./wrong --case "$kernel" "${right[@]}" "${short[@]}" --annotations
+grep -q '^::error title=regression::kernel dense_plain .*its error grew from' out || fail "no annotation of errors"
+code 0 compare --against ./wrong --case "$kernel" "${short[@]}"
+grep -q '^improvement.*dense_plain' out || fail "what became exact"
+code 0 compare --against "$attrbench" --build ./wrong --case "$kernel" "${short[@]}" --no-agree
+grep -qF 'by time alone, not by error: 1 row (--no-agree)' out || fail "errors that nobody asked for"
+sed -i 's/=3e-6/=0.5/' wrong
+code 3 compare --against "$attrbench" --build ./wrong --case "$kernel" "${short[@]}"
+grep -q 'no longer agrees with the reference (its error grew from .* to 0.5): bound: ' out || fail "the verdict"
+code 0 compare --against ./old --build ./wrong --case "$kernel" "${right[@]}" "${short[@]}"
+grep -qF 'by time alone, not by error: 3 rows (A: an older build' out || fail "an older build"
+code 0 compare --against ./old --case "$kernel" "${short[@]}" --json
+grep -q '"by_time_alone": 1' out || fail "JSON of an older build"
+
+# ---- interrupted ----
+# A worker whose command line is its own ($tmp/here), and which tells when it begins with its
+# COUNTth case.
+ln -s "$attrbench" here
+cat >telling <<EOF
+#!/bin/sh
+while read -r line; do
+    case \$line in open*) echo x >>begun; [ "\$(wc -l <begun)" != "\$COUNT" ] || touch begins ;; esac
+    echo "\$line"
+done | ATTRBENCH_TEST_SLOW=\$SLOW "$tmp/here" "\$@"
+EOF
+chmod +x telling
+# interrupted SIGNAL COUNT SLOW ARGS...: compares with it until then; the worker ends too.
+interrupted() {
+    local signal=$1 pid got i
+    rm -f begun begins
+    COUNT=$2 SLOW=$3 "$attrbench" compare --against "$attrbench" --build ./telling --quiet "${@:4}" >out 2>err &
+    pid=$!
+    for ((i = 0; i < 1000; i++)); do [[ ! -e begins ]] || break; sleep 0.02; done
+    kill -"$signal" $pid
+    wait $pid
+    got=$?
+    [[ $got == 130 ]] || fail "exit code $got after SIG$signal"
+    for ((i = 0; i < 200; i++)); do pgrep -f "^$tmp/here" >/dev/null || return; sleep 0.02; done
+    fail "a worker is left behind"
+}
+for signal in INT TERM; do
+    interrupted $signal 1 '' --case "$kernel" --time 20
+    says 'attrbench: no case was measured: interrupted'
+    [[ ! -s out ]] || fail "nothing was finished"
+    interrupted $signal 2 '' --case "$case" --case "$kernel" --time 2 --max-slowdown 90%
+    grep -q '^1 row: ' out && grep -q '^interrupted: ' out || fail "what is finished is not printed"
+done
+interrupted INT 3 'dense_plain=3' --case "$case" --time 0.5
+grep -q '^interrupted: ' out && grep -q 'regression at first; then' out || fail "interrupted in further looks"
+
 code 2 compare --against ./absent --case "$case"
 says absent
 code 5 compare --against "$attrbench" --case 'kernel no_such dense n8i64o64 fwd' --time 0.02 --quiet

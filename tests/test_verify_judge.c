@@ -77,6 +77,20 @@ TEST(right_sums_pass_at_every_scale)
         }
 }
 
+TEST(relative_errors_are_of_all_elements)
+{
+    for (int e = -20; e <= 20; e += 20) {
+        struct sums s = sums_new(FILL_NORMAL, ldexp(1.0, e), NULL);
+        context("exponent %d", e);
+        CHECK(judged(&s, single).rel_l2 < 1e-5, "%g of sums that are right",
+              judged(&s, single).rel_l2);
+        for (int i = 0; i < COUNT; i++) s.got[i] *= 1.001f;
+        const double error = judged(&s, single).rel_l2;
+        CHECK(fabs(error - 1e-3) < 1e-5, "%g of sums that are 1e-3 too large", error);
+        ab_truth_free(&s.truth);
+    }
+}
+
 static float without_one(float w, int term)
 {
     return term == 5 ? 0.0f : w;
@@ -301,10 +315,16 @@ TEST(doubles_allow_for_the_truth_itself)
 }
 
 static const struct test_case cases[] = {
-    CASE(right_sums_pass_at_every_scale),  CASE(wrong_sums_fail_at_every_scale),
-    CASE(integers_are_compared),           CASE(zeros_and_signs),
-    CASE(classes_are_those_of_the_truth),  CASE(wide_bounds_replace_the_plain_one),
-    CASE(messages_name_the_worst_element), CASE(results_that_say_nothing_are_not_trusted),
-    CASE(bounds_are_those_of_the_notes),   CASE(doubles_allow_for_the_truth_itself),
+    CASE(right_sums_pass_at_every_scale),
+    CASE(wrong_sums_fail_at_every_scale),
+    CASE(integers_are_compared),
+    CASE(zeros_and_signs),
+    CASE(classes_are_those_of_the_truth),
+    CASE(wide_bounds_replace_the_plain_one),
+    CASE(messages_name_the_worst_element),
+    CASE(results_that_say_nothing_are_not_trusted),
+    CASE(relative_errors_are_of_all_elements),
+    CASE(bounds_are_those_of_the_notes),
+    CASE(doubles_allow_for_the_truth_itself),
 };
 TEST_MAIN("verify judge", cases)

@@ -182,7 +182,9 @@ TEST(is_slowed_down)
     for (int i = 0; i < 2; i++) ab_worker_stop(&w[i]);
 }
 
-TEST(slow_shares)
+static const char SLOW[] = "ATTRBENCH_TEST_SLOW";
+
+TEST(shares)
 {
     static const char *const wrong[] = {"",     "a",    "=1",     "a=",    "a=x",   "a=0",  "a=-1",
                                         "a=11", "a=1,", "a=1,,b", "a=nan", "a=inf", "a=1;b"};
@@ -190,22 +192,83 @@ TEST(slow_shares)
     double share;
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         context("'%s'", wrong[i]);
-        CHECK(ab_worker_slow_share(wrong[i], "a", &share, &err) == AB_ERR_ARG, "taken");
+        CHECK(ab_worker_share(SLOW, wrong[i], "a", &share, &err) == AB_ERR_ARG, "taken");
         CHECK(strstr(err.text, "ATTRBENCH_TEST_SLOW"), "%s", err.text);
     }
     const char *text = "conv2d_*=0.03,dense_plain=0.25,*=2";
     context("%s", text);
-    CHECK(ab_worker_slow_share(text, "conv2d_avx2", &share, &err) == AB_OK && share == 0.03, "%g",
+    CHECK(ab_worker_share(SLOW, text, "conv2d_avx2", &share, &err) == AB_OK && share == 0.03, "%g",
           share);
-    CHECK(ab_worker_slow_share(text, "dense_plain", &share, &err) == AB_OK && share == 0.25, "%g",
+    CHECK(ab_worker_share(SLOW, text, "dense_plain", &share, &err) == AB_OK && share == 0.25, "%g",
           share);
-    CHECK(ab_worker_slow_share(text, "x", &share, &err) == AB_OK && share == 2, "%g", share);
-    CHECK(ab_worker_slow_share("y=1", "x", &share, &err) == AB_OK && share == 0, "%g", share);
-    CHECK(ab_worker_slow_share(NULL, "x", &share, &err) == AB_OK && share == 0, "%g", share);
+    CHECK(ab_worker_share(SLOW, text, "x", &share, &err) == AB_OK && share == 2, "%g", share);
+    CHECK(ab_worker_share(SLOW, "y=1", "x", &share, &err) == AB_OK && share == 0, "%g", share);
+    CHECK(ab_worker_share(SLOW, NULL, "x", &share, &err) == AB_OK && share == 0, "%g", share);
     if (!command()) return;
     setenv("ATTRBENCH_TEST_SLOW", "nonsense", 1);
     refused(command(), AB_ERR_INTERNAL, "ATTRBENCH_TEST_SLOW");
     unsetenv("ATTRBENCH_TEST_SLOW");
+    setenv("ATTRBENCH_TEST_WRONG", "a=100", 1);
+    refused(command(), AB_ERR_INTERNAL, "ATTRBENCH_TEST_WRONG");
+    unsetenv("ATTRBENCH_TEST_WRONG");
+}
+
+/* What a worker says of the errors of a case. */
+static json_t *judged(struct ab_worker *w, const char *text)
+{
+    struct ab_error err;
+    json_t *rows, *agreement;
+    context("%s", text);
+    CHECK(ab_worker_open(w, text, AB_CACHE_HOT, &rows, &err) == AB_OK, "%s", err.text);
+    json_decref(rows);
+    CHECK(ab_worker_judge(w, &agreement, &err) == AB_OK, "%s", err.text);
+    return agreement;
+}
+
+static const char *verdict_of(const json_t *agreement)
+{
+    return json_string_value(json_object_get(agreement, "verdict"));
+}
+
+static double error_of(const json_t *agreement)
+{
+    return json_number_value(json_object_get(agreement, "rel_l2"));
+}
+
+TEST(judges)
+{
+    static const char *const texts[] = {"kernel dense_plain dense n1i256o100 fwd fill=normal",
+                                        "method digits gradient native 1 2"};
+    if (!command()) return;
+    struct ab_worker *w[2];
+    struct ab_error err;
+    json_t *none;
+    for (int i = 0; i < 2; i++) {
+        if (i) setenv("ATTRBENCH_TEST_WRONG", "dense*=3e-6,gradient=0.5", 1);
+        w[i] = started(command());
+        unsetenv("ATTRBENCH_TEST_WRONG");
+    }
+    CHECK(!json_object_get(ab_worker_context(w[0]), "test_wrong") &&
+              json_object_get(ab_worker_context(w[1]), "test_wrong"),
+          "contexts");
+    CHECK(ab_worker_judge(w[0], &none, &err) == AB_ERR_INTERNAL && strstr(err.text, "no case"),
+          "%s", err.text);
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        json_t *right = judged(w[0], texts[i]), *wrong = judged(w[1], texts[i]);
+        CHECK(!strcmp(verdict_of(right), "agree") && error_of(right) < 1e-6, "%s, %g",
+              verdict_of(right), error_of(right));
+        CHECK(!strcmp(verdict_of(wrong), i ? "disagree" : "agree"), "%s", verdict_of(wrong));
+        const double share = i ? 0.5 : 3e-6;
+        CHECK(fabs(error_of(wrong) - share) < 0.2 * share, "%g instead of %g", error_of(wrong),
+              share);
+        json_decref(right);
+        json_decref(wrong);
+        /* It is at the case still. */
+        struct ab_slice slice;
+        const struct ab_side side = ab_worker_side(w[1], "it");
+        CHECK(side.slice(side.user, 1, &slice, &err) == AB_OK, "%s", err.text);
+    }
+    for (int i = 0; i < 2; i++) ab_worker_stop(&w[i]);
 }
 
 /* ---- others ---- */
@@ -316,9 +379,15 @@ TEST(says_errors)
           "%s", err.text);
     CHECK(ab_worker_lives(w), "an answer is no death");
     ab_worker_stop(&w);
+    w = started(script(GREET "read a; echo 'error arg no request'; read a; echo 'ok {}'; cat"));
+    CHECK(ab_worker_judge(w, &rows, &err) == AB_ERR_ARG && !rows && ab_worker_lives(w), "%s",
+          err.text);
+    CHECK(ab_worker_judge(w, &rows, &err) == AB_ERR_INTERNAL && !rows && !ab_worker_lives(w), "%s",
+          err.text);
+    ab_worker_stop(&w);
 }
 
 static const struct test_case cases[] = {
-    CASE(serves),    CASE(sends_steps),    CASE(is_slowed_down), CASE(slow_shares),
+    CASE(serves),    CASE(sends_steps),    CASE(is_slowed_down), CASE(shares),         CASE(judges),
     CASE(is_silent), CASE(dies_meanwhile), CASE(says_errors),    CASE(is_no_attrbench)};
 TEST_MAIN("workers", cases)

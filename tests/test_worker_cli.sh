@@ -36,11 +36,13 @@ slice 99999999999
 slice 100
 open cold kernel dense_plain dense n1i8o8
 slice 1
+judge
 open hot kernel no_such dense n1i8o8
 slice 1
+judge
 EOF
 line 2 '^ok \{.*"cpu".*\}$'
-line 3 "^error arg .*nonsense.*context, open, slice, quit"
+line 3 "^error arg .*nonsense.*context, open, slice, judge, quit"
 line 4 "^error arg "
 line 5 "^error arg open: write 'open hot CASE' or 'open cold CASE'"
 line 6 '^error internal slice: no case is open'
@@ -49,8 +51,10 @@ for n in 8 9 10 11; do line $n '^error arg slice '; done
 line 12 '^ok [0-9.e+]+ [01]$'
 line 13 '"cache":"cold"'
 line 14 '^ok [0-9.e+]+ [01]$'
-line 15 "^error unsupported .*no_such.*is not in this build"
-line 16 '^error internal slice: no case is open'
+line 15 '^ok \{.*"rel_l2":0.0,.*"verdict":"agree"'
+line 16 "^error unsupported .*no_such.*is not in this build"
+line 17 '^error internal slice: no case is open'
+line 18 '^error internal judge: no case is open'
 
 # What comes after quit is not read; a line without end is one request, and so is one too long.
 talk 0 <<<$'quit\ncontext'
@@ -74,8 +78,16 @@ grep -q "^attrbench: ATTRBENCH_TEST_SLOW: 'dense\*' will not do" err || fail "a 
 ATTRBENCH_TEST_SLOW='dense*=0.5' talk 0 <<<context
 line 2 '"test_slow":"dense\*=0.5"'
 
+ATTRBENCH_TEST_WRONG='x=0' talk 2 </dev/null
+grep -q "^attrbench: ATTRBENCH_TEST_WRONG: 'x=0' will not do" err || fail "a bad share of error"
+ATTRBENCH_TEST_WRONG='dense*=0.5' talk 0 <<<$'context\nopen hot kernel dense_plain dense n1i8o8\njudge'
+line 2 '"test_wrong":"dense\*=0.5"'
+line 4 '"verdict":"disagree","verdict_reason":"bits: .*want exactly'
+
 "$command" worker --help >out 2>err || fail "no help"
-grep -q ATTRBENCH_TEST_SLOW out || fail "the help does not name ATTRBENCH_TEST_SLOW"
+for name in SLOW WRONG; do
+    grep -q ATTRBENCH_TEST_$name out || fail "the help does not name ATTRBENCH_TEST_$name"
+done
 "$command" worker --frobnicate >out 2>err
 [[ $? == 2 ]] || fail "an unknown option"
 if [[ -w /dev/full ]]; then

@@ -81,6 +81,7 @@ struct verdict {
     size_t judged, classes, zeros, worst, special; /* special: the first element of a wrong class */
     double worst_got, worst_ratio, worst_bound, special_got;
     double least_sum, most_sum, most_magnitude, most_bound;
+    double squared_error, squared_sum;
     enum ab_check check; /* of the worst */
 };
 
@@ -162,6 +163,8 @@ static void judge_element(struct verdict *v, size_t i, double got)
     const double error = fabs(got - want);
     v->outcome->elements++;
     note(v, want, exact ? 0.0 : bound);
+    v->squared_error += error * error;
+    v->squared_sum += want * want;
     double ratio = ratio_of(error, bound);
     if (to_the_bit && got == want && signbit(got) != signbit(want)) ratio = largest_ratio;
     if (exact && ratio > 0.0) ratio = fmax(ratio, 2.0);
@@ -233,7 +236,11 @@ static void mistrust(struct verdict *v)
 
 static void finish(struct verdict *v)
 {
-    v->outcome->ratio = fmax(v->outcome->ratio, v->worst_ratio);
+    struct ab_outcome *o = v->outcome;
+    o->ratio = fmax(o->ratio, v->worst_ratio);
+    /* Squares of what double precision hardly holds are no numbers: then the ratio alone tells. */
+    const double rel_l2 = sqrt(v->squared_error / v->squared_sum);
+    if (isfinite(rel_l2)) o->rel_l2 = fmax(o->rel_l2, rel_l2);
     report_failure(v);
     mistrust(v);
 }

@@ -37,8 +37,8 @@ double ab_sharp_bound(const struct ab_accumulation *how, double terms, double su
  * ab_hard_bound: transforming algorithms. Infinity: NaN or infinity is near, over which the
  * algorithm may spread it: the element is undetermined, unless its own sum is not finite: then the
  * result may not be either. `where` (or NULL) writes element i's place ("n 0 c 3 y 1 x 2") for
- * messages. Adds to elements and undetermined, raises ratio and sharp (1e30 at most), and sets
- * kind: FAIL (bits, bound, special), MISTRUSTED if nothing failed but the true results are
+ * messages. Adds to elements and undetermined, raises ratio and sharp (1e30 at most) and rel_l2,
+ * and sets kind: FAIL (bits, bound, special), MISTRUSTED if nothing failed but the true results are
  * constant, over 90 % zero or within ten bounds of it. Elements that may overflow to infinity on
  * the way are undetermined too. */
 struct ab_judge {

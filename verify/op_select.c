@@ -119,6 +119,7 @@ static struct problem *problem_of(const struct ab_trial *trial, struct ab_outcom
 struct run {
     struct problem *p;
     const struct ab_kernel *kernel;
+    bool wrong;
     struct ab_outcome *o;
     struct ab_place place;
     struct ab_select_args args;
@@ -195,6 +196,7 @@ static void call(const struct run *r, const struct ab_select_args *a)
     for (int i = 0; i < BINS; i++) a->hist[i] = BEFORE;
     ab_call(r->kernel->run, a, r->o);
     ab_place_check(&r->place, r->o);
+    a->hist[0] += r->wrong;
 }
 
 /* The digit of one pass at the prefix of a random key of the range, added to what hist holds. */
@@ -347,8 +349,11 @@ static void run(const struct ab_candidate *candidate, const struct ab_trial *tri
         *outcome = (struct ab_outcome){.kind = AB_OUTCOME_SKIPPED, .why = "NaN has no rank"};
         return;
     }
-    struct run r = {
-        .p = p, .kernel = candidate->kernel, .o = outcome, .rng = ab_rng_new(trial->seed, 4)};
+    struct run r = {.p = p,
+                    .kernel = candidate->kernel,
+                    .wrong = candidate->wrong > 0.0,
+                    .o = outcome,
+                    .rng = ab_rng_new(trial->seed, 4)};
     if (dump) ab_dump(dump, "x", p->x, dims);
     if (dump && p->product) ab_dump(dump, "a", p->a, dims);
     if (!place(&r, trial->side, trial->offset)) return;

@@ -181,6 +181,28 @@ static void check_written(const struct run *r, const struct ab_result *got)
     }
 }
 
+static void copy_result(const struct run *r, const struct ab_result *to,
+                        const struct ab_result *from)
+{
+    memcpy(to->values, from->values, r->extent->values * r->extent->size);
+    memcpy(to->marks, from->marks, r->extent->marks * sizeof *to->marks);
+}
+
+/* What is judged: the result, unless it is to be wrong. */
+static const struct ab_result *as_judged(const struct run *r, const struct ab_result *got)
+{
+    const double factor = 1.0 + r->candidate->wrong;
+    if (r->candidate->wrong <= 0.0) return got;
+    copy_result(r, &r->other, got);
+    for (size_t i = 0; i < r->extent->values; i++) {
+        if (r->extent->size == sizeof(float))
+            ((float *)r->other.values)[i] *= (float)factor;
+        else
+            ((double *)r->other.values)[i] *= factor;
+    }
+    return &r->other;
+}
+
 /* Everything that one call shows. The values come first: a wrong rule shows in padding lanes too,
  * where nobody looks for it. */
 static void judge_call(const struct run *r, const struct ab_setup *s, const struct ab_result *got)
@@ -188,7 +210,7 @@ static void judge_call(const struct run *r, const struct ab_setup *s, const stru
     check_written(r, got);
     if (stopped(r)) return;
     if (s->bare)
-        r->subject->judge(r->problem, r->candidate, got, r->o);
+        r->subject->judge(r->problem, r->candidate, as_judged(r, got), r->o);
     else
         r->subject->epilogue(r->problem, &r->bare, got, r->o);
     if (!stopped(r)) check_frame(r, s, &r->extent->all);
@@ -374,12 +396,6 @@ static void check_foreign(struct run *r)
     note(r, check_elsewhere, -1);
     const int last = r->extent->images - 1;
     if (last > 0) note(r, check_image, last);
-}
-
-static void copy_result(const struct run *r, struct ab_result *to, const struct ab_result *from)
-{
-    memcpy(to->values, from->values, r->extent->values * r->extent->size);
-    memcpy(to->marks, from->marks, r->extent->marks * sizeof *to->marks);
 }
 
 static void run_all(struct run *r, const char *dump)

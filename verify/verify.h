@@ -70,6 +70,9 @@ struct ab_candidate {
     enum ab_kernel_op op;
     const struct ab_kernel *kernel;         /* NULL: foreign */
     const struct ab_verify_kernel *foreign; /* NULL: one of ours */
+    /* For tests of whoever reads outcomes: results are larger by this share when they are judged,
+     * and what is counted is one more. 0: they are what they are. */
+    double wrong;
 };
 
 /* ---- outcomes ---- */
@@ -101,6 +104,7 @@ struct ab_outcome {
     enum ab_check check; /* of a failure: the first that failed */
     double ratio;        /* worst error over the hard bound; 0 where bits are compared and equal */
     double sharp;        /* worst error over the sharp bound; above 1 is worth a look, no failure */
+    double rel_l2;       /* of all elements with a sum together: |got - want|_2 / |want|_2 */
     long elements, undetermined; /* judged; excluded because single precision cannot decide them */
     /* Of foreign kernels, of which equal bits are not demanded: 1u << AB_CHECK_repeat, _alignment
      * or _batch where other bits came out. */
