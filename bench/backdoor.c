@@ -36,6 +36,7 @@ static const char *unsuited(const struct ab_graph *g)
         const struct ab_node *node = &g->nodes[n];
         if (node->n_in != 1 || node->in[0] != n - 1) return "it is no chain of layers";
         if (node->kind == AB_NODE_BATCHNORM) return "it has a batch-norm that is not folded";
+        if (node->cap > 0) return "a ReLU of it has a cap, above which no pattern is told apart";
         if (node->kind == AB_NODE_CONV && node->conv.g != 1) return "it has a grouped convolution";
     }
     return NULL;

@@ -92,8 +92,13 @@ enum ab_pointwise_kind {
     AB_PW_SUB,     /* x - a */
     AB_PW_SCALE,   /* scale * x */
     AB_PW_AFFINE,  /* x * mul[c] + add[c]: batch normalisation (add may be NULL: its backward) */
+    /* ReLU with an upper bound, scale > 0 (ReLU6: 6); its slope is 0 at both bounds: */
+    AB_PW_CAP,        /* min(max(x,0), scale) */
+    AB_PW_CAP_GATE,   /* 0 < a < scale ? x : 0: its gradient */
+    AB_PW_CAP_GUIDED, /* 0 < a < scale ? max(x,0) : 0: its Guided Backprop */
     /* Of maps alone, with one bit an element in `bits`, a 32nd of the traffic of `a`: */
     AB_PW_RELU_BITS,   /* max(x,0); bit = result > 0 */
+    AB_PW_CAP_BITS,    /* min(max(x,0), scale); bit = 0 < result < scale */
     AB_PW_GATE_BITS,   /* bit ? x : 0 */
     AB_PW_GUIDED_BITS, /* bit ? max(x,0) : 0 */
     AB_PW_GUARD_BITS,  /* x; bit = !(|a| <= |scale*x|): a is too large for x to divide it */

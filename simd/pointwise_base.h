@@ -13,14 +13,15 @@ struct pw_at {
 
 AB_INLINE bool pw_uses_bits(int kind)
 {
-    return kind == AB_PW_RELU_BITS || kind == AB_PW_GATE_BITS || kind == AB_PW_GUIDED_BITS ||
-           kind == AB_PW_GUARD_BITS || kind == AB_PW_REST_BITS;
+    return kind == AB_PW_RELU_BITS || kind == AB_PW_CAP_BITS || kind == AB_PW_GATE_BITS ||
+           kind == AB_PW_GUIDED_BITS || kind == AB_PW_GUARD_BITS || kind == AB_PW_REST_BITS;
 }
 
 /* Whether the kind makes bits, rather than read them. */
 AB_INLINE bool pw_makes_bits(int kind)
 {
-    return kind == AB_PW_RELU_BITS || kind == AB_PW_GUARD_BITS || kind == AB_PW_REST_BITS;
+    return kind == AB_PW_RELU_BITS || kind == AB_PW_CAP_BITS || kind == AB_PW_GUARD_BITS ||
+           kind == AB_PW_REST_BITS;
 }
 
 /* The word of the run's first pixel; NULL where there are no bits. */
@@ -49,7 +50,11 @@ AB_INLINE uint16_t *pw_bits_at(const struct ab_bits *b, const struct pw_at *at)
     case AB_PW_SUB: run(AB_PW_SUB, __VA_ARGS__); break;                                            \
     case AB_PW_SCALE: run(AB_PW_SCALE, __VA_ARGS__); break;                                        \
     case AB_PW_AFFINE: run(AB_PW_AFFINE, __VA_ARGS__); break;                                      \
+    case AB_PW_CAP: run(AB_PW_CAP, __VA_ARGS__); break;                                            \
+    case AB_PW_CAP_GATE: run(AB_PW_CAP_GATE, __VA_ARGS__); break;                                  \
+    case AB_PW_CAP_GUIDED: run(AB_PW_CAP_GUIDED, __VA_ARGS__); break;                              \
     case AB_PW_RELU_BITS: run(AB_PW_RELU_BITS, __VA_ARGS__); break;                                \
+    case AB_PW_CAP_BITS: run(AB_PW_CAP_BITS, __VA_ARGS__); break;                                  \
     case AB_PW_GATE_BITS: run(AB_PW_GATE_BITS, __VA_ARGS__); break;                                \
     case AB_PW_GUIDED_BITS: run(AB_PW_GUIDED_BITS, __VA_ARGS__); break;                            \
     case AB_PW_GUARD_BITS: run(AB_PW_GUARD_BITS, __VA_ARGS__); break;                              \

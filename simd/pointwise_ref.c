@@ -39,7 +39,11 @@ static double rule(const struct ab_pointwise *f, int n, int c, double x, double 
     case AB_PW_SUB: return x - a;
     case AB_PW_SCALE: return scale * x + 0.0;
     case AB_PW_AFFINE: return x * (double)f->mul[c] + (f->add ? (double)f->add[c] : 0.0);
+    case AB_PW_CAP: return x <= 0.0 ? 0.0 : x >= scale ? scale : x;
+    case AB_PW_CAP_GATE: return a > 0.0 && a < scale ? x : 0.0;
+    case AB_PW_CAP_GUIDED: return a > 0.0 && a < scale && !(x <= 0.0) ? x : 0.0;
     case AB_PW_RELU_BITS:
+    case AB_PW_CAP_BITS:
     case AB_PW_GATE_BITS:
     case AB_PW_GUIDED_BITS:
     case AB_PW_GUARD_BITS:
@@ -60,6 +64,9 @@ static float rule_of_bit(const struct ab_pointwise *f, float x, float a, uint16_
     const bool set = *word >> lane & 1;
     switch (f->kind) {
     case AB_PW_RELU_BITS: put_bit(word, lane, x > 0.0f); return x <= 0.0f ? 0.0f : x;
+    case AB_PW_CAP_BITS:
+        put_bit(word, lane, x > 0.0f && x < f->scale);
+        return x <= 0.0f ? 0.0f : x >= f->scale ? f->scale : x;
     case AB_PW_GATE_BITS: return set ? x : 0.0f;
     case AB_PW_GUIDED_BITS: return set && !(x <= 0.0f) ? x : 0.0f;
     case AB_PW_REST_BITS: x = a > 0.0f ? a - x : 0.0f; break;
@@ -73,8 +80,8 @@ static bool uses_a(enum ab_pointwise_kind kind)
 {
     return kind == AB_PW_GATE || kind == AB_PW_GUIDED || kind == AB_PW_RECT || kind == AB_PW_MUL ||
            kind == AB_PW_MULDIV || kind == AB_PW_RESCALE || kind == AB_PW_DIVDIFF ||
-           kind == AB_PW_ADD || kind == AB_PW_SUB || kind == AB_PW_GUARD_BITS ||
-           kind == AB_PW_REST_BITS;
+           kind == AB_PW_ADD || kind == AB_PW_SUB || kind == AB_PW_CAP_GATE ||
+           kind == AB_PW_CAP_GUIDED || kind == AB_PW_GUARD_BITS || kind == AB_PW_REST_BITS;
 }
 
 static bool uses_z(enum ab_pointwise_kind kind)

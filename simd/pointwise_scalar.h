@@ -21,6 +21,18 @@ AB_INLINE float pw_rescale(float x, float a, float z)
     return t > 0.0f ? x * (t / (t - (b < 0.0f ? b : 0.0f))) : 0.0f;
 }
 
+/* min(max(x,0), cap) */
+AB_INLINE float pw_cap(float x, float cap)
+{
+    const float open = x <= 0.0f ? 0.0f : x;
+    return open >= cap ? cap : open;
+}
+
+AB_INLINE bool pw_between(float a, float cap)
+{
+    return a > 0.0f && a < cap;
+}
+
 /* f(x); a, z point at the operands of the same element, c is its channel. `+ 0.0f` turns the -0 of
  * a padding lane times a negative scale into +0. */
 AB_INLINE float pw_op(const struct ab_pointwise *f, int kind, float x, const float *a,
@@ -42,6 +54,9 @@ AB_INLINE float pw_op(const struct ab_pointwise *f, int kind, float x, const flo
     case AB_PW_SUB: return x - *a;
     case AB_PW_SCALE: return f->scale * x + 0.0f;
     case AB_PW_AFFINE: return f->add ? x * f->mul[c] + f->add[c] : x * f->mul[c] + 0.0f;
+    case AB_PW_CAP: return pw_cap(x, f->scale);
+    case AB_PW_CAP_GATE: return pw_between(*a, f->scale) ? x : 0.0f;
+    case AB_PW_CAP_GUIDED: return pw_between(*a, f->scale) && !(x <= 0.0f) ? x : 0.0f;
     default: return x;
     }
 }
@@ -58,6 +73,10 @@ AB_INLINE void pw_word(const struct ab_pointwise *f, int kind, const float *src,
         case AB_PW_RELU_BITS:
             bits |= (unsigned)(x > 0.0f) << l;
             dst[l] = positive ? x : 0.0f;
+            break;
+        case AB_PW_CAP_BITS:
+            dst[l] = pw_cap(x, f->scale);
+            bits |= (unsigned)pw_between(dst[l], f->scale) << l;
             break;
         case AB_PW_GATE_BITS: dst[l] = set ? x : 0.0f; break;
         case AB_PW_GUIDED_BITS: dst[l] = set && positive ? x : 0.0f; break;

@@ -42,6 +42,18 @@ AB_INLINE vec pw_rescale(vec x, vec a, vec z)
     return v_keep(v_gt(t, v_zero()), v_mul(x, v_div(t, span)));
 }
 
+/* min(max(x,0), cap) */
+AB_INLINE vec pw_cap(vec x, vec cap)
+{
+    const vec open = v_keep(v_nle(x, v_zero()), x);
+    return v_select(v_nge(open, cap), open, cap);
+}
+
+AB_INLINE vmask pw_between(vec a, vec cap)
+{
+    return vm_and(v_gt(a, v_zero()), v_lt(a, cap));
+}
+
 /* f(x) for the first k lanes of one vector. `e` is the offset from a and z, `c` from mul and add.
  * Products with scale are fma(., scale, +0): exact, and padding stays +0 for a negative scale. */
 AB_INLINE vec pw_op(int kind, const struct pw_run *r, vec x, ptrdiff_t e, ptrdiff_t c, int k)
@@ -67,6 +79,10 @@ AB_INLINE vec pw_op(int kind, const struct pw_run *r, vec x, ptrdiff_t e, ptrdif
     case AB_PW_SCALE: return v_fma(x, r->scale, zero);
     case AB_PW_AFFINE:
         return v_fma(x, pw_get(r->mul + c, k), r->add ? pw_get(r->add + c, k) : zero);
+    case AB_PW_CAP: return pw_cap(x, r->scale);
+    case AB_PW_CAP_GATE: return v_keep(pw_between(pw_get(r->a + e, k), r->scale), x);
+    case AB_PW_CAP_GUIDED:
+        return v_keep(vm_and(pw_between(pw_get(r->a + e, k), r->scale), v_nle(x, zero)), x);
     default: return x;
     }
 }
@@ -83,6 +99,10 @@ AB_INLINE vec pw_bits_op(int kind, const struct pw_run *r, vec x, ptrdiff_t e, u
     }
     switch (kind) {
     case AB_PW_RELU_BITS: *bits = vm_bits(v_gt(x, zero)); return v_keep(v_nle(x, zero), x);
+    case AB_PW_CAP_BITS:
+        x = pw_cap(x, r->scale);
+        *bits = vm_bits(pw_between(x, r->scale));
+        return x;
     case AB_PW_GATE_BITS: return v_keep(vm_from_bits(*bits), x);
     default: return v_keep(vm_and(vm_from_bits(*bits), v_nle(x, zero)), x);
     }

@@ -84,7 +84,10 @@ static inline void naive_node(const struct ab_graph *g, const struct ab_node *n,
     case AB_NODE_MAXPOOL:
     case AB_NODE_AVGPOOL: naive_pool(n, in->dims, x, out); break;
     case AB_NODE_RELU:
-        for (size_t i = 0; i < count; i++) out[i] = x[i] > 0 ? x[i] : 0;
+        for (size_t i = 0; i < count; i++) {
+            out[i] = x[i] > 0 ? x[i] : 0;
+            if (n->cap > 0 && out[i] > (double)n->cap) out[i] = (double)n->cap;
+        }
         break;
     case AB_NODE_BATCHNORM:
         for (size_t i = 0; i < count; i++)

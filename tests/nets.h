@@ -54,6 +54,14 @@ static inline struct ab_graph *net_branches(uint64_t seed)
     return b.graph;
 }
 
+/* Gives every ReLU a cap. */
+static inline struct ab_graph *net_capped(struct ab_graph *g, float cap)
+{
+    for (int n = 0; n < g->n_nodes; n++)
+        if (g->nodes[n].kind == AB_NODE_RELU) g->nodes[n].cap = cap;
+    return g;
+}
+
 static inline size_t input_count(const struct ab_graph *g, int batch)
 {
     const struct ab_dims d = ab_graph_input(g);

@@ -6,8 +6,8 @@
 
 #include <stdio.h>
 
-static const char *const architectures[] = {"plain",  "residual", "concat", "bias-free",
-                                            "mobile", "nonneg",   "dilated"};
+static const char *const architectures[] = {"plain",  "residual", "concat",  "bias-free",
+                                            "mobile", "nonneg",   "dilated", "capped"};
 enum { ARCHITECTURES = sizeof architectures / sizeof *architectures };
 
 struct golden {
@@ -286,13 +286,14 @@ static int find_node(const struct ab_graph *g, const char *name)
     test_fail(__FILE__, __LINE__, "no layer %s", name);
 }
 
-/* The value of a plan that holds a decision of layer `node`: kind "relu", "switch" or "tau". */
+/* The value of a plan that holds a decision of layer `node`: kind "relu", "cap", "switch" or "tau".
+ */
 static int find_value(const struct ab_program *p, const char *kind, int node)
 {
-    if (strcmp(kind, "relu") == 0) {
-        for (int v = 0; v < p->n_values; v++) {
-            if (p->values[v].node == node && p->values[v].decision == AB_DECIDE_RELU) return v;
-        }
+    const bool relu = strcmp(kind, "relu") == 0, cap = strcmp(kind, "cap") == 0;
+    for (int v = 0; v < p->n_values && (relu || cap); v++) {
+        const enum ab_decision wanted = cap ? AB_DECIDE_CAP : AB_DECIDE_RELU;
+        if (p->values[v].node == node && p->values[v].decision == wanted) return v;
     }
     for (int i = 0; i < p->n_steps; i++) {
         const struct ab_step *s = &p->steps[i];
@@ -319,6 +320,16 @@ static void check_relu(const struct golden *g, const char *file, const double *g
     for (size_t i = 0; i < count; i++) {
         CHECK((got[i] > 0) == want[i], "%s: unit %zu is %g", file, i, got[i]);
     }
+    free(want);
+}
+
+static void check_cap(const struct golden *g, const char *file, int node, const double *got,
+                      size_t count)
+{
+    const double cap = (double)g->graph->nodes[node].cap;
+    uint8_t *want = read_raw(g->dir, file, count, 1);
+    for (size_t i = 0; i < count; i++)
+        CHECK((got[i] > 0) + (got[i] >= cap) == want[i], "%s: unit %zu is %g", file, i, got[i]);
     free(want);
 }
 
@@ -360,6 +371,7 @@ static void check_decision(const struct golden *g, const struct ab_plan *plan, c
     CHECK(got != NULL, "out of memory");
     ab_plan_peek(plan, id, got);
     if (strcmp(kind, "relu") == 0) check_relu(g, file, got, count);
+    if (strcmp(kind, "cap") == 0) check_cap(g, file, node, got, count);
     if (strcmp(kind, "switch") == 0) check_switch(g, file, node, got, count);
     if (strcmp(kind, "tau") == 0) check_tau(g, file, got, count, exact ? 2e-6 : 5e-4);
     free(got);

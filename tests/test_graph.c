@@ -68,6 +68,76 @@ TEST(resnet50)
     check_builtin("resnet50", 25557032, "layer4.2.conv3", (struct ab_dims){2048, 7, 7});
 }
 
+TEST(mobilenet_v2)
+{
+    check_builtin("mobilenet_v2", 3504872, "features.18.0", (struct ab_dims){1280, 7, 7});
+}
+
+/* The first block has no expansion; blocks 2 and 4 change their size, 3 adds its input. */
+TEST(mobilenet_v2_is_torchvisions)
+{
+    static const struct {
+        const char *name;
+        enum ab_node_kind kind;
+        int channels, size;
+    } layers[] = {{"features.0.0", AB_NODE_CONV, 32, 112},
+                  {"features.0.2", AB_NODE_RELU, 32, 112},
+                  {"features.1.conv.0.0", AB_NODE_CONV, 32, 112},
+                  {"features.1.conv.1", AB_NODE_CONV, 16, 112},
+                  {"features.2.conv.0.2", AB_NODE_RELU, 96, 112},
+                  {"features.2.conv.1.0", AB_NODE_CONV, 96, 56},
+                  {"features.2.conv.2", AB_NODE_CONV, 24, 56},
+                  {"features.3.add", AB_NODE_ADD, 24, 56},
+                  {"features.4.conv.2", AB_NODE_CONV, 32, 28},
+                  {"features.17.conv.1.2", AB_NODE_RELU, 960, 7},
+                  {"features.17.conv.2", AB_NODE_CONV, 320, 7},
+                  {"features.18.2", AB_NODE_RELU, 1280, 7},
+                  {"classifier.1", AB_NODE_DENSE, 1000, 1}};
+    struct ab_graph *g = builtin("mobilenet_v2", 1);
+    int relus = 0, sums = 0;
+    for (size_t i = 0; i < sizeof layers / sizeof *layers; i++) {
+        const struct ab_node *n = named(g, layers[i].name);
+        CHECK(n->kind == layers[i].kind && n->dims.c == layers[i].channels &&
+                  n->dims.h == layers[i].size,
+              "%s is %s of %dx%d", n->name, ab_node_kind_name(n->kind), n->dims.c, n->dims.h);
+    }
+    for (int i = 0; i < g->n_nodes; i++) {
+        const struct ab_node *n = &g->nodes[i];
+        if (n->kind == AB_NODE_RELU) CHECK(n->cap == 6, "%s has cap %g", n->name, (double)n->cap);
+        relus += n->kind == AB_NODE_RELU;
+        sums += n->kind == AB_NODE_ADD;
+    }
+    CHECK(relus == 35 && sums == 10, "%d ReLU6, %d sums", relus, sums);
+    CHECK(named(g, "features.2.conv.1.0")->conv.g == 96, "not depthwise");
+    g->nodes[2].cap = 5;
+    struct ab_graph *h = builtin("mobilenet_v2", 1);
+    CHECK(ab_graph_hash(g) != ab_graph_hash(h), "caps do not matter");
+    ab_graph_destroy(&g);
+    ab_graph_destroy(&h);
+}
+
+/* Some units of the first and of the last ReLU6 are at their cap, and not many. */
+TEST(mobilenet_v2_keeps_its_scale)
+{
+    struct ab_graph *g = builtin("mobilenet_v2", 1);
+    float *x = malloc(3 * 224 * 224 * sizeof *x);
+    CHECK(x, "memory");
+    for (uint64_t i = 0; i < 3 * 224 * 224; i++) x[i] = (float)ab_normal(9, i);
+    const char *const at[] = {"features.0.2", "features.2.conv.0.2"};
+    for (int k = 0; k < 2; k++) {
+        const struct ab_node *n = named(g, at[k]);
+        const size_t count = naive_count(n);
+        double *y = naive_forward(g, x, (int)(n - g->nodes));
+        size_t capped = 0, open = 0;
+        for (size_t i = 0; i < count; i++) capped += y[i] == 6, open += y[i] > 0;
+        CHECK(capped > 0 && capped < count / 20 && open > count / 4,
+              "%s: %zu of %zu at 6, %zu open", at[k], capped, count, open);
+        free(y);
+    }
+    free(x);
+    ab_graph_destroy(&g);
+}
+
 TEST(torchvision_names)
 {
     struct ab_graph *g = builtin("resnet18", 1);
@@ -474,6 +544,9 @@ static const struct test_case cases[] = {
     CASE(vgg16),
     CASE(vgg19),
     CASE(resnet18),
+    CASE(mobilenet_v2),
+    CASE(mobilenet_v2_is_torchvisions),
+    CASE(mobilenet_v2_keeps_its_scale),
     CASE(resnet50),
     CASE(torchvision_names),
     CASE(seeds),

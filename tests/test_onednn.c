@@ -38,6 +38,9 @@ static double pointwise(const struct ab_step *s, double x, double a, double z, d
     case AB_PW_ABS: return fabs(x);
     case AB_PW_GATE: return a > 0 ? x : 0;
     case AB_PW_GUIDED: return a > 0 ? fmax(x, 0) : 0;
+    case AB_PW_CAP: return fmin(fmax(x, 0), scale);
+    case AB_PW_CAP_GATE: return a > 0 && a < scale ? x : 0;
+    case AB_PW_CAP_GUIDED: return a > 0 && a < scale ? fmax(x, 0) : 0;
     case AB_PW_RECT: return a * x > tau ? x : 0;
     case AB_PW_MUL: return x * a;
     case AB_PW_DIV: return scale * quotient(x, z, eps);

@@ -92,6 +92,40 @@ TEST(pad_attribute)
     ab_graph_destroy(&g);
 }
 
+static void add_number(struct model *m, const char *name, float value)
+{
+    struct bytes t = tensor(name, ONNX_FLOAT, 0, NULL, &value, sizeof value);
+    put_part(&m->graph, 5, &t);
+}
+
+/* Clip from 0: bounds as inputs, as attributes before opset 11, and left out. */
+TEST(clips)
+{
+    struct model a = model_new(2, 4, 4), b = model_new(2, 4, 4), c = model_new(2, 4, 4);
+    add_number(&a, "low", 0), add_number(&a, "high", 0.5f);
+    add_node(&a, "Clip", "x low high", "f");
+    b.opset = 9;
+    attr_float(&b, "min", 0), attr_float(&b, "max", 0.5f);
+    add_node(&b, "Clip", "x", "f");
+    add_number(&c, "low", 0);
+    add_node(&c, "Clip", "x low", "f");
+    flatten_end(&a), flatten_end(&b), flatten_end(&c);
+    const float x[32] = {-1, 0.25f, 0.5f, 3, 0}, want[] = {0, 0.25f, 0.5f, 0.5f, 0};
+    struct model *const both[] = {&a, &b};
+    for (int k = 0; k < 2; k++) {
+        struct ab_graph *g = loaded(both[k]);
+        const struct ab_node *n = node(g, "Clip.f");
+        CHECK(n->kind == AB_NODE_RELU && n->cap == 0.5f, "cap %g", (double)n->cap);
+        double *y = naive_forward(g, x, (int)(n - g->nodes));
+        for (int i = 0; i < 5; i++) CHECK(y[i] == (double)want[i], "element %d is %g", i, y[i]);
+        free(y);
+        ab_graph_destroy(&g);
+    }
+    struct ab_graph *g = loaded(&c);
+    CHECK(node(g, "Clip.f")->kind == AB_NODE_RELU && node(g, "Clip.f")->cap == 0, "a plain ReLU");
+    ab_graph_destroy(&g);
+}
+
 /* y = alpha * x W + beta * c in all its spellings */
 TEST(dense_spellings)
 {
@@ -429,10 +463,10 @@ TEST(digits)
 }
 
 static const struct test_case cases[] = {
-    CASE(conv_auto_pad),    CASE(conv_pads_as_pad), CASE(pad_attribute),   CASE(dense_spellings),
-    CASE(conv_bias_by_add), CASE(batchnorm),        CASE(pools),           CASE(global_means),
-    CASE(branches),         CASE(softmax_inside),   CASE(run_time_shapes), CASE(vector_input),
-    CASE(constant_forms),   CASE(golden_logits),    CASE(digits)};
+    CASE(conv_auto_pad),   CASE(conv_pads_as_pad), CASE(clips),          CASE(pad_attribute),
+    CASE(dense_spellings), CASE(conv_bias_by_add), CASE(batchnorm),      CASE(pools),
+    CASE(global_means),    CASE(branches),         CASE(softmax_inside), CASE(run_time_shapes),
+    CASE(vector_input),    CASE(constant_forms),   CASE(golden_logits),  CASE(digits)};
 #if AB_WITH_ONNX
 TEST_MAIN("onnx", cases)
 #else

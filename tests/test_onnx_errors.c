@@ -85,6 +85,44 @@ static struct model one_node(const char *op, const char *inputs)
     return m;
 }
 
+/* Bounds as attributes, before opset 11. */
+TEST(clips_that_are_no_relu)
+{
+    static const struct {
+        float low, high;
+        const char *needle;
+    } rows[] = {{-1, 1, "clips to -1..1; only a lower bound of 0"},
+                {0, 0, "clips to 0..0"},
+                {0, -6, "clips to 0..-6"},
+                {1, 6, "clips to 1..6"},
+                {0, NAN, "clips to 0.."},
+                {NAN, 6, "..6"}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct model m = model_new(4, 8, 8);
+        m.opset = 7;
+        attr_float(&m, "min", rows[i].low);
+        attr_float(&m, "max", rows[i].high);
+        add_node(&m, "Clip", "x", "f");
+        flatten_end(&m);
+        refused(&m, AB_ERR_UNSUPPORTED, rows[i].needle);
+    }
+    struct model m = model_new(4, 8, 8);
+    add_weights(&m, "w", 1, 2);
+    add_node(&m, "Clip", "x w", "f");
+    flatten_end(&m);
+    refused(&m, AB_ERR_FORMAT, "Clip");
+    m = model_new(4, 8, 8);
+    add_node(&m, "Relu", "x", "r");
+    add_node(&m, "Clip", "x r", "f");
+    flatten_end(&m);
+    refused(&m, AB_ERR_UNSUPPORTED, "must be a constant");
+    m = model_new(4, 8, 8);
+    attr_int(&m, "max", 6);
+    add_node(&m, "Clip", "x", "f");
+    flatten_end(&m);
+    refused(&m, AB_ERR_FORMAT, "attribute 'max' has the wrong type");
+}
+
 TEST(unsupported_operators)
 {
     struct model m = one_node("Sigmoid", "x");
@@ -92,7 +130,7 @@ TEST(unsupported_operators)
     m = one_node("Sigmoid", "x");
     refused(&m, AB_ERR_UNSUPPORTED, "supported are Add, AveragePool, BatchNormalization");
     m = one_node("Clip", "x");
-    refused(&m, AB_ERR_UNSUPPORTED, "ReLU6");
+    refused(&m, AB_ERR_UNSUPPORTED, "clips to -3.40282e+38..3.40282e+38; only a lower bound of 0");
     m = one_node("Conv", "x x");
     refused(&m, AB_ERR_UNSUPPORTED, "must be a constant");
     m = one_node("Relu", "w");
@@ -435,12 +473,19 @@ TEST(flipped_bytes)
     free(good.data);
 }
 
-static const struct test_case cases[] = {CASE(external_data),  CASE(unsupported_operators),
-                                         CASE(broken_graphs),  CASE(several_outputs),
-                                         CASE(broken_weights), CASE(broken_convolutions),
-                                         CASE(not_models),     CASE(too_large),
-                                         CASE(deep_nesting),   CASE(many_parts),
-                                         CASE(random_bytes),   CASE(truncation),
+static const struct test_case cases[] = {CASE(external_data),
+                                         CASE(clips_that_are_no_relu),
+                                         CASE(unsupported_operators),
+                                         CASE(broken_graphs),
+                                         CASE(several_outputs),
+                                         CASE(broken_weights),
+                                         CASE(broken_convolutions),
+                                         CASE(not_models),
+                                         CASE(too_large),
+                                         CASE(deep_nesting),
+                                         CASE(many_parts),
+                                         CASE(random_bytes),
+                                         CASE(truncation),
                                          CASE(flipped_bytes)};
 #if AB_WITH_ONNX
 TEST_MAIN("onnx_errors", cases)

@@ -20,9 +20,10 @@ enum {
     MAX_WORDS = 512
 };
 static const char *const kind_names[AB_PW_COUNT] = {
-    "copy",  "relu",   "neg",       "abs",       "gate",        "guided", "rect",
-    "mul",   "div",    "muldiv",    "rescale",   "divdiff",     "add",    "sub",
-    "scale", "affine", "relu+bits", "gate+bits", "guided+bits", "guard",  "rest"};
+    "copy",      "relu",        "neg",    "abs",      "gate",       "guided",    "rect",
+    "mul",       "div",         "muldiv", "rescale",  "divdiff",    "add",       "sub",
+    "scale",     "affine",      "cap",    "cap-gate", "cap-guided", "relu+bits", "cap+bits",
+    "gate+bits", "guided+bits", "guard",  "rest"};
 
 /* Operands and result of one problem. */
 struct problem {
@@ -42,6 +43,12 @@ static struct ab_halo odd_halo(struct rng *r)
 static bool has_bits(enum ab_pointwise_kind kind)
 {
     return kind >= AB_PW_RELU_BITS && kind <= AB_PW_REST_BITS;
+}
+
+static bool has_cap(enum ab_pointwise_kind kind)
+{
+    return kind == AB_PW_CAP || kind == AB_PW_CAP_GATE || kind == AB_PW_CAP_GUIDED ||
+           kind == AB_PW_CAP_BITS;
 }
 
 /* Random words, rows and blocks apart by more than they need. */
@@ -126,8 +133,9 @@ static void check_bits(const struct problem *p, const struct ab_range *r)
                         const float v = *blocked_at(&p->x, n, c, y, x);
                         const float a = *blocked_at(&p->a, n, c, y, x);
                         const float sum = f->kind != AB_PW_REST_BITS ? v : a > 0 ? a - v : 0.0f;
-                        want = f->kind == AB_PW_RELU_BITS ? v > 0.0f
-                                                          : !(fabsf(a) <= fabsf(f->scale * sum));
+                        want = !(fabsf(a) <= fabsf(f->scale * sum));
+                        if (f->kind == AB_PW_RELU_BITS) want = v > 0.0f;
+                        if (f->kind == AB_PW_CAP_BITS) want = v > 0.0f && v < f->scale;
                     }
                     CHECK(got == want, "bit of n %d c %d y %d x %d is %d", n, c, y, x, got);
                 }
@@ -140,6 +148,12 @@ static double rescale(float x, float a, float z)
     if (!(t > 0.0f)) return 0.0;
     if (!(b < 0.0f)) return (double)(x * (t / t));
     return (double)(x * (t / (t - b)));
+}
+
+/* NaN stays. */
+static double clipped(float x, float cap)
+{
+    return isnan(x) ? (double)x : fmin(fmax((double)x, 0.0), (double)cap);
 }
 
 /* The rule as kernels.h words it, written a second time. NaN: kinds that keep x keep it. */
@@ -165,6 +179,11 @@ static double expect(const struct ab_pointwise *f, int n, int c, float x, float 
     case AB_PW_SUB: return (double)x - (double)a;
     case AB_PW_SCALE: return num;
     case AB_PW_AFFINE: return (double)x * (double)f->mul[c] + (f->add ? (double)f->add[c] : 0.0);
+    case AB_PW_CAP:
+    case AB_PW_CAP_BITS: return clipped(x, f->scale);
+    case AB_PW_CAP_GATE: return a > 0.0f && a < f->scale ? (double)x : 0.0;
+    case AB_PW_CAP_GUIDED:
+        return a > 0.0f && a < f->scale && (isnan(x) || x > 0.0f) ? (double)x : 0.0;
     case AB_PW_RELU_BITS: return isnan(x) || x > 0.0f ? (double)x : 0.0;
     case AB_PW_GATE_BITS: return bit ? (double)x : 0.0;
     case AB_PW_GUIDED_BITS: return bit && (isnan(x) || x > 0.0f) ? (double)x : 0.0;
@@ -210,7 +229,7 @@ TEST(all_kinds_match_the_definition)
         struct problem p;
         problem_new(&p, shapes[s], (enum fill)fill, i & 1 ? GUARD_RIGHT : GUARD_LEFT, &r);
         p.args.f.kind = (enum ab_pointwise_kind)kind;
-        if (rng_between(&r, 0, 2) == 0) p.args.f.scale = -2.5f;
+        if (rng_between(&r, 0, 2) == 0) p.args.f.scale = has_cap(p.args.f.kind) ? 2.5f : -2.5f;
         if (rng_between(&r, 0, 2) == 0) p.args.f.eps = 0.0f;
         context("%s %s shape %d fill %s", k[ki]->name, kind_names[kind], s,
                 fill_name((enum fill)fill));
@@ -235,7 +254,7 @@ TEST(exact_fills_give_the_bits_of_ref)
         problem_new(&p, shapes[s], FILL_INT, GUARD_RIGHT, &r);
         p.args.f.kind = (enum ab_pointwise_kind)kind;
         p.args.f.eps = 0.0f;
-        p.args.f.scale = -6.0f;
+        p.args.f.scale = has_cap(p.args.f.kind) ? 6.0f : -6.0f;
         struct blocked want =
             blocked_new(p.dst.n, p.dst.c, p.dst.h, p.dst.w, p.dst.halo, GUARD_LEFT);
         struct ab_pointwise_args on_ref = p.args;
@@ -316,8 +335,10 @@ TEST(special_values)
         struct ab_range all = blocked_range(&p.dst);
         if (p.args.f.kind != AB_PW_AFFINE) check_values(&p, &all);
         for (int x = 0; x < V * 16; x++) {
-            float got = p.dst.view.data[x], keep = p.args.f.kind == AB_PW_GATE;
-            if (keep != 0.0f && !(p.a.view.data[x] > 0.0f))
+            const float got = p.dst.view.data[x], a = p.a.view.data[x];
+            const bool cap = p.args.f.kind == AB_PW_CAP_GATE && a >= p.args.f.scale;
+            const bool gate = p.args.f.kind == AB_PW_GATE || p.args.f.kind == AB_PW_CAP_GATE;
+            if (cap || (gate && !(a > 0.0f)))
                 CHECK(float_bits(got) == 0, "the gate leaves %g, not +0", (double)got);
         }
         problem_free(&p);

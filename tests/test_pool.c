@@ -351,8 +351,9 @@ static void check_epilogue(const struct ab_kernel *k, int shape, enum ab_pointwi
 TEST(epilogues_equal_a_pointwise_pass)
 {
     static const enum ab_pointwise_kind kinds[] = {
-        AB_PW_GATE, AB_PW_GUIDED,    AB_PW_MUL,         AB_PW_DIV,     AB_PW_MULDIV,
-        AB_PW_RELU, AB_PW_GATE_BITS, AB_PW_GUIDED_BITS, AB_PW_RESCALE, AB_PW_DIVDIFF};
+        AB_PW_GATE,    AB_PW_GUIDED,  AB_PW_MUL,       AB_PW_DIV,
+        AB_PW_MULDIV,  AB_PW_RELU,    AB_PW_GATE_BITS, AB_PW_GUIDED_BITS,
+        AB_PW_RESCALE, AB_PW_DIVDIFF, AB_PW_CAP_GATE,  AB_PW_CAP_GUIDED};
     enum { KINDS = sizeof kinds / sizeof *kinds };
     struct rng r = rng_new(6);
     for (int o = 0; o < 2; o++) {

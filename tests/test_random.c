@@ -216,7 +216,7 @@ static void seed_homogeneity(const struct trial *t)
 /* I11: without biases, an image twice as bright. */
 static void image_homogeneity(const struct trial *t)
 {
-    if (t->net.biased) return;
+    if (t->net.biased || t->net.capped) return;
     const size_t count = input_count(t->net.graph, t->batch);
     float *bright = malloc(sizeof *bright * count);
     CHECK(bright != NULL, "out of memory");
@@ -238,11 +238,12 @@ static void identities(const struct trial *t)
                     map_of(t, "lrp-zplus:seed=one,eps=0,norm_eps=0"), 1, count);
 }
 
-/* I6: LRP-0 is input x gradient, with biases too. In float, dividing by a small z costs digits. */
+/* I6: LRP-0 is input x gradient, with biases too, but for units at a cap, which pass relevance. In
+ * float, dividing by a small z costs digits. */
 static void lrp_is_ixg(const struct trial *t)
 {
     const struct spec lrp = given_spec("lrp-0");
-    if (!applies(&t->net, &lrp)) return;
+    if (!applies(&t->net, &lrp) || t->net.capped) return;
     const float *got = map_of(t, "lrp-0"), *want = map_of(t, "input-x-gradient:seed=one");
     const size_t count = input_count(t->net.graph, 1);
     for (int n = 0; n < t->batch; n++) {
@@ -304,7 +305,8 @@ static void completeness(const struct trial *t)
     explain(t, &(struct setup){black, NULL, 1, 1, AB_ALGO_AUTO, &gradient, 1}, &map, at_0);
     for (int m = 0; m < t->n_specs; m++) {
         const char *name = t->specs[m].info->name;
-        const bool path = strcmp(name, "integrated-gradients") == 0 && !t->net.biased;
+        const bool path =
+            strcmp(name, "integrated-gradients") == 0 && !t->net.biased && !t->net.capped;
         if (strcmp(name, "deeplift") != 0 && !path) continue;
         for (int n = 0; n < t->batch; n++) {
             const struct totals all = totals_of(t->maps[m] + (size_t)n * count, count);
@@ -343,14 +345,18 @@ static double *peek(const struct ab_plan *plan, int id)
 }
 
 /* I4: what leaves a ReLU backwards is not negative. */
-static void signals_are_positive(const struct trial *t, const char *spec,
-                                 enum ab_pointwise_kind kind, enum ab_pointwise_kind other)
+static bool is_guided(enum ab_pointwise_kind kind)
+{
+    return kind == AB_PW_GUIDED || kind == AB_PW_CAP_GUIDED || kind == AB_PW_GUIDED_BITS;
+}
+
+static void signals_are_positive(const struct trial *t, const char *spec)
 {
     struct ab_plan *plan = open_plan(t, t->backend, spec);
     int rules = 0;
     for (int i = 0; i < plan->program.n_steps; i++) {
         const struct ab_step *s = &plan->program.steps[i];
-        if (s->kind != kind && s->kind != other) continue;
+        if (!is_guided(s->kind)) continue;
         double *r = peek(plan, s->dst);
         for (size_t k = 0; k < ab_plan_value_count(plan, s->dst); k++)
             CHECK(r[k] >= 0, "%s: step %d element %zu is %g", spec, i, k, r[k]);
@@ -359,6 +365,16 @@ static void signals_are_positive(const struct trial *t, const char *spec,
     }
     CHECK(rules >= t->net.relus, "%s: %d steps for %d ReLUs", spec, rules, t->net.relus);
     ab_plan_destroy(&plan);
+}
+
+/* 0 for dropped units, 1 for kept ones, 2 for those at their cap; of switches the winner. */
+static double decided(const struct ab_plan *plan, int id, double v)
+{
+    const struct ab_value *value = &plan->program.values[id];
+    if (value->decision == AB_DECIDE_SWITCH) return v;
+    if (value->decision == AB_DECIDE_CAP)
+        return (v > 0) + (v >= (double)plan->exec.graph->nodes[value->node].cap);
+    return v != 0;
 }
 
 /* Whether two plans of one program decided alike: kept units and winners. */
@@ -370,7 +386,7 @@ static bool same_decisions(const struct ab_plan *a, const struct ab_plan *b)
         if (d == AB_DECIDE_NOTHING) continue;
         double *p = peek(a, v), *q = peek(b, v);
         for (size_t i = 0; i < ab_plan_value_count(a, v) && same; i++) {
-            same = d == AB_DECIDE_SWITCH ? p[i] == q[i] : (p[i] != 0) == (q[i] != 0);
+            same = decided(a, v, p[i]) == decided(b, v, q[i]);
         }
         free(p), free(q);
     }
@@ -454,7 +470,7 @@ static bool try_network(int index, const char *backend)
     conservation(&t);
     non_negativity(&t);
     completeness(&t);
-    signals_are_positive(&t, "guided-backprop", AB_PW_GUIDED, AB_PW_GUIDED_BITS);
+    signals_are_positive(&t, "guided-backprop");
     agrees_with_reference(&t);
     const bool compared = finite_difference(&t);
     close_trial(&t);

@@ -230,6 +230,35 @@ static void check_forced_relu(struct ab_plan *plan, const float *x, int id)
     free(forced);
 }
 
+static void check_forced_cap(struct ab_plan *plan, const float *x, int id)
+{
+    const size_t count = ab_plan_value_count(plan, id);
+    const double cap = (double)maker(plan, id)->scale;
+    uint8_t *state = malloc(count);
+    const void **forced = calloc((size_t)plan->program.n_values, sizeof *forced);
+    CHECK(state && forced, "out of memory");
+    for (size_t i = 0; i < count; i++) state[i] = (uint8_t)(i % 3);
+    forced[id] = state;
+    ab_plan_force(plan, forced);
+    execute(plan, x, NULL);
+    ab_plan_force(plan, NULL);
+    double *z = peek(plan, maker(plan, id)->x), *a = peek(plan, id);
+    for (size_t i = 0; i < count; i++) {
+        const bool inside = z[i] > 0 && z[i] < cap;
+        CHECK((a[i] > 0) + (a[i] >= cap) == state[i], "unit %zu did not follow", i);
+        CHECK(state[i] != AB_UNIT_AT_CAP || a[i] == cap, "unit %zu is above its cap", i);
+        CHECK(state[i] != AB_UNIT_KEPT || !inside || a[i] == z[i], "unit %zu lost its value", i);
+        CHECK(state[i] != AB_UNIT_KEPT || z[i] > 0 || a[i] == AB_REFERENCE_TINY,
+              "unit %zu has a value", i);
+        CHECK(state[i] != AB_UNIT_KEPT || z[i] < cap || a[i] > cap * (1 - 1e-15),
+              "unit %zu is far below its cap", i);
+    }
+    free(z);
+    free(a);
+    free(state);
+    free(forced);
+}
+
 static void check_forced_rect(struct ab_plan *plan, const float *x, int id)
 {
     const size_t count = ab_plan_value_count(plan, id);
@@ -290,7 +319,7 @@ TEST(follows_decisions)
     struct ab_graph *g = net_chain(6, true);
     float *x = random_images(g, 2, 6);
     struct ab_plan *plan = plan_of(g, "rectgrad:q=80", 2, 2);
-    int seen[4] = {0};
+    int seen[AB_DECIDE_SWITCH + 1] = {0};
     for (int id = 0; id < plan->program.n_values; id++) {
         context("value %d", id);
         const enum ab_decision decision = plan->program.values[id].decision;
@@ -300,7 +329,26 @@ TEST(follows_decisions)
         if (decision == AB_DECIDE_SWITCH) check_forced_switch(plan, x, id);
     }
     CHECK(seen[AB_DECIDE_RELU] == 4 && seen[AB_DECIDE_RECT] == 4 && seen[AB_DECIDE_SWITCH] == 1,
-          "decisions: %d %d %d", seen[1], seen[2], seen[3]);
+          "decisions: %d %d %d", seen[AB_DECIDE_RELU], seen[AB_DECIDE_RECT],
+          seen[AB_DECIDE_SWITCH]);
+    free(x);
+    ab_plan_destroy(&plan);
+    ab_graph_destroy(&g);
+}
+
+TEST(follows_caps)
+{
+    struct ab_graph *g = net_capped(net_chain(6, true), 0.5f);
+    float *x = random_images(g, 2, 6);
+    struct ab_plan *plan = plan_of(g, "gradient", 2, 2);
+    int seen = 0;
+    for (int id = 0; id < plan->program.n_values; id++) {
+        context("value %d", id);
+        if (plan->program.values[id].decision != AB_DECIDE_CAP) continue;
+        check_forced_cap(plan, x, id);
+        seen++;
+    }
+    CHECK(seen == 4, "%d decisions", seen);
     free(x);
     ab_plan_destroy(&plan);
     ab_graph_destroy(&g);
@@ -339,5 +387,6 @@ TEST(adopts_elements)
 static const struct test_case cases[] = {
     CASE(selects_ranks),          CASE(gradient_is_exact_differences),
     CASE(threads_change_nothing), CASE(threshold_is_nearest_rank),
-    CASE(follows_decisions),      CASE(adopts_elements)};
+    CASE(follows_decisions),      CASE(follows_caps),
+    CASE(adopts_elements)};
 TEST_MAIN("reference", cases)

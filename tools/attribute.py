@@ -9,6 +9,7 @@ import captum.attr
 import captum_methods as captum_
 import torch
 from common import backward, folded, parse, targets
+from netspec import CappedReLU
 from torch import nn
 from zennit_import import Composite, Sum, composites, rules
 
@@ -70,6 +71,8 @@ class RectGradHooks:
 
     def _gate(self, module, _, grad_output):
         relevance = grad_output[0]
+        if isinstance(module, CappedReLU):  # a unit at its cap passes nothing
+            relevance = relevance * (self.output[module] < module.cap)
         s = (self.output[module] * relevance).flatten(1)
         rank = (s.shape[1] - 1) * self.q / 100
         if abs(rank - int(rank) - 0.5) < 1e-3:
@@ -95,9 +98,20 @@ def rectgrad_with_margin(model, x, target, params):
     return (out * x if params.get("input_mul", 1.0) else out), hooks.margin
 
 
+class CappedBetaSmooth(rules.ReLUBetaSmooth):
+    """The gradient of softplus(z) - softplus(z - cap)."""
+
+    def backward(self, module, grad_input, grad_output):
+        z, b = self.stored_tensors["input"][0], self.beta_smooth
+        slope = torch.sigmoid(b * z) - torch.sigmoid(b * (z - module.cap))
+        return (slope * grad_output[0],)
+
+
 def beta_smooth(model, x, target, params):
     """On the network as it is: batch norms stay."""
-    comp = composites.BetaSmooth(beta_smooth=params.get("beta", 10.0))
+    beta = params.get("beta", 10.0)
+    smooth = {CappedReLU: CappedBetaSmooth(beta), nn.ReLU: rules.ReLUBetaSmooth(beta)}
+    comp = Composite(module_map=lambda _, name, module: smooth.get(type(module)))
     return zennit_gradient(comp, model, x, target)
 
 
@@ -211,13 +225,19 @@ def dtd(model, x, target, params):
     return relevance(comp, model, x, target, "logit+")
 
 
+def excitation_composite(**kw):
+    """zennit's has no rule for activations: their gradient would stop units at a cap."""
+    layers = [(CappedReLU, rules.Pass())]
+    return composites.ExcitationBackprop(stabilizer=STABILISER, layer_map=layers, **kw)
+
+
 def excitation_backprop(model, x, target, params):
-    comp = composites.ExcitationBackprop(stabilizer=STABILISER, zero_params=["bias"])
+    comp = excitation_composite(zero_params=["bias"])
     return relevance(comp, model, x, target, "one")
 
 
 def excitation_backprop_biased(model, x, target, params):
-    comp = composites.ExcitationBackprop(stabilizer=STABILISER)
+    comp = excitation_composite()
     return relevance(comp, model, x, target, "one")
 
 
@@ -296,6 +316,8 @@ FAULTS = {
     "lrp-epsilon batch norm passed": (lrp_epsilon_unfolded, ZENNIT),
     "lrp-epsilon sums copied": (lrp_epsilon_copied_sums, ZENNIT),
     "guided-backprop functional": (captum_.guided_backprop_functional, CAPTUM),
+    "guided-backprop capped": (captum_.guided_backprop_hardtanh, CAPTUM),
+    "deeplift capped": (captum_.deeplift_hardtanh, CAPTUM),
 }
 
 

@@ -11,7 +11,8 @@ import captum.attr
 import torch
 from common import folded, targets
 from captum.attr._utils.lrp_rules import Alpha1_Beta0_Rule, EpsilonRule, GammaRule
-from netspec import StackedAdd, TorchNet
+from captum.attr._core import deep_lift
+from netspec import CappedReLU, StackedAdd, TorchNet
 from torch import nn
 
 RULES = {"gauss-legendre": "gausslegendre"}
@@ -67,6 +68,27 @@ def deeplift(model, x, target, params):
     model = Separated(model).eval()
     base = baselines(x, params)
     return _by_sample(captum.attr.DeepLift(model), model, x, target, baselines=base)
+
+
+deep_lift.SUPPORTED_NON_LINEAR[CappedReLU] = deep_lift.nonlinear
+
+
+def as_hardtanh(model):
+    """With torch's own clipping layers, which captum passes by like linear ones."""
+    model = copy.deepcopy(model)
+    for name, module in list(model.named_children()):
+        if isinstance(module, CappedReLU):
+            setattr(model, name, nn.Hardtanh(0.0, module.cap))
+    return model
+
+
+def deeplift_hardtanh(model, x, target, params):
+    return deeplift(as_hardtanh(model), x, target, params)
+
+
+def guided_backprop_hardtanh(model, x, target, params):
+    index = targets(model(x), target)
+    return captum.attr.GuidedBackprop(as_hardtanh(model)).attribute(x, target=index)
 
 
 def deeplift_as_is(model, x, target, params):

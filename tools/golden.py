@@ -31,7 +31,7 @@ from common import backward, parse
 from golden_nets import CASES, build
 from golden_tables import CONDITIONS, DECISIONS, MAIN, TABLES
 from golden_tables import FAULTS as FAULT_TABLE
-from netspec import write_onnx
+from netspec import CappedReLU, write_onnx
 from onnx.reference import ReferenceEvaluator
 from torch import nn
 from zennit_import import Composite, composites, rules
@@ -73,12 +73,12 @@ DECISIONS_HEADER = """\
 
 
 def _pool_gap(pool, x, y):
-    """Smallest distance of first and second in a window; windows of zeros are no contest."""
+    """Smallest distance of first and second in a window; zeros, or caps, are no contest."""
     k, s, p = pool.kernel_size, pool.stride, pool.padding
     x = nn.functional.pad(x, (p, p + k, p, p + k), value=float("-inf"))
     windows = x.unfold(2, k, s).unfold(3, k, s)[:, :, : y.shape[2], : y.shape[3]]
     best = windows.flatten(4).topk(2, dim=-1).values
-    contested = best[..., 0] != 0
+    contested = best[..., 0] != best[..., 1]
     return ((best[..., 0] - best[..., 1]) / y.abs().max())[contested].min().item()
 
 
@@ -92,7 +92,11 @@ def decision_margin(model, x):
     def pool_hook(module, args, y):
         margins.append(_pool_gap(module, args[0], y))
 
-    hooks = {nn.ReLU: relu_hook, nn.MaxPool2d: pool_hook}
+    def cap_hook(module, args, y):
+        relu_hook(module, args, y)
+        margins.append(((args[0] - module.cap).abs().min() / args[0].abs().max()).item())
+
+    hooks = {nn.ReLU: relu_hook, CappedReLU: cap_hook, nn.MaxPool2d: pool_hook}
     pairs = [(m, hooks[type(m)]) for m in model.modules() if type(m) in hooks]
     handles = [m.register_forward_hook(hook) for m, hook in pairs]
     model(x)
@@ -178,7 +182,9 @@ def check_invariants(model, x, biased):
 
     plain = run("rectgrad:q=0,input_mul=0", model, x, "top")
     require("rectgrad, tau 0 = guided-backprop", plain, attribute("guided-backprop"), 0)
-    require("lrp-0 = input-x-gradient", attribute("lrp-0"), attribute("input-x-gradient"), 1e-10)
+    if not any(op.kind == "cap" for op in model.net.ops):  # at a cap relevance passes
+        want = attribute("input-x-gradient")
+        require("lrp-0 = input-x-gradient", attribute("lrp-0"), want, 1e-10)
     ab = relevance(composite(rules.AlphaBeta(1, 0, STABILISER)), model, x, "top")
     require("alpha-beta(1, 0) = z+", ab, attribute("lrp-zplus"), 1e-12)
     # A unit that only its bias makes positive has z+ = 0 and swallows its relevance; with the few
@@ -322,7 +328,7 @@ def _winners(pool, x):
 
 def write_decisions(out, model, x):
     inputs = {}
-    layers = [op for op in model.net.ops if op.kind in ("relu", "maxpool")]
+    layers = [op for op in model.net.ops if op.kind in ("relu", "cap", "maxpool")]
     for op in layers:
         keep = lambda module, args, _, op=op: inputs.update({op.name: args[0].detach()})  # noqa: E731
         model.layer(op.name).register_forward_hook(keep)
@@ -340,7 +346,10 @@ def write_decisions(out, model, x):
         if op.kind == "maxpool":
             save("switch", op, _winners(layer, given).numpy().astype(np.int32))
         else:
-            save("relu", op, (given > 0).numpy().astype(np.uint8))
+            state = (given > 0).to(torch.uint8)
+            if op.kind == "cap":
+                state += given >= layer.cap
+            save(op.kind, op, state.numpy())
             save("tau", op, hooks.tau[layer].numpy())
     (out / "decisions.txt").write_text(DECISIONS_HEADER + "".join(lines))
 

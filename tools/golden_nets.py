@@ -197,6 +197,31 @@ def dilated():
     return net
 
 
+def capped():
+    """Caps that many units reach and, at the stem, ReLU6; one ReLU without."""
+    net = Net((3, 12, 12))
+    stem = dict(in_channels=3, out_channels=10, kernel_size=3, padding=1)
+    _conv_bn(net, "stem.conv", "stem.bn", None, **stem)
+    net.add_op("stem.relu", "cap", cap=6.0)
+    wide = dict(in_channels=10, out_channels=18, kernel_size=1)
+    _conv_bn(net, "block.expand.conv", "block.expand.bn", "stem.relu", **wide)
+    net.add_op("block.expand.relu", "cap", cap=2.0)
+    deep = dict(in_channels=18, out_channels=18, kernel_size=3, padding=1, groups=18)
+    _conv_bn(net, "block.depthwise.conv", "block.depthwise.bn", None, **deep)
+    net.add_op("block.depthwise.relu", "cap", cap=1.5)
+    back = dict(in_channels=18, out_channels=10, kernel_size=1)
+    out = _conv_bn(net, "block.project.conv", "block.project.bn", None, **back)
+    net.add_op("block.add", "add", (out, "stem.relu"))
+    net.add_op("block.relu", "cap", cap=3.0)
+    net.add_op("pool", "maxpool", kernel_size=2)
+    _conv_relu(net, "head", None, in_channels=10, out_channels=26, kernel_size=3, stride=2)
+    net.add_op("flatten", "flatten")
+    net.add_op("fc1", "linear", in_features=26 * 2 * 2, out_features=32)
+    net.add_op("fc1.relu", "cap", cap=1.0)
+    net.add_op("fc2", "linear", in_features=32, out_features=6)
+    return net
+
+
 # Seeds: the first for which golden.py finds every decision (ReLU sign, pooling winner, RectGrad
 # threshold) far enough from its tipping point; `golden.py --search` finds them again.
 CASES = {
@@ -206,6 +231,7 @@ CASES = {
     "bias-free": Case(bias_free(), 2, (0.0,) * 3, (1.0,) * 3, False, 7),
     "mobile": Case(mobile(), 2, (-2.0,) * 3, (2.0,) * 3, True, 82),
     "nonneg": Case(nonneg(), 3, (0.0,), (1.0,), True, 6),
+    "capped": Case(capped(), 2, (-4.0,) * 3, (4.0,) * 3, True, 7),
     "dilated": Case(dilated(), 2, (-1.5, -1.0, -2.0, -1.0), (1.0, 1.0, 1.5, 2.0), True, 2),
 }
 

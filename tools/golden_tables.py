@@ -114,6 +114,13 @@ FAULTS = [
         "equals guided-backprop.top.npy",
         ("plain", "mobile"),
     ),
+    (
+        "guided-backprop capped",
+        "guided-backprop",
+        "equals guided-backprop.top.npy",
+        ("capped",),
+    ),
+    ("deeplift capped", "deeplift", "complete", ("capped",)),
 ]
 # Networks whose ReLU signs, pooling winners and RectGrad thresholds are recorded too.
-DECISIONS = ("plain", "mobile", "nonneg")
+DECISIONS = ("plain", "mobile", "nonneg", "capped")

@@ -19,7 +19,10 @@ OPSET, IR_VERSION = 13, 7  # what onnx 1.12 (Debian 12) reads
 
 @dataclass
 class Op:
-    """kind: conv relu maxpool avgpool gap bn add concat flatten linear; attr: torch's keywords."""
+    """kind: conv relu cap maxpool avgpool gap bn add concat flatten linear; attr: torch's keywords.
+
+    cap is a ReLU with an upper bound, attr["cap"]; ReLU6 is one with 6.
+    """
 
     name: str
     kind: str
@@ -66,6 +69,21 @@ class PaddedConv(nn.Conv2d):
         return super().forward(nn.functional.pad(x, self.pads))
 
 
+class CappedReLU(nn.ReLU):
+    """min(max(x, 0), cap), whose gradient is 0 at both bounds.
+
+    Tools choose their rules by class, and know ReLU: what they do to its backward pass they do to
+    this one's too, whose own gradient is that of hardtanh.
+    """
+
+    def __init__(self, cap):
+        super().__init__()
+        self.cap = cap
+
+    def forward(self, x):
+        return nn.functional.hardtanh(x, 0.0, self.cap)
+
+
 def _conv(attr):
     kw = dict(attr)
     pads = kw.pop("pads", None)
@@ -75,6 +93,7 @@ def _conv(attr):
 _MODULES = {
     "conv": _conv,
     "relu": lambda a: nn.ReLU(),
+    "cap": lambda a: CappedReLU(**a),
     "maxpool": lambda a: nn.MaxPool2d(**a),
     "avgpool": lambda a: nn.AvgPool2d(**a),
     "gap": lambda a: nn.AdaptiveAvgPool2d(1),
@@ -139,6 +158,7 @@ def _avgpool_attr(attr):
 _ONNX = {
     "conv": ("Conv", _conv_attr),
     "relu": ("Relu", lambda a: {}),
+    "cap": ("Clip", lambda a: {}),
     "maxpool": ("MaxPool", _maxpool_attr),
     "avgpool": ("AveragePool", _avgpool_attr),
     "gap": ("GlobalAveragePool", lambda a: {}),
@@ -155,7 +175,14 @@ _PARAMS = {
 }
 
 
+def _bounds(op):
+    values = {"min": 0.0, "max": op.attr["cap"]}
+    return [numpy_helper.from_array(np.float32(v), f"{op.name}.{k}") for k, v in values.items()]
+
+
 def _initializers(op, model):
+    if op.kind == "cap":
+        return _bounds(op)
     layer = model.layer(op.name) if op.kind in _PARAMS else None
     tensors = [(p, getattr(layer, p)) for p in _PARAMS.get(op.kind, ())]
     return [

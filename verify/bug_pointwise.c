@@ -119,6 +119,36 @@ void ab_bug_pointwise_guided_ungated(const void *p)
     text(p, guided_of_x);
 }
 
+static float cap_of_nan(const struct element *e)
+{
+    return is(e, AB_PW_CAP) && !(e->x < e->f->scale) ? e->f->scale : sound(e);
+}
+
+void ab_bug_pointwise_cap_of_nan(const void *p)
+{
+    text(p, cap_of_nan);
+}
+
+static float cap_gate_at_cap(const struct element *e)
+{
+    return is(e, AB_PW_CAP_GATE) ? (e->a > 0.0f && e->a <= e->f->scale ? e->x : 0.0f) : sound(e);
+}
+
+void ab_bug_pointwise_cap_gate_at_cap(const void *p)
+{
+    text(p, cap_gate_at_cap);
+}
+
+static float cap_guided_ungated(const struct element *e)
+{
+    return is(e, AB_PW_CAP_GUIDED) ? (e->a > 0.0f && !(e->x <= 0.0f) ? e->x : 0.0f) : sound(e);
+}
+
+void ab_bug_pointwise_cap_guided_ungated(const void *p)
+{
+    text(p, cap_guided_ungated);
+}
+
 static float rect_at_tau(const struct element *e)
 {
     return is(e, AB_PW_RECT) ? (e->a * e->x >= e->tau ? e->x : 0.0f) : sound(e);
@@ -382,7 +412,7 @@ void ab_bug_pointwise_bits_halves_swapped(const void *p)
 /* |a| > |scale*x| in the place of !(|a| <= |scale*x|). */
 static uint16_t ordered_guard(const args_of *p, uint16_t word, const float *x, const float *a)
 {
-    if (p->f.kind == AB_PW_RELU_BITS) return word;
+    if (p->f.kind == AB_PW_RELU_BITS || p->f.kind == AB_PW_CAP_BITS) return word;
     for (int l = 0; l < AB_LANES; l++)
         if (isnan(a[l]) || isnan(x[l])) word &= (uint16_t) ~(1u << l);
     return word;
@@ -393,10 +423,25 @@ void ab_bug_pointwise_guard_of_nan(const void *p)
     with_words(p, ordered_guard);
 }
 
+/* Units at their cap count as open. */
+static uint16_t open_at_cap(const args_of *p, uint16_t word, const float *x, const float *a)
+{
+    (void)a;
+    if (p->f.kind != AB_PW_CAP_BITS) return word;
+    for (int l = 0; l < AB_LANES; l++)
+        if (x[l] == p->f.scale) word |= (uint16_t)(1u << l);
+    return word;
+}
+
+void ab_bug_pointwise_open_at_cap(const void *p)
+{
+    with_words(p, open_at_cap);
+}
+
 /* A guard that takes equality for too large. */
 static uint16_t guard_at_equal(const args_of *p, uint16_t word, const float *x, const float *a)
 {
-    if (p->f.kind == AB_PW_RELU_BITS) return word;
+    if (p->f.kind == AB_PW_RELU_BITS || p->f.kind == AB_PW_CAP_BITS) return word;
     for (int l = 0; l < AB_LANES; l++)
         if (x[l] != 0.0f && fabsf(a[l]) == fabsf(p->f.scale * x[l])) word |= (uint16_t)(1u << l);
     return word;

@@ -213,7 +213,8 @@ static void fill_trial(int i, struct ab_trial *t)
  * them. Kinds that make bits in both passes, others in one. */
 static const enum ab_pointwise_kind decisions[] = {
     AB_PW_RELU_BITS, AB_PW_RELU_BITS, AB_PW_GUARD_BITS, AB_PW_GUARD_BITS,
-    AB_PW_REST_BITS, AB_PW_REST_BITS, AB_PW_RELU,       AB_PW_NEG,
+    AB_PW_REST_BITS, AB_PW_REST_BITS, AB_PW_CAP_BITS,   AB_PW_CAP_BITS,
+    AB_PW_CAP,       AB_PW_CAP_GATE,  AB_PW_RELU,       AB_PW_NEG,
     AB_PW_GATE,      AB_PW_GUIDED,    AB_PW_RECT,       AB_PW_RESCALE,
 };
 enum { DECISIONS = (int)(sizeof decisions / sizeof *decisions) * FAMILIES };
@@ -223,7 +224,7 @@ static void decision_trial(int i, struct ab_trial *t)
     set_shape(t, families[family]);
     t->f = decisions[turn];
     t->pass = (turn + family) % 2 ? AB_BWD : AB_FWD;
-    t->fill = turn < 6 && (turn / 2 + family) % 3 ? AB_FILL_INF : AB_FILL_NAN;
+    t->fill = turn < 8 && (turn / 2 + family) % 3 ? AB_FILL_INF : AB_FILL_NAN;
 }
 
 /* dst in the place of an operand of the epilogue, where sums take another way: of each family a row

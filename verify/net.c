@@ -13,10 +13,11 @@
 /* The state of drawing one: the node at the end so far, and what is decided for all layers. */
 struct drawing {
     struct ab_random_net *net;
-    struct ab_rng rng;
+    struct ab_rng rng, caps;
     enum ab_status status; /* the first failure; nothing is added after it */
     struct ab_error *err;
     int at, count;
+    bool with_caps;       /* drawn beside all else, so that it changes no other draw */
     bool plain;           /* no sums, branches or linear convolutions: see ab_random_net.gated */
     struct ab_node spare; /* what is appended after a failure */
 };
@@ -150,13 +151,22 @@ static void net_batchnorm(struct drawing *d)
     net_say(d, " bn");
 }
 
+/* In every third network about half of the ReLUs have a cap, low enough for some units to reach
+ * it. */
 static void net_relu(struct drawing *d)
 {
+    static const float caps[] = {0.5f, 1, 2};
     const int in = d->at;
-    net_append(d, AB_NODE_RELU, &in, 1);
+    struct ab_node *node = net_append(d, AB_NODE_RELU, &in, 1);
+    if (d->with_caps && ab_rng_between(&d->caps, 0, 1))
+        node->cap = caps[ab_rng_between(&d->caps, 0, 2)];
+    d->net->capped |= node->cap > 0;
+    if (node->cap > 0)
+        net_say(d, " relu(%g)", (double)node->cap);
+    else
+        net_say(d, " relu");
     net_settle(d);
     d->net->relus++;
-    net_say(d, " relu");
 }
 
 static void net_pool(struct drawing *d)
@@ -334,8 +344,10 @@ enum ab_status ab_random_net(uint64_t seed, uint64_t index, int blocks, struct a
     *net = (struct ab_random_net){.gated = true};
     struct drawing d = {.net = net,
                         .rng = ab_rng_new(seed, 0x6e6574 + index),
+                        .caps = ab_rng_new(seed, 0x636170 + index),
                         .err = err,
                         .spare = {.dims = {1, 1, 1}}};
+    d.with_caps = ab_rng_between(&d.caps, 0, 2) == 0;
     d.status = ab_graph_create("random", &net->graph, err);
     if (!d.status) net_draw(&d, blocks);
     if (!d.status) d.status = ab_graph_finish(net->graph, d.at, err);

@@ -14,6 +14,7 @@ struct ab_random_net {
                                value is shared or summed inside */
     bool batchnorm;         /* one that cannot be folded */
     bool averages;          /* average pools or sums */
+    bool capped;            /* some ReLU has a cap */
     bool positive;          /* the image is to have no negative pixel */
     int relus;
     char text[400]; /* what it is made of, for messages */

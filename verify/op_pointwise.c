@@ -55,6 +55,7 @@ static void draw_thresholds(struct problem *p, struct ab_rng *rng)
     }
     for (size_t i = 0; i < p->count; i++) {
         if (ab_rng_between(rng, 0, 7)) continue;
+        if (ab_rule_has_cap(p->trial.f)) p->x[i] = p->f.a[i] = p->f.scale;
         if (p->trial.f == AB_PW_GUARD_BITS) p->f.a[i] = -p->f.scale * p->x[i];
         if (p->trial.f == AB_PW_REST_BITS) p->x[i] = p->f.a[i] - p->f.a[i] / p->f.scale;
         if (p->trial.f == AB_PW_RECT) p->f.a[i] = 1.0f, p->x[i] = p->f.tau[i / image];

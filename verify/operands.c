@@ -120,6 +120,7 @@ bool ab_epilogue_new(struct ab_epilogue *e, const struct ab_trial *trial, size_t
                               .eps = stabilisers[ab_rng_between(rng, 0, 2)],
                               .scale = scales[ab_rng_between(rng, 0, 3)],
                               .has_add = ab_rng_between(rng, 0, 3) != 0};
+    if (ab_rule_has_cap(e->kind)) e->scale = fabsf(e->scale);
     e->a = floats_new(count);
     e->z = floats_new(count);
     e->tau = floats_new((size_t)n);

@@ -125,9 +125,10 @@ static const struct ab_pool_shape shapes[] = {
 enum { SHAPES = sizeof shapes / sizeof *shapes };
 
 static const enum ab_pointwise_kind epilogues[] = {
-    AB_PW_COPY, AB_PW_RELU, AB_PW_NEG,   AB_PW_ABS,    AB_PW_GATE,      AB_PW_GUIDED,
-    AB_PW_RECT, AB_PW_MUL,  AB_PW_DIV,   AB_PW_MULDIV, AB_PW_RESCALE,   AB_PW_DIVDIFF,
-    AB_PW_ADD,  AB_PW_SUB,  AB_PW_SCALE, AB_PW_AFFINE, AB_PW_GATE_BITS, AB_PW_GUIDED_BITS};
+    AB_PW_COPY, AB_PW_RELU,     AB_PW_NEG,       AB_PW_ABS,    AB_PW_GATE,      AB_PW_GUIDED,
+    AB_PW_RECT, AB_PW_MUL,      AB_PW_DIV,       AB_PW_MULDIV, AB_PW_RESCALE,   AB_PW_DIVDIFF,
+    AB_PW_ADD,  AB_PW_SUB,      AB_PW_SCALE,     AB_PW_AFFINE, AB_PW_GATE_BITS, AB_PW_GUIDED_BITS,
+    AB_PW_CAP,  AB_PW_CAP_GATE, AB_PW_CAP_GUIDED};
 enum { EPILOGUES = sizeof epilogues / sizeof *epilogues };
 
 static void put(struct ab_trial *t, int shape, enum ab_pass pass, int i)

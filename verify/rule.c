@@ -17,6 +17,8 @@ bool ab_rule_reads_a(enum ab_pointwise_kind kind)
     case AB_PW_DIVDIFF:
     case AB_PW_ADD:
     case AB_PW_SUB:
+    case AB_PW_CAP_GATE:
+    case AB_PW_CAP_GUIDED:
     case AB_PW_GUARD_BITS:
     case AB_PW_REST_BITS: return true;
     default: return false;
@@ -36,7 +38,14 @@ bool ab_rule_reads_bits(enum ab_pointwise_kind kind)
 
 bool ab_rule_makes_bits(enum ab_pointwise_kind kind)
 {
-    return kind == AB_PW_RELU_BITS || kind == AB_PW_GUARD_BITS || kind == AB_PW_REST_BITS;
+    return kind == AB_PW_RELU_BITS || kind == AB_PW_CAP_BITS || kind == AB_PW_GUARD_BITS ||
+           kind == AB_PW_REST_BITS;
+}
+
+bool ab_rule_has_cap(enum ab_pointwise_kind kind)
+{
+    return kind == AB_PW_CAP || kind == AB_PW_CAP_GATE || kind == AB_PW_CAP_GUIDED ||
+           kind == AB_PW_CAP_BITS;
 }
 
 /* max(x,0) and min(x,0): a masked x leaves +0, NaN stays. */
@@ -44,6 +53,13 @@ static float positive_part(float x)
 {
     if (isnan(x)) return x;
     return x > 0.0f ? x : 0.0f;
+}
+
+/* min(max(x,0), cap) */
+static float capped(float x, float cap)
+{
+    const float positive = positive_part(x);
+    return positive >= cap ? cap : positive;
 }
 
 static float negative_part(float x)
@@ -110,6 +126,10 @@ static float value_of(const struct ab_rule *r, struct ab_ruled *out)
     case AB_PW_ADD: return x + a;
     case AB_PW_SUB: return x - a;
     case AB_PW_SCALE: return scaled(r, x, out);
+    case AB_PW_CAP:
+    case AB_PW_CAP_BITS: return capped(x, r->scale);
+    case AB_PW_CAP_GATE: return a > 0.0f && a < r->scale ? x : 0.0f;
+    case AB_PW_CAP_GUIDED: return a > 0.0f && a < r->scale ? positive_part(x) : 0.0f;
     case AB_PW_GATE_BITS: return r->bit ? x : 0.0f;
     case AB_PW_GUIDED_BITS: return r->bit ? positive_part(x) : 0.0f;
     case AB_PW_REST_BITS: return a > 0.0f ? a - x : 0.0f;
@@ -129,6 +149,7 @@ struct ab_ruled ab_rule_apply(const struct ab_rule *r)
     else
         out.value[0] = value_of(r, &out);
     if (r->kind == AB_PW_RELU_BITS) out.bit = out.value[0] > 0.0f;
+    if (r->kind == AB_PW_CAP_BITS) out.bit = out.value[0] > 0.0f && out.value[0] < r->scale;
     if (r->kind == AB_PW_GUARD_BITS || r->kind == AB_PW_REST_BITS)
         out.bit = !(fabsf(r->a) <= fabsf(r->scale * out.value[0]));
     return out;

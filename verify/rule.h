@@ -28,5 +28,7 @@ bool ab_rule_reads_a(enum ab_pointwise_kind kind);
 bool ab_rule_reads_z(enum ab_pointwise_kind kind);
 bool ab_rule_reads_bits(enum ab_pointwise_kind kind);
 bool ab_rule_makes_bits(enum ab_pointwise_kind kind);
+/* Whether `scale` is the cap of a ReLU: above 0. */
+bool ab_rule_has_cap(enum ab_pointwise_kind kind);
 
 #endif

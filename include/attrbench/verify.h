@@ -96,9 +96,10 @@ struct ab_verify_pool {
 };
 
 /* dst[i] = rule(x[i], a[i], z[i]) for i < count; `kind` is a name that `attrbench verify --help`
- * lists, e.g. "relu", "gate" (a > 0 ? x : 0), "guided" (a > 0 ? max(x,0) : 0), "muldiv"
- * (scale * (x*a) / st(z)), st(z) = z + eps where z >= 0, z - eps below, a quotient by 0 being 0.
- * a and z are NULL where the rule has no such operand. */
+ * lists, e.g. "relu", "gate" (a > 0 ? x : 0), "guided" (a > 0 ? max(x,0) : 0), "cap"
+ * (min(max(x,0), scale)), "cap-gate" (0 < a < scale ? x : 0), "muldiv" (scale * (x*a) / st(z)),
+ * st(z) = z + eps where z >= 0, z - eps below, a quotient by 0 being 0. a and z are NULL where the
+ * rule has no such operand. */
 struct ab_verify_pointwise {
     const char *kind;
     size_t count;

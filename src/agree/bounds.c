@@ -28,7 +28,8 @@ static bool seed_errs(const struct ab_step *s)
 static bool carries(const struct ab_step *s, int operand)
 {
     const bool gate = s->op == AB_OP_POINTWISE &&
-                      (s->kind == AB_PW_GATE || s->kind == AB_PW_GUIDED || s->kind == AB_PW_RECT);
+                      (s->kind == AB_PW_GATE || s->kind == AB_PW_GUIDED || s->kind == AB_PW_RECT ||
+                       s->kind == AB_PW_CAP_GATE || s->kind == AB_PW_CAP_GUIDED);
     if (operand < 0 || operand == s->switches || operand == s->tau) return false;
     if (s->op == AB_OP_SEED && !seed_errs(s)) return false;
     return !gate || operand == s->x;

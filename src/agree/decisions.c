@@ -49,7 +49,15 @@ bool ab_decisions_alloc(const struct ab_program *program, int batch, struct ab_d
     return whole;
 }
 
-static void convert(enum ab_decision decision, const double *from, size_t count, void *to)
+static enum ab_unit_state state_of(enum ab_decision decision, double cap, double v)
+{
+    if (decision == AB_DECIDE_RECT) return v != 0 ? AB_UNIT_KEPT : AB_UNIT_DROPPED;
+    if (decision == AB_DECIDE_CAP && v >= cap) return AB_UNIT_AT_CAP;
+    return v > 0 ? AB_UNIT_KEPT : AB_UNIT_DROPPED;
+}
+
+static void convert(enum ab_decision decision, double cap, const double *from, size_t count,
+                    void *to)
 {
     uint8_t *bytes = to;
     uint16_t *switches = to;
@@ -57,7 +65,7 @@ static void convert(enum ab_decision decision, const double *from, size_t count,
         if (decision == AB_DECIDE_SWITCH)
             switches[i] = (uint16_t)from[i];
         else
-            bytes[i] = decision == AB_DECIDE_RELU ? from[i] > 0 : from[i] != 0;
+            bytes[i] = (uint8_t)state_of(decision, cap, from[i]);
     }
 }
 
@@ -79,7 +87,9 @@ enum ab_status ab_decisions_read(const struct ab_plan *plan, const int *targets,
     for (int id = 0; id < p->n_values; id++) {
         if (!d->of[id]) continue;
         ab_plan_peek(plan, id, values);
-        convert(p->values[id].decision, values, ab_plan_value_count(plan, id), d->of[id]);
+        const struct ab_value *v = &p->values[id];
+        const float cap = v->node >= 0 ? plan->exec.graph->nodes[v->node].cap : 0;
+        convert(v->decision, (double)cap, values, ab_plan_value_count(plan, id), d->of[id]);
     }
     ab_plan_peek(plan, p->logits, values);
     for (int i = 0; i < batch * p->targets; i++) {

@@ -23,7 +23,7 @@ enum { ENOUGH = 20 };
 
 struct flip {
     struct ab_unit unit;
-    uint16_t theirs; /* SWITCH: the tap that the backend chose */
+    uint16_t theirs; /* what the backend decided: a state, or the tap that it chose */
 };
 
 struct flip_list {
@@ -92,11 +92,18 @@ static double threshold(struct finder *f, const struct ab_step *s, int n)
     return ab_look_at(&f->look, s->tau, (struct ab_unit){n, 0, 0, 0});
 }
 
+static enum ab_unit_state state_under(double cap, double v)
+{
+    if (v <= 0) return AB_UNIT_DROPPED;
+    return v < cap ? AB_UNIT_KEPT : AB_UNIT_AT_CAP;
+}
+
 static int called_for(struct finder *f, int id, struct ab_unit at)
 {
     const struct ab_step *s = step_of(f, id);
     switch (f->program->values[id].decision) {
     case AB_DECIDE_RELU: return ab_look_at(&f->look, s->x, at) > 0;
+    case AB_DECIDE_CAP: return (int)state_under((double)s->scale, ab_look_at(&f->look, s->x, at));
     case AB_DECIDE_RECT:
         return product(f, s, at) > threshold(f, s, at.n) && ab_look_at(&f->look, s->x, at) != 0;
     default: return winner(f, s, at);
@@ -133,6 +140,19 @@ static void measure_relu(struct finder *f, const struct ab_step *s, struct ab_un
     *bound = ab_look_error(&f->look, s->x, at);
 }
 
+/* From the nearer end of where the unit would be as the backend had it. */
+static void measure_cap(struct finder *f, const struct ab_step *s, const struct flip *flip,
+                        double *margin, double *bound)
+{
+    const double cap = (double)s->scale, v = ab_look_at(&f->look, s->x, flip->unit);
+    switch ((enum ab_unit_state)flip->theirs) {
+    case AB_UNIT_DROPPED: *margin = v; break;
+    case AB_UNIT_KEPT: *margin = v <= 0 ? -v : v - cap; break;
+    default: *margin = cap - v; break;
+    }
+    *bound = ab_look_error(&f->look, s->x, flip->unit);
+}
+
 static void measure_rect(struct finder *f, const struct ab_step *s, struct ab_unit at,
                          double *margin, double *bound)
 {
@@ -162,6 +182,7 @@ static void measure(struct finder *f, int id, const struct flip *flip, double *m
     const struct ab_step *s = step_of(f, id);
     switch (f->program->values[id].decision) {
     case AB_DECIDE_RELU: measure_relu(f, s, flip->unit, margin, bound); break;
+    case AB_DECIDE_CAP: measure_cap(f, s, flip, margin, bound); break;
     case AB_DECIDE_RECT: measure_rect(f, s, flip->unit, margin, bound); break;
     default: measure_switch(f, s, flip, margin, bound); break;
     }
@@ -194,6 +215,7 @@ static double threshold_error(struct finder *f, int id, int n, size_t step)
 
 static const char *const kinds[] = {[AB_DECIDE_NOTHING] = "value",
                                     [AB_DECIDE_RELU] = "ReLU gate",
+                                    [AB_DECIDE_CAP] = "capped ReLU",
                                     [AB_DECIDE_RECT] = "RectGrad threshold",
                                     [AB_DECIDE_SWITCH] = "max-pool winner"};
 

@@ -158,6 +158,7 @@ static bool post_op(dnnl_post_ops_t ops, const struct ab_step *s, enum ab_pointw
 {
     switch (kind) {
     case AB_PW_RELU: return !ab_onednn_post_eltwise(ops, dnnl_eltwise_relu, 0, 0);
+    case AB_PW_CAP: return !ab_onednn_post_eltwise(ops, dnnl_eltwise_clip, 0, s->scale);
     case AB_PW_NEG: return !ab_onednn_post_eltwise(ops, dnnl_eltwise_clip, -INFINITY, 0);
     case AB_PW_ABS: return !ab_onednn_post_eltwise(ops, dnnl_eltwise_abs, 0, 0);
     case AB_PW_SCALE: return !ab_onednn_post_eltwise(ops, dnnl_eltwise_linear, s->scale, 0);

@@ -14,6 +14,8 @@ static bool uses_a(enum ab_pointwise_kind kind)
     switch (kind) {
     case AB_PW_GATE:
     case AB_PW_GUIDED:
+    case AB_PW_CAP_GATE:
+    case AB_PW_CAP_GUIDED:
     case AB_PW_RECT:
     case AB_PW_MUL:
     case AB_PW_MULDIV:

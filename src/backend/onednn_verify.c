@@ -235,7 +235,8 @@ static int avgpool_blocked(const void *args)
  * gradient of ReLU is x * 0 where the gate is closed, so NaN where x is infinite. */
 enum defined_for { ALL_VALUES, NO_NAN, FINITE };
 
-/* "scale" is a product with one number: eltwise_linear, x * alpha + beta, turns -0 into +0. */
+/* "scale" is a product with one number: eltwise_linear, x * alpha + beta, turns -0 into +0. The
+ * bound of the caps is the call's own. */
 struct rule {
     const char *kind;
     enum ab_onednn_kind primitive;
@@ -247,6 +248,8 @@ struct rule {
 static const struct rule rules[] = {
     {"relu", AB_DNN_ELTWISE_FWD, dnnl_eltwise_relu, 0, 0, NO_NAN, ALL_VALUES},
     {"neg", AB_DNN_ELTWISE_FWD, dnnl_eltwise_clip, -INFINITY, 0, NO_NAN, ALL_VALUES},
+    {"cap", AB_DNN_ELTWISE_FWD, dnnl_eltwise_clip_v2, 0, 0, NO_NAN, ALL_VALUES},
+    {"cap-gate", AB_DNN_ELTWISE_BWD, dnnl_eltwise_clip_v2, 0, 0, FINITE, NO_NAN},
     {"abs", AB_DNN_ELTWISE_FWD, dnnl_eltwise_abs, 0, 0, ALL_VALUES, ALL_VALUES},
     {"gate", AB_DNN_ELTWISE_BWD, dnnl_eltwise_relu, 0, 0, FINITE, NO_NAN},
     {"mul", AB_DNN_BINARY, dnnl_binary_mul, 0, 0, ALL_VALUES, ALL_VALUES},
@@ -277,6 +280,7 @@ static int pointwise(const void *args)
     if (!rule || !is_defined(rule->x, a->x, a->count) || !is_defined(rule->a, a->a, a->count))
         return AB_VERIFY_UNSUPPORTED;
     const bool back = rule->primitive == AB_DNN_ELTWISE_BWD;
+    const bool cap = rule->alg == dnnl_eltwise_clip_v2;
     const bool binary = rule->primitive == AB_DNN_BINARY, scale = !strcmp(rule->kind, "scale");
     const dnnl_dims_t dims = {(dnnl_dim_t)a->count}, one = {1};
     struct ab_ports p;
@@ -290,7 +294,7 @@ static int pointwise(const void *args)
                               .wei = md_a,
                               .dst = md,
                               .alpha = rule->alpha,
-                              .beta = rule->beta};
+                              .beta = cap ? a->scale : rule->beta};
     if (back) {
         ab_ports_hint(&p, &op);
         op.kind = AB_DNN_ELTWISE_BWD;

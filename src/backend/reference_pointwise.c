@@ -66,7 +66,11 @@ static void apply_row(enum ab_pointwise_kind kind, const struct row *r)
     case AB_PW_SUB: EACH(x - a) break;
     case AB_PW_SCALE: EACH(r->scale * x) break;
     case AB_PW_AFFINE: affine(r); break;
+    case AB_PW_CAP: EACH(x <= 0.0 ? 0.0 : x >= r->scale ? r->scale : x) break;
+    case AB_PW_CAP_GATE: EACH(a > 0.0 && a < r->scale ? x : 0.0) break;
+    case AB_PW_CAP_GUIDED: EACH(a > 0.0 && a < r->scale && !(x <= 0.0) ? x : 0.0) break;
     case AB_PW_RELU_BITS:
+    case AB_PW_CAP_BITS:
     case AB_PW_GATE_BITS:
     case AB_PW_GUIDED_BITS:
     case AB_PW_GUARD_BITS:
@@ -81,23 +85,32 @@ static const double *operand(const struct ab_exec *exec, int id, int n, int bloc
     return m->view.data + ab_reference_offset(m, n, block * AB_LANES, y, 0);
 }
 
-/* What the backend under judgement decided, for one row: a kept unit has its input, or next to
- * nothing where a ReLU's input is not positive; a dropped one has 0. */
-static void follow_row(enum ab_pointwise_kind kind, const struct row *r, const uint8_t *kept,
+/* A unit that was kept has its input; where that is no longer between the bounds of the ReLU, next
+ * to nothing, or the last number below the cap. */
+static double passed(enum ab_pointwise_kind kind, double x, double cap)
+{
+    if (kind == AB_PW_RECT) return x;
+    if (x <= 0.0) return AB_REFERENCE_TINY;
+    return kind == AB_PW_CAP && x >= cap ? nextafter(cap, 0.0) : x;
+}
+
+/* What the backend under judgement decided, for one row: a dropped unit has 0, one at its cap the
+ * cap. */
+static void follow_row(enum ab_pointwise_kind kind, const struct row *r, const uint8_t *decided,
                        ptrdiff_t plane)
 {
     for (int i = 0; i < r->count; i++) {
-        const int c = i % AB_LANES;
-        const double x = r->x[i];
-        const bool keep = c < r->channels && kept[c * plane + i / AB_LANES];
-        const double passed = kind == AB_PW_RELU && x <= 0.0 ? AB_REFERENCE_TINY : x;
-        r->dst[i] = keep ? passed : 0.0;
+        const int c = i % AB_LANES, state = c < r->channels ? decided[c * plane + i / AB_LANES] : 0;
+        r->dst[i] = state == AB_UNIT_DROPPED ? 0.0
+                    : state == AB_UNIT_KEPT  ? passed(kind, r->x[i], r->scale)
+                                             : r->scale;
     }
 }
 
 static const uint8_t *forced_of(const struct ab_exec *exec, const struct ab_step *s)
 {
     if (s->kind == AB_PW_RELU) return ab_reference_forced(exec, s->dst, AB_DECIDE_RELU);
+    if (s->kind == AB_PW_CAP) return ab_reference_forced(exec, s->dst, AB_DECIDE_CAP);
     if (s->kind == AB_PW_RECT) return ab_reference_forced(exec, s->dst, AB_DECIDE_RECT);
     return NULL;
 }
@@ -122,14 +135,14 @@ static void pointwise_row(const struct ab_exec *exec, const struct ab_step *s, i
         r.mul = node->wei + block * AB_LANES;
         if (s->pass == AB_FWD && node->bias) r.add = node->bias + block * AB_LANES;
     }
-    const uint8_t *kept = forced_of(exec, s);
-    if (!kept) {
+    const uint8_t *decided = forced_of(exec, s);
+    if (!decided) {
         apply_row(s->kind, &r);
         return;
     }
     const ptrdiff_t plane = (ptrdiff_t)dst->h * dst->w;
-    kept += ((ptrdiff_t)n * dst->c + block * AB_LANES) * plane + (ptrdiff_t)y * dst->w;
-    follow_row(s->kind, &r, kept, plane);
+    decided += ((ptrdiff_t)n * dst->c + block * AB_LANES) * plane + (ptrdiff_t)y * dst->w;
+    follow_row(s->kind, &r, decided, plane);
 }
 
 void ab_reference_pointwise(const struct ab_exec *exec, const struct ab_step *s, int x)

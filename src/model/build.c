@@ -136,6 +136,14 @@ int ab_build_relu(struct ab_builder *b, const char *name, int in)
     return append(b, AB_NODE_RELU, name, &in, 1) ? settle(b) : -1;
 }
 
+int ab_build_capped_relu(struct ab_builder *b, const char *name, int in, float cap)
+{
+    struct ab_node *node = append(b, AB_NODE_RELU, name, &in, 1);
+    if (!node) return -1;
+    node->cap = cap;
+    return settle(b);
+}
+
 static int pool(struct ab_builder *b, enum ab_node_kind kind, const char *name, int in,
                 struct ab_pool_shape shape)
 {

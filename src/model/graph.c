@@ -201,6 +201,7 @@ static uint64_t hash_node(uint64_t hash, const struct ab_node *n)
     };
     hash = ab_hash(hash, facts, sizeof facts);
     hash = ab_hash(hash, n->in, (size_t)n->n_in * sizeof *n->in);
+    if (n->cap > 0) hash = ab_hash(hash, &n->cap, sizeof n->cap);
     if (n->wei) hash = ab_hash(hash, n->wei, n->wei_count * sizeof *n->wei);
     if (n->bias) hash = ab_hash(hash, n->bias, (size_t)n->dims.c * sizeof *n->bias);
     return hash;

@@ -34,6 +34,7 @@ struct ab_node {
     struct ab_pool_shape pool;   /* MAXPOOL, AVGPOOL (global: window = image; every window holds at
                                     least one tap inside the image) */
     int pad[4];                  /* PAD, zeros: top, left, bottom, right */
+    float cap;                   /* RELU: the upper bound of its output (ReLU6: 6); 0: none */
     /* CONV [oc][ic/g][kh][kw]; DENSE [out][in]. BATCHNORM: wei = scale, bias = shift, [c] (y =
      * scale*x + shift). bias, [dims.c], may be NULL but in BATCHNORM. From ab_buffer_alloc, finite.
      */
@@ -66,7 +67,7 @@ struct ab_node *ab_graph_add(struct ab_graph *graph, enum ab_node_kind kind, con
  * node needs beforehand (the rest is filled in): INPUT    dims CONV     conv.g, oc, kh, kw, sh, sw,
  * dh, dw, pt, pl, pb, pr; weights pools    pool.kh .. pr as conv (kh = 0: the whole image, other
  * attributes ignored), include_pad, oh = ow = -1 for ceil mode, 0 for floor DENSE    dims.c =
- * outputs; weights PAD      pad */
+ * outputs; weights PAD      pad RELU     cap, if it has one */
 enum ab_status ab_graph_finish(struct ab_graph *graph, int output, struct ab_error *err);
 
 /* Appends one line to graph->notes. */
@@ -117,6 +118,7 @@ int ab_build_conv(struct ab_builder *b, const char *name, int in, int oc, int k,
                   int g, bool bias);
 int ab_build_dense(struct ab_builder *b, const char *name, int in, int out, bool bias);
 int ab_build_relu(struct ab_builder *b, const char *name, int in);
+int ab_build_capped_relu(struct ab_builder *b, const char *name, int in, float cap);
 int ab_build_maxpool(struct ab_builder *b, const char *name, int in, int k, int s, int p,
                      bool ceil_mode);
 int ab_build_avgpool(struct ab_builder *b, const char *name, int in, int k, int s, int p);

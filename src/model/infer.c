@@ -2,6 +2,7 @@
 // Shape inference for one sample: every size is computed in 64 bits and checked before it is kept.
 #include "model/infer.h"
 
+#include <float.h>
 #include <limits.h>
 
 enum {
@@ -232,6 +233,10 @@ enum ab_status ab_infer_node(struct ab_graph *graph, int index, struct ab_error 
         node->vector = true;
         return keep(node, (int64_t)in->dims.c * in->dims.h * in->dims.w, 1, 1, err);
     case AB_NODE_RELU:
+        if (!(node->cap >= 0 && node->cap <= FLT_MAX))
+            return bad(node, err, "its upper bound is no number above 0");
+        node->vector = in->vector;
+        return keep(node, in->dims.c, in->dims.h, in->dims.w, err);
     case AB_NODE_BATCHNORM:
         node->vector = in->vector;
         return keep(node, in->dims.c, in->dims.h, in->dims.w, err);

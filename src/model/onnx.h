@@ -140,6 +140,7 @@ enum ab_status ab_onnx_matmul(struct ab_onnx_reader *r);
 enum ab_status ab_onnx_batchnorm(struct ab_onnx_reader *r);
 enum ab_status ab_onnx_addition(struct ab_onnx_reader *r);
 enum ab_status ab_onnx_relu(struct ab_onnx_reader *r);
+enum ab_status ab_onnx_clip(struct ab_onnx_reader *r);
 enum ab_status ab_onnx_maxpool(struct ab_onnx_reader *r);
 enum ab_status ab_onnx_avgpool(struct ab_onnx_reader *r);
 enum ab_status ab_onnx_global_avgpool(struct ab_onnx_reader *r);

@@ -40,7 +40,7 @@ static bool type_fits(const struct ab_onnx_reader *r, const Onnx__AttributeProto
     } types[] = {
         {"axes dilations kernel_shape pads strides value_ints",
          ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__INTS},
-        {"alpha beta epsilon momentum ratio value_float",
+        {"alpha beta epsilon max min momentum ratio value_float",
          ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__FLOAT},
         {"value_floats", ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__FLOATS},
         {"auto_pad mode", ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__STRING},

@@ -4,6 +4,7 @@
 #if AB_WITH_ONNX
 #include "model/onnx.h"
 
+#include <float.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,6 +14,7 @@ static const struct ab_onnx_operator operators[] = {
      ab_onnx_avgpool},
     {"BatchNormalization", "epsilon momentum spatial training_mode", ab_onnx_batchnorm},
     {"Cast", "to saturate", ab_onnx_cast},
+    {"Clip", "max min", ab_onnx_clip},
     {"Concat", "axis", ab_onnx_concat},
     {"Constant", "value value_float value_floats value_int value_ints", ab_onnx_constant},
     {"Conv", "auto_pad dilations group kernel_shape pads strides", ab_onnx_conv},
@@ -46,10 +48,9 @@ static enum ab_status unknown(const struct ab_onnx_reader *r)
         if (i) strcat(list, ", ");
         strcat(list, operators[i].name);
     }
-    const char *hint = strcmp(r->at->op_type, "Clip") == 0 ? " (nor is ReLU6)" : "";
     return ab_onnx_fail(r, AB_ERR_UNSUPPORTED,
-                        "this operator (opset %lld) is not supported%s; supported are %s",
-                        (long long)r->opset, hint, list);
+                        "this operator (opset %lld) is not supported; supported are %s",
+                        (long long)r->opset, list);
 }
 
 enum ab_status ab_onnx_read_node(struct ab_onnx_reader *r)
@@ -163,16 +164,53 @@ enum ab_status ab_onnx_shape(struct ab_onnx_reader *r, const int64_t *ints, int 
 
 /* ---- layers without weights ---- */
 
-enum ab_status ab_onnx_relu(struct ab_onnx_reader *r)
+/* With cap 0: without one. */
+static enum ab_status relu(struct ab_onnx_reader *r, float cap)
 {
     int in;
     enum ab_status status = ab_onnx_layer(r, 0, &in);
-    if (status != AB_OK || !ab_onnx_add(r, AB_NODE_RELU, &in, 1, &status)) return status;
+    if (status != AB_OK) return status;
+    struct ab_node *node = ab_onnx_add(r, AB_NODE_RELU, &in, 1, &status);
+    if (!node) return status;
+    node->cap = cap;
     int rank = ab_onnx_input(r, 0)->rank;
     status = ab_onnx_settle(r);
     struct ab_onnx_value *out = ab_onnx_find(r, r->at->output[0]);
     if (out) out->rank = rank;
     return status;
+}
+
+enum ab_status ab_onnx_relu(struct ab_onnx_reader *r)
+{
+    return relu(r, 0);
+}
+
+/* A bound of Clip: input i, an attribute before opset 11, or `fallback`. */
+static enum ab_status bound(struct ab_onnx_reader *r, size_t i, const char *name, float fallback,
+                            float *value)
+{
+    float *given = NULL;
+    *value = ab_onnx_float(r, name, fallback);
+    if (i >= r->at->n_input || !*r->at->input[i]) return AB_OK;
+    const enum ab_status status = ab_onnx_vector(r, i, 1, &given);
+    if (status != AB_OK) return status;
+    *value = *given;
+    ab_buffer_free(given);
+    return AB_OK;
+}
+
+/* What is at 0 below is a ReLU; the largest float is the default above. */
+enum ab_status ab_onnx_clip(struct ab_onnx_reader *r)
+{
+    float low, high;
+    enum ab_status status = bound(r, 1, "min", -FLT_MAX, &low);
+    if (status == AB_OK) status = bound(r, 2, "max", FLT_MAX, &high);
+    if (status != AB_OK) return status;
+    if (low == 0 && high > 0) return relu(r, high < FLT_MAX ? high : 0);
+    return ab_onnx_fail(r, AB_ERR_UNSUPPORTED,
+                        "clips to %g..%g; only a lower bound of 0 with an upper one above it is "
+                        "supported: a ReLU, as ReLU6 is with 0..6",
+                        (double)low, (double)high);
 }
 
 static enum ab_status pool(struct ab_onnx_reader *r, enum ab_node_kind kind, bool include_pad)

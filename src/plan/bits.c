@@ -14,18 +14,33 @@ static struct ab_step *relu_of(struct ab_program *p, int value)
 {
     if (value < 0 || p->values[value].vector) return NULL;
     struct ab_step *s = &p->steps[p->values[value].def];
-    const bool relu = s->kind == AB_PW_RELU || s->kind == AB_PW_RELU_BITS;
+    const bool relu = s->kind == AB_PW_RELU || s->kind == AB_PW_RELU_BITS || s->kind == AB_PW_CAP ||
+                      s->kind == AB_PW_CAP_BITS;
     return s->op == AB_OP_POINTWISE && relu && !s->constant ? s : NULL;
+}
+
+/* The form that reads bits; COUNT: none. */
+static enum ab_pointwise_kind by_bits(enum ab_pointwise_kind gate)
+{
+    switch (gate) {
+    case AB_PW_GATE:
+    case AB_PW_CAP_GATE: return AB_PW_GATE_BITS;
+    case AB_PW_GUIDED:
+    case AB_PW_CAP_GUIDED: return AB_PW_GUIDED_BITS;
+    default: return AB_PW_COUNT;
+    }
 }
 
 static bool gate_by_bits(struct ab_program *p, struct ab_step *s)
 {
-    const bool gate = s->kind == AB_PW_GATE || s->kind == AB_PW_GUIDED;
-    struct ab_step *relu = s->op == AB_OP_POINTWISE && gate ? relu_of(p, s->a) : NULL;
+    const enum ab_pointwise_kind bits = by_bits(s->kind);
+    struct ab_step *relu =
+        s->op == AB_OP_POINTWISE && bits != AB_PW_COUNT ? relu_of(p, s->a) : NULL;
     if (!relu) return true;
     if (relu->dst2 < 0 && ab_second_value(p, relu, AB_BITS) < 0) return false;
-    relu->kind = AB_PW_RELU_BITS;
-    s->kind = s->kind == AB_PW_GATE ? AB_PW_GATE_BITS : AB_PW_GUIDED_BITS;
+    const bool capped = relu->kind == AB_PW_CAP || relu->kind == AB_PW_CAP_BITS;
+    relu->kind = capped ? AB_PW_CAP_BITS : AB_PW_RELU_BITS;
+    s->kind = bits;
     s->bits = relu->dst2;
     s->a = -1;
     return true;

@@ -9,7 +9,6 @@
 // needed again and the pair stays one fused step.
 #include "plan/maps.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -61,7 +60,9 @@ int ab_forward_value(struct ab_lowering *l, int n)
         return ab_emit(&l->w, node_step(AB_OP_INPUT, n, -1), node->dims, node->vector);
     case AB_NODE_CONV:
     case AB_NODE_DENSE: return ab_linear(l, n, AB_FWD, AB_W_ALL, AB_B_ALL, x, -1);
-    case AB_NODE_RELU: return ab_pointwise(l, AB_PW_RELU, x, -1, -1);
+    case AB_NODE_RELU:
+        return node->cap > 0 ? ab_capped(l, AB_PW_CAP, node->cap, x, -1)
+                             : ab_pointwise(l, AB_PW_RELU, x, -1, -1);
     case AB_NODE_MAXPOOL: return ab_emit(&l->w, node_step(AB_OP_MAXPOOL, n, x), node->dims, false);
     case AB_NODE_AVGPOOL: return ab_emit(&l->w, node_step(AB_OP_AVGPOOL, n, x), node->dims, false);
     case AB_NODE_BATCHNORM:
@@ -79,18 +80,42 @@ int ab_forward_value(struct ab_lowering *l, int n)
     return -1;
 }
 
+static void describe(struct ab_lowering *l, int value, int n, enum ab_decision decision)
+{
+    struct ab_value *v = &l->w.program->values[value];
+    v->node = n;
+    v->nonneg = l->w.graph->nodes[n].nonneg;
+    v->decision = decision;
+}
+
+/* Relevance of a unit at its cap is divided by its whole sum: before the cap is applied, so that
+ * fusing finds the ReLU first. */
+static void forward_uncapped(struct ab_lowering *l, int n)
+{
+    const struct ab_node *node = &l->w.graph->nodes[n];
+    l->uncapped[n] = -1;
+    if (node->cap <= 0 || !l->relevance || !l->needed[n]) return;
+    const int v = l->uncapped[n] = ab_pointwise(l, AB_PW_RELU, l->fwd[node->in[0]], -1, -1);
+    if (!l->w.failed) describe(l, v, n, AB_DECIDE_RELU);
+}
+
+static enum ab_decision decision_of(const struct ab_node *node)
+{
+    if (node->kind != AB_NODE_RELU) return AB_DECIDE_NOTHING;
+    return node->cap > 0 ? AB_DECIDE_CAP : AB_DECIDE_RELU;
+}
+
 static void forward(struct ab_lowering *l)
 {
     struct ab_program *p = l->w.program;
     for (int n = 0; n < l->w.graph->n_nodes; n++) {
         const struct ab_node *node = &l->w.graph->nodes[n];
         l->fwd[n] = -1;
+        forward_uncapped(l, n);
         if (!l->needed[n]) continue;
         const int v = l->fwd[n] = ab_forward_value(l, n);
         if (l->w.failed) return;
-        p->values[v].node = n;
-        p->values[v].nonneg = node->nonneg;
-        if (node->kind == AB_NODE_RELU) p->values[v].decision = AB_DECIDE_RELU;
+        describe(l, v, n, decision_of(node));
     }
     p->logits = l->fwd[l->walk.from];
     if (l->walk.keep) memcpy(p->activations, l->fwd, sizeof *l->fwd * (size_t)p->n_nodes);
@@ -113,67 +138,9 @@ int ab_denominator(const struct ab_lowering *l, int n)
 {
     const int relu = l->sole_consumer[n];
     const bool through_relu = relu >= 0 && l->w.graph->nodes[relu].kind == AB_NODE_RELU;
-    return through_relu && l->vanishes[n] ? l->fwd[relu] : l->fwd[n];
-}
-
-/* tau of a signal and the units that pass it. */
-static int rect(struct ab_lowering *l, int of, int r, int a)
-{
-    struct ab_step tau = ab_step_new(AB_OP_TAU);
-    tau.x = of;
-    tau.a = a;
-    tau.q = l->method->composite.q;
-    tau.tau_floor = l->method->composite.tau_floor;
-    const int threshold = ab_emit(&l->w, tau, (struct ab_dims){1, 1, 1}, true);
-    if (threshold >= 0) l->w.program->values[threshold].dtype = AB_TAU;
-    return ab_rect(l, r, a, threshold);
-}
-
-/* R where |a' R| > tau: tau is not negative, so the units whose product is above it and those whose
- * product is below -tau exclude each other. */
-static int rect_modified(struct ab_lowering *l, int r, int a)
-{
-    const int magnitude = ab_pointwise(l, AB_PW_ABS, r, -1, -1);
-    if (l->w.failed) return -1;
-    struct ab_step minus = ab_step_new(AB_OP_POINTWISE);
-    minus.kind = AB_PW_SCALE;
-    minus.x = r;
-    minus.scale = -1;
-    const struct ab_value *v = &l->w.program->values[r];
-    const int below = ab_emit(&l->w, minus, v->dims, v->vector);
-    const int kept = rect(l, magnitude, r, a);
-    return ab_pointwise(l, AB_PW_SUB, kept, rect(l, magnitude, below, a), -1);
-}
-
-static int smooth(struct ab_lowering *l, int r, int z)
-{
-    if (l->w.failed) return -1;
-    struct ab_step s = ab_step_new(AB_OP_HOST);
-    s.host = AB_HOST_SIGMOID;
-    s.x = r;
-    s.a = z;
-    s.scale = l->method->composite.beta;
-    const struct ab_value *v = &l->w.program->values[r];
-    return ab_emit(&l->w, s, v->dims, v->vector);
-}
-
-static void back_relu(struct ab_lowering *l, int n, int r)
-{
-    const int in = l->w.graph->nodes[n].in[0], a = l->fwd[n];
-    const struct ab_composite *c = &l->method->composite;
-    switch (l->relu) {
-    case AB_RELU_GRADIENT: r = ab_pointwise(l, AB_PW_GATE, r, a, -1); break;
-    case AB_RELU_DECONV: r = ab_pointwise(l, AB_PW_RELU, r, -1, -1); break;
-    case AB_RELU_GUIDED: r = ab_pointwise(l, AB_PW_GUIDED, r, a, -1); break;
-    case AB_RELU_RECT:
-        r = c->rect == AB_RECT_MODIFIED && n != l->w.graph->output ? rect_modified(l, r, a)
-                                                                   : rect(l, r, r, a);
-        if (c->gate) r = ab_pointwise(l, AB_PW_GATE, r, a, -1);
-        break;
-    case AB_RELU_SMOOTH: r = smooth(l, r, l->fwd[in]); break;
-    case AB_RELU_PASS: break;
-    }
-    ab_send(l, in, r, l->relu == AB_RELU_PASS && l->vanishes[n]);
+    if (!through_relu || !l->vanishes[n]) return l->fwd[n];
+    if (l->w.graph->nodes[relu].cap <= 0) return l->fwd[relu];
+    return l->uncapped[relu] >= 0 ? l->uncapped[relu] : l->fwd[n];
 }
 
 /* RectGrad's proportional redistribution: a avgpool^T(R / (avgpool(a) + 1e-10)) over the windows of
@@ -297,7 +264,7 @@ enum ab_status ab_back_node(struct ab_lowering *l, int n, int r, struct ab_error
         if (c->pad_trick && keeps_size(&l->w.graph->nodes[n])) r = clear_frame(l, n, r);
         ab_back_linear(l, n, r);
         break;
-    case AB_NODE_RELU: back_relu(l, n, r); break;
+    case AB_NODE_RELU: ab_back_relu(l, n, r); break;
     case AB_NODE_MAXPOOL:
         if (c->prr)
             back_maxpool_shared(l, n, r);
@@ -487,6 +454,7 @@ static bool open_lowering(struct ab_lowering *l, const struct ab_graph *graph)
 {
     const size_t n = (size_t)graph->n_nodes;
     l->fwd = malloc(sizeof *l->fwd * n);
+    l->uncapped = malloc(sizeof *l->uncapped * n);
     l->signal = malloc(sizeof *l->signal * n);
     l->sole_consumer = malloc(sizeof *l->sole_consumer * n);
     l->ref = malloc(sizeof *l->ref * n);
@@ -500,14 +468,15 @@ static bool open_lowering(struct ab_lowering *l, const struct ab_graph *graph)
     l->w.program->outputs = calloc(maps + 1, sizeof *l->w.program->outputs);
     if (l->walk.keep && !open_kept(l->w.program, graph->n_nodes)) return false;
     l->above_linear = calloc(n, sizeof *l->above_linear);
-    return l->fwd && l->signal && l->sole_consumer && l->ref && l->split && l->magnitude &&
-           l->vanishes && l->below_linear && l->above_linear && l->needed && l->leads &&
-           l->w.program->outputs;
+    return l->fwd && l->uncapped && l->signal && l->sole_consumer && l->ref && l->split &&
+           l->magnitude && l->vanishes && l->below_linear && l->above_linear && l->needed &&
+           l->leads && l->w.program->outputs;
 }
 
 static void close_lowering(struct ab_lowering *l)
 {
     free(l->fwd);
+    free(l->uncapped);
     free(l->signal);
     free(l->sole_consumer);
     free(l->ref);
@@ -528,6 +497,7 @@ enum ab_status ab_lower(const struct ab_graph *graph, const struct ab_method *co
     if (walk) l.walk = *walk;
     if (!l.walk.signals) l.walk.from = graph->output;
     if (!l.walk.targets) l.walk.targets = 1;
+    for (int m = 0; m < n_methods; m++) l.relevance |= methods[m]->composite.relevance;
     const int walks = l.walk.signals ? l.walk.signals : l.walk.targets;
     *program = (struct ab_program){.targets = walks, .n_outputs = n_methods * walks};
     enum ab_status status = AB_OK;

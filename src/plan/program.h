@@ -116,9 +116,18 @@ enum ab_dtype {
     AB_TAU     /* one float per image */
 };
 
-/* Discrete decisions, which rounding can flip: kept units of a forward ReLU, of RectGrad, and
- * max-pool winners. */
-enum ab_decision { AB_DECIDE_NOTHING, AB_DECIDE_RELU, AB_DECIDE_RECT, AB_DECIDE_SWITCH };
+/* Discrete decisions, which rounding can flip: kept units of a forward ReLU, of one with a cap, of
+ * RectGrad, and max-pool winners. */
+enum ab_decision {
+    AB_DECIDE_NOTHING,
+    AB_DECIDE_RELU,
+    AB_DECIDE_CAP,
+    AB_DECIDE_RECT,
+    AB_DECIDE_SWITCH
+};
+
+/* What is decided of a unit; AT_CAP by CAP alone. */
+enum ab_unit_state { AB_UNIT_DROPPED, AB_UNIT_KEPT, AB_UNIT_AT_CAP };
 
 struct ab_value {
     struct ab_dims dims;

@@ -17,6 +17,18 @@ int ab_pointwise(struct ab_lowering *l, enum ab_pointwise_kind kind, int x, int 
     return ab_emit(&l->w, s, v->dims, v->vector);
 }
 
+int ab_capped(struct ab_lowering *l, enum ab_pointwise_kind kind, float cap, int x, int a)
+{
+    if (l->w.failed) return -1;
+    struct ab_step s = ab_step_new(AB_OP_POINTWISE);
+    s.kind = kind;
+    s.x = x;
+    s.a = a;
+    s.scale = cap;
+    const struct ab_value *v = &l->w.program->values[x];
+    return ab_emit(&l->w, s, v->dims, v->vector);
+}
+
 int ab_divide(struct ab_lowering *l, int x, int z, float eps, float scale)
 {
     if (l->w.failed) return -1;
@@ -39,6 +51,16 @@ int ab_scale(struct ab_lowering *l, int x, float scale)
     s.scale = scale;
     const struct ab_value *v = &l->w.program->values[x];
     return ab_emit(&l->w, s, v->dims, v->vector);
+}
+
+int ab_fill(struct ab_lowering *l, int n, const float *values, int count)
+{
+    const struct ab_node *node = &l->w.graph->nodes[n];
+    struct ab_step s = ab_step_new(AB_OP_FILL);
+    s.node = n;
+    s.n_fill = count;
+    memcpy(s.fill, values, sizeof *values * (size_t)count);
+    return ab_emit(&l->w, s, node->dims, node->vector);
 }
 
 int ab_rect(struct ab_lowering *l, int x, int a, int tau)
@@ -274,16 +296,10 @@ static int gamma_rule(struct ab_lowering *l, int n, const struct ab_rule *rule, 
 
 /* ---- rules for images ---- */
 
-/* A constant map of the layer's input shape, which `node` tells apart from others. */
+/* A constant map of the layer's input shape. */
 static int fill(struct ab_lowering *l, int n, const float *values, int count)
 {
-    const int input = l->w.graph->nodes[n].in[0];
-    const struct ab_node *in = &l->w.graph->nodes[input];
-    struct ab_step s = ab_step_new(AB_OP_FILL);
-    s.node = input;
-    s.n_fill = count;
-    memcpy(s.fill, values, sizeof *values * (size_t)count);
-    return ab_emit(&l->w, s, in->dims, in->vector);
+    return ab_fill(l, l->w.graph->nodes[n].in[0], values, count);
 }
 
 /* The denominator is a sum of terms that are not negative, W+ (x - low) and W- (x - high), but

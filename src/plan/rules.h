@@ -12,6 +12,8 @@ struct ab_lowering {
     bool *leads;            /* the walk's end lies below this node, or is it */
     int target;             /* of the seed that is walked back */
     int *fwd;               /* forward value of each node */
+    int *uncapped;          /* of each ReLU with a cap what it gives without it; -1: not needed */
+    bool relevance;         /* some method's is shared out in proportion to sums */
     int *signal;            /* R at each node's output, -1: none has arrived */
     bool *vanishes;         /* see lower.c */
     int *sole_consumer;     /* the one node that reads this one; -1: none, -2: several */
@@ -29,10 +31,14 @@ struct ab_lowering {
 
 /* dst = kind(x; a, z), of x's shape. */
 int ab_pointwise(struct ab_lowering *l, enum ab_pointwise_kind kind, int x, int a, int z);
+/* kind(x; a), one of those of a ReLU with this cap. */
+int ab_capped(struct ab_lowering *l, enum ab_pointwise_kind kind, float cap, int x, int a);
 /* scale * x / st(z) */
 int ab_divide(struct ab_lowering *l, int x, int z, float eps, float scale);
 /* scale * x */
 int ab_scale(struct ab_lowering *l, int x, float scale);
+/* A constant map of node n's shape, of one value or one per channel; `n` tells it from others. */
+int ab_fill(struct ab_lowering *l, int n, const float *values, int count);
 /* x where a*x > tau */
 int ab_rect(struct ab_lowering *l, int x, int a, int tau);
 /* The linear map of layer n or its adjoint, with the weights transformed by wmod; add: a value
@@ -45,13 +51,16 @@ void ab_send(struct ab_lowering *l, int node, int signal, bool vanishes);
 int ab_forward_value(struct ab_lowering *l, int n);
 /* R at node n's output reaches its inputs by the composite's rules. */
 enum ab_status ab_back_node(struct ab_lowering *l, int n, int r, struct ab_error *err);
-/* The value to divide R at node n by: z, or the ReLU's output where that is the same. */
+/* The value to divide R at node n by: z, or the ReLU's output, without its cap, where that is the
+ * same. */
 int ab_denominator(const struct ab_lowering *l, int n);
 /* The rule of the linear layer n. */
 const struct ab_rule *ab_rule_of(const struct ab_lowering *l, int n);
 /* Whether l->method's rules fit the graph: every selector names a layer, every linear layer has a
  * rule whose values fit it. */
 enum ab_status ab_check_choice(const struct ab_lowering *l, struct ab_error *err);
+/* R at the output of the ReLU n reaches its input by l->relu. */
+void ab_back_relu(struct ab_lowering *l, int n, int r);
 /* R at the output of the linear layer n becomes R at its input. */
 void ab_back_linear(struct ab_lowering *l, int n, int r);
 

@@ -136,10 +136,17 @@ static void send_split(struct ab_lowering *l, int n, int value)
 
 /* ---- layers ---- */
 
-/* m times the slope of ReLU between inputs a and z */
-static int rescale(struct ab_lowering *l, int m, int a, int z)
+/* m times the slope of ReLU n between inputs a and z. A cap is one more ReLU, upside down:
+ * min(v, cap) = cap - max(cap - v, 0), so that the slopes of both in a row are the factors. */
+static int rescale(struct ab_lowering *l, int n, int m, int a, int z)
 {
-    return ab_pointwise(l, AB_PW_RESCALE, m, a, z);
+    const struct ab_node *node = &l->w.graph->nodes[n];
+    const int open = ab_pointwise(l, AB_PW_RESCALE, m, a, z);
+    if (node->cap <= 0) return open;
+    const int cap = ab_fill(l, n, &node->cap, 1);
+    const int room_a = ab_pointwise(l, AB_PW_SUB, cap, ab_pointwise(l, AB_PW_RELU, a, -1, -1), -1);
+    const int room_z = ab_pointwise(l, AB_PW_SUB, cap, ab_pointwise(l, AB_PW_RELU, z, -1, -1), -1);
+    return ab_pointwise(l, AB_PW_RESCALE, open, room_a, room_z);
 }
 
 static int scale(struct ab_lowering *l, int x, float by)
@@ -166,14 +173,15 @@ static bool reveals(const struct ab_lowering *l, int n)
 /* The mean over both orders of adding C+ and C- to the reference's input r: with u = r + C+ and
  * v = r + C-, M+ is m times the mean slope over [r, u] and [v, z], M- that over [r, v] and [u, z].
  */
-static void reveal_cancel(struct ab_lowering *l, int in, int m)
+static void reveal_cancel(struct ab_lowering *l, int n, int m)
 {
+    const int in = l->w.graph->nodes[n].in[0];
     const int z = l->fwd[in], r = l->ref[in], half = scale(l, magnitude(l, in), 0.5f);
     const int middle = scale(l, ab_pointwise(l, AB_PW_ADD, z, r, -1), 0.5f);
     const int u = ab_pointwise(l, AB_PW_ADD, middle, half, -1);
     const int v = ab_pointwise(l, AB_PW_SUB, middle, half, -1);
-    const int pos = ab_pointwise(l, AB_PW_ADD, rescale(l, m, u, r), rescale(l, m, z, v), -1);
-    const int neg = ab_pointwise(l, AB_PW_ADD, rescale(l, m, v, r), rescale(l, m, z, u), -1);
+    const int pos = ab_pointwise(l, AB_PW_ADD, rescale(l, n, m, u, r), rescale(l, n, m, z, v), -1);
+    const int neg = ab_pointwise(l, AB_PW_ADD, rescale(l, n, m, v, r), rescale(l, n, m, z, u), -1);
     ab_send(l, in, scale(l, ab_pointwise(l, AB_PW_ADD, pos, neg, -1), 0.25f), false);
     send_split(l, in, scale(l, ab_pointwise(l, AB_PW_SUB, pos, neg, -1), 0.25f));
 }
@@ -182,9 +190,9 @@ static void back_relu(struct ab_lowering *l, int n, int m)
 {
     const int in = l->w.graph->nodes[n].in[0];
     if (reveals(l, n))
-        reveal_cancel(l, in, m);
+        reveal_cancel(l, n, m);
     else
-        ab_send(l, in, rescale(l, m, l->fwd[in], l->ref[in]), false);
+        ab_send(l, in, rescale(l, n, m, l->fwd[in], l->ref[in]), false);
 }
 
 /* Of the two winners of a window the larger takes m times the difference of the maxima, then what
