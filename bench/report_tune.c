@@ -112,24 +112,29 @@ static const struct field limits[] = {{"verdict", TEXT},
                                       {"alone", BOOL},
                                       {"layers", OBJECTS, false, layer},
                                       {NULL}};
-static const struct field probe[] = {
-    {"rate", NUMBER, true},  {"state", TEXT, true, NULL, "held|broken|open"},
-    {"quantile_ns", NUMBER}, {"overloaded", BOOL},
-    {"requests", COUNT},     {NULL}};
-static const struct field max_rate[] = {{"text", TEXT},
-                                        {"slo", TEXT},
-                                        {"held", NUMBER},
+static const char states[] = "held|broken|open";
+static const struct field probe[] = {{"rate", NUMBER, true},
+                                     {"state", TEXT, true, NULL, states},
+                                     {"quantile_ns", NUMBER},
+                                     {"overloaded", BOOL},
+                                     {"requests", COUNT},
+                                     {"seconds", NUMBER},
+                                     {NULL}};
+static const struct field max_rate[] = {{"held", NUMBER},
                                         {"broken", NUMBER},
+                                        {"idle_broken", BOOL},
                                         {"settled", BOOL},
                                         {"confirmed", BOOL},
                                         {"note", TEXT},
+                                        {"spent_s", NUMBER},
                                         {"probes", OBJECTS, false, probe},
                                         {NULL}};
-static const struct field confirmation[] = {{"text", TEXT},
-                                            {"images_per_s", OBJECT, false, range},
-                                            {"latency_ns", OBJECT, false, latency},
-                                            {"ratio", OBJECT, false, range},
-                                            {"verdict", TEXT},
+static const struct field confirmation[] = {{"rate", NUMBER, true},
+                                            {"state", TEXT, true, NULL, states},
+                                            {"seconds", NUMBER},
+                                            {"requests", COUNT},
+                                            {"latency_ns", OBJECT, false, range},
+                                            {"overloaded", BOOL},
                                             {NULL}};
 static const struct field fit_point[] = {
     {"x", NUMBER, true}, {"ns", NUMBER}, {"fit_ns", NUMBER}, {NULL}};

@@ -189,13 +189,43 @@ static void print_knobs(FILE *f, const json_t *knobs)
     }
 }
 
-/* A part that has words. */
-static void print_words(FILE *f, const char *head, const json_t *part, const char *key)
+static void print_limits(FILE *f, const json_t *limits)
 {
-    if (!*ab_report_text(part, key)) return;
-    fprintf(f, "\n%s: ", head);
-    print_text(f, part, key);
+    if (!*ab_report_text(limits, "verdict")) return;
+    fputs("\nWhat limits it: ", f);
+    print_text(f, limits, "verdict");
     fputs("\n", f);
+}
+
+static void print_rate(FILE *f, const json_t *rate)
+{
+    const double held = ab_report_number(rate, "held"), broken = ab_report_number(rate, "broken");
+    if (!rate) return;
+    if (json_is_true(json_object_get(rate, "idle_broken")))
+        fputs("\nLargest rate: none: a client that is alone waits too long already", f);
+    else if (held > 0)
+        fprintf(f, "\nLargest rate: %.3g requests a second at random kept the limit", held);
+    else
+        fputs("\nLargest rate: none was shown to keep the limit", f);
+    if (isfinite(broken)) fprintf(f, "; %.3g did not", broken);
+    if (json_is_true(json_object_get(rate, "confirmed"))) fputs("; served again, it held again", f);
+    if (*ab_report_text(rate, "note")) fputs("; ", f);
+    print_text(f, rate, "note");
+    fputs(".\n", f);
+}
+
+static void print_confirmation(FILE *f, const json_t *c)
+{
+    if (!c) return;
+    fprintf(f, "\nConfirmed: %.3g requests a second for %.0f s: the limit ",
+            ab_report_number(c, "rate"), ab_report_number(c, "seconds"));
+    fputs(!strcmp(ab_report_text(c, "state"), "held")     ? "held"
+          : !strcmp(ab_report_text(c, "state"), "broken") ? "was broken"
+                                                          : "is open: too few requests",
+          f);
+    fputs(", latency ", f);
+    print_range(f, json_object_get(c, "latency_ns"), true);
+    fputs(".\n", f);
 }
 
 static void print_forecasts(FILE *f, const json_t *forecasts)
@@ -239,9 +269,9 @@ void ab_report_print_deployments(FILE *f, const struct ab_report *report)
         print_recommended(f, ab_report_recommended(d));
         print_points(f, d);
         print_knobs(f, json_object_get(d, "knobs"));
-        print_words(f, "What limits it", json_object_get(d, "limits"), "verdict");
-        print_words(f, "Largest rate", json_object_get(d, "max_rate"), "text");
-        print_words(f, "Measured again", json_object_get(d, "confirm"), "text");
+        print_limits(f, json_object_get(d, "limits"));
+        print_rate(f, json_object_get(d, "max_rate"));
+        print_confirmation(f, json_object_get(d, "confirm"));
         print_forecasts(f, json_object_get(d, "forecast"));
     }
 }

@@ -183,6 +183,8 @@ has t/report.md 'Recommended: **native:avx512 auto fast 1x2 batch=1 cores huge k
 has t/report.md '| engine | native:avx512 | onednn | +39.0 % | +36.0 % | +42.0 % |'
 has t/report.md 'Forecast for size=448: the model has one size only'
 lacks t/report.md nan
+has t/report.md 'Largest rate: 21.5 requests a second at random kept the limit; 24.2 did not; served again, it held again.'
+has t/report.md 'Confirmed: 17.2 requests a second for 60 s: the limit held, latency 71.2 ms (69.8 ms to 74.0 ms).'
 has t/junit.xml 'tests="1" failures="0" skipped="0"'
 has t/deployment.csv 'deployment,model,method,recommended,configuration,'
 [[ $(wc -l <t/deployment.csv) == 14 ]] || fail "deployment.csv has not all points"
@@ -224,6 +226,7 @@ broken '"recommended": "native' '"recommended": "nature' 'recommended: is not th
 broken '"engine": \["native:avx512"' '"engine": [["native:avx512"]' 'tune.space: is not an object of lists'
 broken '"points": \[$' '"points": [7,' 'points[0]: is not an object'
 broken '"state": "held"' '"state": "kept"' 'max_rate.probes[0].state: is not one of held'
+broken '"rate": 17.2' '"rates": 17.2' 'confirm.rate: is not there'
 broken '"fit_ns": 61200000.0' '"fit_ns": -1' 'forecast[0].points[0].fit_ns: is not a number from 0'
 broken '"gain": 1.39' '"gain": null' 'knobs[0].gain: is not a number from 0'
 # Nothing that meets the requirements is a failure.

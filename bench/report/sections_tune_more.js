@@ -130,7 +130,7 @@ const rateCard = (d) => {
   const m = d.max_rate;
   if (!m) return null;
   const probes = (m.probes || []).filter((p) => AB.isNumber(p.quantile_ns)),
-    asked = askedLatency({ ...d.tune, slo: m.slo || d.tune.slo });
+    asked = askedLatency(d.tune);
   const states = Object.keys(probeLooks).filter((s) => probes.some((p) => p.state === s));
   const chart = () => ({
     type: 'scatter',
@@ -166,11 +166,15 @@ const rateCard = (d) => {
         },
         tooltip: {
           callbacks: {
-            title: (i) => (i[0] ? `${AB.digits(i[0].raw.x)} a second: ${i[0].dataset.label}` : ''),
+            title: (i) =>
+              i[0]
+                ? `${i[0].raw.x ? AB.digits(i[0].raw.x) + ' a second' : 'one client alone'}: ${i[0].dataset.label}`
+                : '',
             label: (i) =>
               [
                 AB.time(i.raw.y),
                 i.raw.probe.requests ? AB.count(i.raw.probe.requests, 'request') : '',
+                i.raw.probe.overloaded ? 'the queue grew all the time' : '',
               ].filter(Boolean),
           },
         },
@@ -184,16 +188,23 @@ const rateCard = (d) => {
     AB.el(
       'h3',
       null,
-      AB.isNumber(m.held) ? `Largest rate: ${AB.digits(m.held)} requests a second` : 'Largest rate',
+      m.held > 0 ? `Largest rate: ${AB.digits(m.held)} requests a second` : 'Largest rate',
     ),
     AB.el(
       'p',
       { class: 'sub' },
-      m.text ||
-        `The largest random rate at which ${m.slo || 'the limit'} held for certain` +
-          (AB.isNumber(m.broken) ? `; at ${AB.digits(m.broken)} it was broken.` : '.') +
-          (m.confirmed ? ' Served again, it held again.' : '') +
-          (m.note ? ` ${m.note}.` : ''),
+      [
+        m.idle_broken
+          ? 'A client that is alone waits too long already: no rate can hold.'
+          : AB.isNumber(m.held) && m.held > 0
+            ? 'The largest random rate at which the limit held for certain.'
+            : 'No rate was shown to hold the limit.',
+        AB.isNumber(m.broken) ? `At ${AB.digits(m.broken)} it did not hold.` : null,
+        m.confirmed ? 'Served again with other arrivals, it held again.' : null,
+        m.note ? `${m.note}.` : null,
+      ]
+        .filter(Boolean)
+        .join(' '),
     ),
     probes.length
       ? [
@@ -207,23 +218,32 @@ const rateCard = (d) => {
   );
 };
 
+const stateWords = {
+  held: ['good', 'the limit held'],
+  broken: ['bad', 'the limit was broken'],
+  open: ['warn', 'open: too few requests to say'],
+};
 const confirmCard = (d) => {
   const c = d.confirm;
   if (!c) return null;
-  const lines = [
-    c.text,
-    c.images_per_s ? `${rangeWords(c.images_per_s, AB.digits)} images/s` : null,
-    ...['p50', 'p90', 'p99']
-      .filter((k) => AB.isNumber(((c.latency_ns || {})[k] || {}).value))
-      .map((k) => `${k}: ${rangeWords(c.latency_ns[k], AB.time)}`),
-    c.ratio ? `${rangeWords(c.ratio, AB.ratio)} of what the search saw` : null,
-    c.verdict ? `maps: ${c.verdict}` : null,
-  ].filter(Boolean);
+  const [style, words] = stateWords[c.state];
   return AB.el(
     'div',
     { class: 'card' },
-    AB.el('h3', null, 'Measured again'),
-    lines.map((l) => AB.el('p', { class: 'sub' }, l)),
+    AB.el('h3', null, 'Confirmed ', AB.el('span', { class: 'chip ' + style }, words)),
+    AB.el(
+      'p',
+      { class: 'sub' },
+      [
+        `${AB.digits(c.rate)} requests a second at random` +
+          (AB.isNumber(c.seconds) ? ` for ${AB.time(1e9 * c.seconds)}` : ''),
+        AB.isNumber(c.requests) ? AB.count(c.requests, 'request') : null,
+        `${askedLatency(d.tune).name} ${rangeWords(c.latency_ns || {}, AB.time)}`,
+        c.overloaded ? 'the queue grew all the time' : null,
+      ]
+        .filter(Boolean)
+        .join('; '),
+    ),
   );
 };
 
