@@ -151,9 +151,9 @@ int ab_run_resume(const struct ab_run_settings *settings, int argc, char **argv)
     struct ab_error err;
     struct ab_db *db = NULL;
     struct ab_db_run before = {0};
+    const char *path = settings->db ? settings->db : ab_db_default();
     enum ab_status status = check_alone(settings, argc, argv, &err);
-    if (status == AB_OK)
-        status = ab_db_open(settings->db ? settings->db : ab_db_default(), AB_DB_READ, &db, &err);
+    if (status == AB_OK) status = ab_db_open_run(path, settings->resume, &db, &err);
     if (status == AB_OK) status = ab_db_find(db, settings->resume, &before, &err);
     ab_db_close(&db);
     if (status == AB_OK && before.finished)

@@ -66,6 +66,8 @@ for after in 2 7; do
 done
 code 2 run --resume night --db k.db
 says "is finished"
+code 2 run --resume night --db absent.db
+says "'night': no such file or run: there is no store absent.db"
 code 2 run --resume '#7' --db k.db
 says "no such run"
 code 2 run --resume nihgt --db k.db
