@@ -4,6 +4,7 @@
 #include "tune_out.h"
 
 #include "stats.h"
+#include "tune_search.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -50,15 +51,22 @@ bool ab_evidence_served(const struct ab_evidence *e)
     return e->visits > 0 && !*e->error;
 }
 
-bool ab_evidence_agrees(const struct ab_evidence *e, const struct ab_require *require)
+enum ab_slo_state ab_evidence_slo(const struct ab_evidence *e, const struct ab_require *require)
 {
-    if (e->verdict == AB_DISAGREE) return false;
-    return !(require->min_agree > 0) || e->rel_l2 <= require->min_agree;
+    struct ab_evidence right = *e;
+    struct ab_require fast = *require;
+    right.verdict = AB_AGREE;
+    fast.min_agree = 0;
+    switch (ab_evidence_fits(&right, &fast)) {
+    case AB_FIT_MEETS: return AB_SLO_HELD;
+    case AB_FIT_FAILS: return AB_SLO_BROKEN;
+    default: return AB_SLO_OPEN;
+    }
 }
 
 static bool meets(const struct ab_evidence *e, const struct ab_require *require)
 {
-    return ab_evidence_served(e) && ab_evidence_agrees(e, require) &&
+    return ab_evidence_served(e) && ab_evidence_accepted(e, require) &&
            ab_evidence_fits(e, require) == AB_FIT_MEETS;
 }
 
@@ -140,7 +148,7 @@ static double distance(const struct view *v, int point)
     const struct ab_require *r = v->require;
     const double wrong = 1e6;
     double far = 0;
-    if (!ab_evidence_agrees(e, r))
+    if (!ab_evidence_accepted(e, r))
         far += e->verdict == AB_DISAGREE ? 2 * wrong
                                          : fmin(wrong * e->rel_l2 / r->min_agree, 2 * wrong);
     if (r->slo.limit_ns > 0) {
@@ -270,13 +278,6 @@ void ab_answer_free(struct ab_answer *answer)
     answer->front = answer->alike = NULL;
 }
 
-/* Whether it is fast enough, whatever its maps. */
-static bool holds(const struct ab_evidence *e, const struct ab_slo *slo)
-{
-    return !(slo->limit_ns > 0) ||
-           ab_slo_judge(slo, e->latency_ns, e->requests, AB_TUNE_CONFIDENCE) == AB_SLO_HELD;
-}
-
 enum ab_exit ab_tune_exit(const struct ab_tune_result *r)
 {
     bool open = false, wrong = false, served = false, failed = false;
@@ -287,8 +288,8 @@ enum ab_exit ab_tune_exit(const struct ab_tune_result *r)
         failed = failed || *e->error;
         if (!ab_evidence_served(e)) continue;
         served = true;
-        if (!ab_evidence_agrees(e, r->require))
-            wrong = wrong || holds(e, &r->require->slo);
+        if (!ab_evidence_accepted(e, r->require))
+            wrong = wrong || ab_evidence_slo(e, r->require) == AB_SLO_HELD;
         else
             open = open || ab_evidence_fits(e, r->require) != AB_FIT_FAILS;
     }

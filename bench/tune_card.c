@@ -4,6 +4,7 @@
 #include "tune_out.h"
 
 #include "run.h"
+#include "tune_search.h"
 
 #include <math.h>
 #include <string.h>
@@ -223,18 +224,18 @@ static void print_agreement(FILE *f, const struct ab_evidence *e)
             *e->why ? "; " : "", e->why);
 }
 
-static void print_slo(FILE *f, const struct ab_evidence *e, const struct ab_slo *slo)
+static void print_slo(FILE *f, const struct ab_evidence *e, const struct ab_require *require)
 {
-    static const char *const states[] = {[AB_SLO_OPEN] =
-                                             "not decided yet: more requests are needed",
-                                         [AB_SLO_HELD] = "held",
-                                         [AB_SLO_BROKEN] = "broken"};
-    char text[64], name[16], limit[32];
+    const struct ab_slo *slo = &require->slo;
+    char name[16], limit[32];
     if (!(slo->limit_ns > 0)) return;
+    const enum ab_slo_state state = ab_evidence_slo(e, require);
     ab_quantile_text(slo->quantile, name);
-    snprintf(text, sizeof text, "%s <= %s", name, ab_time_text(slo->limit_ns, limit, sizeof limit));
-    fprintf(f, "  %-13s %s: %s\n", "requirement", text,
-            states[ab_slo_judge(slo, e->latency_ns, e->requests, AB_TUNE_CONFIDENCE)]);
+    fprintf(f, "  %-13s %s <= %s: %s%s\n", "requirement", name,
+            ab_time_text(slo->limit_ns, limit, sizeof limit),
+            state == AB_SLO_OPEN ? "not decided yet: more requests are needed"
+                                 : ab_slo_state_name(state),
+            e->overloaded ? "; requests arrived faster than they were served" : "");
 }
 
 static void print_measured(FILE *f, const struct ab_tune_result *r, int point)
@@ -249,7 +250,7 @@ static void print_measured(FILE *f, const struct ab_tune_result *r, int point)
             100 * AB_TUNE_CONFIDENCE);
     print_rate(f, e, r->answer->noise);
     print_latency(f, e, r->require);
-    print_slo(f, e, &r->require->slo);
+    print_slo(f, e, r->require);
     ab_megabytes_text(e->resident_bytes, resident);
     ab_megabytes_text(e->peak_bytes, peak);
     ab_megabytes_text(e->planned_bytes, planned);
@@ -290,7 +291,9 @@ static void print_late(FILE *f, const struct ab_evidence *e, const struct ab_slo
     ab_quantile_text(slo->quantile, name);
     ab_time_text(slo->limit_ns, limit, sizeof limit);
     fprintf(f, "  %-13s %s is ", "latency", name);
-    if (e->requests >= least && !isnan(p.value))
+    if (e->overloaded)
+        fprintf(f, "without end: requests arrive faster than they are served\n");
+    else if (e->requests >= least && !isnan(p.value))
         fprintf(f, "%s where %s are asked for: %.2f times as long%s\n",
                 ab_time_text(p.value, value, sizeof value), limit, p.value / slo->limit_ns,
                 p.value <= slo->limit_ns ? ", but too near to be sure" : "");
@@ -305,10 +308,8 @@ static void print_late(FILE *f, const struct ab_evidence *e, const struct ab_slo
 static void print_misses(FILE *f, const struct ab_tune_result *r, const struct ab_evidence *e)
 {
     const struct ab_slo *slo = &r->require->slo;
-    if (slo->limit_ns > 0 &&
-        ab_slo_judge(slo, e->latency_ns, e->requests, AB_TUNE_CONFIDENCE) != AB_SLO_HELD)
-        print_late(f, e, slo);
-    if (ab_evidence_agrees(e, r->require)) return;
+    if (slo->limit_ns > 0 && ab_evidence_slo(e, r->require) != AB_SLO_HELD) print_late(f, e, slo);
+    if (ab_evidence_accepted(e, r->require)) return;
     if (e->verdict == AB_DISAGREE)
         fprintf(f, "  %-13s its maps disagree with the reference: %s\n", "agreement", e->why);
     else

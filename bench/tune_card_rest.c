@@ -4,6 +4,7 @@
 #include "tune_out.h"
 
 #include "run.h"
+#include "tune_search.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -106,7 +107,7 @@ static void print_gain(FILE *f, const struct ab_tune_result *r, const struct ab_
             values->text[own->level[g->knob]], values->text[g->other], besides, g->gain, g->low,
             g->high, none ? ", no difference that could be seen" : "");
     const struct ab_evidence *e = other >= 0 ? ab_search_evidence(r->search, other) : NULL;
-    if (e && !ab_evidence_agrees(e, r->require))
+    if (e && !ab_evidence_accepted(e, r->require))
         fprintf(f, "; the maps of the other fail the agreement");
     else if (e && ab_evidence_fits(e, r->require) == AB_FIT_FAILS)
         fprintf(f, "; the other breaks the limit");

@@ -56,8 +56,8 @@ struct ab_percentile ab_evidence_latency(const struct ab_evidence *e, double qua
 double ab_evidence_start(const struct ab_evidence *e);
 /* Visited, and never failed to serve. */
 bool ab_evidence_served(const struct ab_evidence *e);
-/* The maps are what the requirements ask for. */
-bool ab_evidence_agrees(const struct ab_evidence *e, const struct ab_require *require);
+/* Whether it is fast enough, whatever its maps; without a limit it is. */
+enum ab_slo_state ab_evidence_slo(const struct ab_evidence *e, const struct ab_require *require);
 /* Values this near (a share) count as alike. */
 double ab_answer_tolerance(const struct ab_answer *answer, const struct ab_require *require);
 

@@ -189,6 +189,91 @@ TEST(nothing_was_served)
     close_scene(s);
 }
 
+/* Requests that queue up are late for ever, however early the first ones were served. */
+TEST(a_queue_that_grows_is_no_answer)
+{
+    struct plot plot = usual;
+    plot.overloaded = true;
+    struct scene *s = open_scene(&plot);
+    CHECK(s->answer.recommended < 0, "recommended");
+    CHECK(ab_tune_exit(&s->result) == AB_EXIT_NOTHING, "exit %d", ab_tune_exit(&s->result));
+    close_scene(s);
+}
+
+/* ---- whatever was seen ---- */
+
+/* Random visits to random points, some of which fail, some with wrong maps. */
+static void tell_random(struct scene *s, struct rng *r)
+{
+    const int point = rng_between(r, 0, s->space.n_points - 1), count = rng_between(r, 1, REQUESTS);
+    const double base = 1e6 * exp(3 + 2 * rng_uniform(r));
+    double latency[REQUESTS];
+    for (int i = 0; i < count; i++) latency[i] = base * (1 + rng_uniform(r));
+    const struct ab_told told = {.images_per_s = 1e9 / base * (0.9 + 0.1 * rng_uniform(r)),
+                                 .start_ns = base,
+                                 .wall_s = 1,
+                                 .latency_ns = latency,
+                                 .requests = count,
+                                 .resident_bytes = 1e6 * rng_between(r, 1, 40),
+                                 .error = rng_between(r, 0, 15) ? NULL : "broken",
+                                 .verdict = (enum ab_verdict)(rng_between(r, 0, 7) ? 0 : 1),
+                                 .rel_l2 = pow(10, -3 - 4 * rng_uniform(r)),
+                                 .why = ""};
+    CHECK(ab_search_tell(s->search, point, &told), "out of memory");
+}
+
+static void check_answer(const struct scene *s)
+{
+    const struct ab_answer *a = &s->answer;
+    bool any = false, offered = false, front = false;
+    for (int i = 0; i < s->space.n_points; i++) {
+        const struct ab_evidence *e = ab_search_evidence(s->search, i);
+        const bool meets = ab_evidence_fits(e, &s->require) == AB_FIT_MEETS;
+        const double value = ab_evidence_value(e, &s->require, a->noise).value;
+        any = any || meets;
+        offered = offered || (ab_evidence_served(e) && e->verdict != AB_DISAGREE);
+        front = front || a->front[i];
+        CHECK(!a->alike[i] || meets, "point %d is alike and fails", i);
+        CHECK(!a->front[i] || ab_evidence_served(e), "point %d is on the front, never served", i);
+        if (a->recommended < 0) continue;
+        const double best =
+            ab_evidence_value(ab_search_evidence(s->search, a->best), &s->require, a->noise).value;
+        CHECK(!meets || value <= best, "point %d is better than the best", i);
+        CHECK(!a->alike[i] ||
+                  s->space.points[i].simplicity >= s->space.points[a->recommended].simplicity,
+              "point %d is simpler and alike", i);
+    }
+    CHECK(any == (a->recommended >= 0) && any == (a->best >= 0), "any %d, %d", any, a->recommended);
+    CHECK(!any || (a->alike[a->recommended] && a->alike[a->best] && a->closest < 0), "not alike");
+    CHECK(offered == front, "a front %d of offers %d", front, offered);
+}
+
+TEST(random_evidence)
+{
+    enum { ROUNDS = AB_TEST_SLOW ? 16 : 64 };
+    struct rng r = rng_new(77);
+    int recommended = 0;
+    for (int round = 0; round < ROUNDS; round++) {
+        struct plot plot = usual;
+        plot.visits = 0;
+        plot.require.objective = (enum ab_objective)(round % 3);
+        plot.require.slo = (struct ab_slo){round & 4 ? 0.9 : 0.5, round & 8 ? 80e6 : 0};
+        plot.require.min_agree = round & 16 ? 1e-5 : 0;
+        struct scene *s = open_scene(&plot);
+        struct ab_error err = {""};
+        context("round %d", round);
+        for (int i = rng_between(&r, 0, 60); i > 0; i--) tell_random(s, &r);
+        ab_answer_free(&s->answer);
+        CHECK(!ab_answer_make(&s->space, s->search, &s->require, &s->answer, &err), "%s", err.text);
+        check_answer(s);
+        const enum ab_exit code = ab_tune_exit(&s->result);
+        CHECK((code == AB_EXIT_OK) == (s->answer.recommended >= 0), "exit %d", code);
+        recommended += code == AB_EXIT_OK;
+        close_scene(s);
+    }
+    CHECK(recommended > ROUNDS / 8 && recommended < ROUNDS, "%d recommendations", recommended);
+}
+
 static const struct test_case cases[] = {
     CASE(the_best_that_meets_the_limit),
     CASE(the_simplest_of_those_alike),
@@ -201,6 +286,8 @@ static const struct test_case cases[] = {
     CASE(maps_that_are_wrong_are_no_answer),
     CASE(too_few_requests_decide_nothing),
     CASE(nothing_was_served),
+    CASE(a_queue_that_grows_is_no_answer),
+    CASE(random_evidence),
 };
 TEST_MAIN("tune_answer", cases)
 

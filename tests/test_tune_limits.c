@@ -5,6 +5,7 @@
 #include "../bench/clock.h"
 #include "../bench/stats.h"
 #include "nets.h"
+#include "sample/sampler.h"
 
 #include <sched.h>
 
@@ -65,6 +66,47 @@ TEST(samples_multiply_work)
     CHECK(many.direct == 7 * one.direct && many.fast == 7 * one.fast, "%g, not 7 times %g",
           many.direct, one.direct);
     CHECK(many.weights == one.weights, "%g bytes, not %g", many.weights, one.weights);
+    ab_graph_destroy(&graph);
+}
+
+/* Multiplications that the steps of a plan count, for one image. */
+static double counted(const struct ab_plan *plan)
+{
+    double flops = 0;
+    for (int i = 0; i < plan->program.n_steps; i++)
+        if (!plan->program.steps[i].constant) flops += ab_step_flops(plan, &plan->program.steps[i]);
+    return flops / plan->exec.batch;
+}
+
+/* No plan of any method counts less work than the least. */
+TEST(work_is_the_least)
+{
+    static const char *const backends[] = {"native", "reference"};
+    struct ab_graph *graph = net_branches(2);
+    int count, checked = 0;
+    const struct ab_method_info *infos = ab_methods(&count);
+    for (int m = 0; m < count; m++) {
+        struct ab_method *method = NULL;
+        struct ab_error err = {""};
+        if (ab_method_parse(infos[m].name, &method, &err)) continue;
+        const struct ab_method *one = method;
+        for (int b = 0; b < 2; b++) {
+            const struct ab_plan_options options = {.backend = backends[b], .batch = 2};
+            struct ab_plan *plan = NULL;
+            if (ab_plan_create(graph, &one, 1, &options, &plan, &err)) continue;
+            const struct ab_tune_work w = work_of(graph, infos[m].name);
+            const struct ab_sampler *s =
+                ab_plan_sampler_count(plan) ? ab_plan_sampler(plan, 0) : NULL;
+            const double most = s ? counted(s->plan) * s->draw.n : counted(plan);
+            CHECK(w.direct <= most && w.fast <= w.direct, "%s: %g and %g of %g", infos[m].name,
+                  w.direct, w.fast, most);
+            CHECK(w.fast * 4 >= w.direct, "%s: %g of %g", infos[m].name, w.fast, w.direct);
+            checked++;
+            ab_plan_destroy(&plan);
+        }
+        ab_method_destroy(&method);
+    }
+    CHECK(checked > count, "%d of %d methods checked", checked, count);
     ab_graph_destroy(&graph);
 }
 
@@ -237,9 +279,14 @@ TEST(verdicts_in_words)
 }
 
 static const struct test_case cases[] = {
-    CASE(work_leaves_out_padding),       CASE(strides_have_no_winograd),
-    CASE(samples_multiply_work),         CASE(roofs_are_not_exceeded),
-    CASE(roofs_follow_the_knobs),        CASE(a_profile_leaves_the_caller_alone),
-    CASE(a_sampler_and_several_threads), CASE(verdicts_in_words),
+    CASE(work_leaves_out_padding),
+    CASE(strides_have_no_winograd),
+    CASE(samples_multiply_work),
+    CASE(work_is_the_least),
+    CASE(roofs_are_not_exceeded),
+    CASE(roofs_follow_the_knobs),
+    CASE(a_profile_leaves_the_caller_alone),
+    CASE(a_sampler_and_several_threads),
+    CASE(verdicts_in_words),
 };
 TEST_MAIN("tune_limits", cases)

@@ -81,7 +81,7 @@ struct plot {
     int visits, requests;
     enum ab_verdict verdict;
     double rel_l2;
-    bool incomplete;
+    bool incomplete, overloaded;
 };
 
 static inline void tell(struct scene *s, const struct plot *plot, const struct shown *w, int visit)
@@ -94,6 +94,7 @@ static inline void tell(struct scene *s, const struct plot *plot, const struct s
         .images_per_s = w->rate[visit],
         .start_ns = 1.9e9,
         .wall_s = 12.5,
+        .overloaded = plot->overloaded,
         .latency_ns = latency,
         .requests = plot->requests,
         .resident_bytes = w->megabytes * 1e6,
@@ -123,6 +124,7 @@ static inline struct scene *open_scene(const struct plot *plot)
     CHECK(ab_search_tell(s->search, point_of(&s->space, &far), &broken), "out of memory");
     CHECK(!ab_answer_make(&s->space, s->search, &s->require, &s->answer, &err), "%s", err.text);
     s->answer.complete = !plot->incomplete;
+    s->answer.noise = 0.02; /* what cards are printed with, whatever the search makes of visits */
     s->graph = net_chain(1, true);
     s->limits =
         (struct ab_tune_limits){.step_ns = 80e6,
