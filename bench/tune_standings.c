@@ -353,9 +353,9 @@ static double second_look(const struct ab_search *s, int point, double level, do
 {
     double mean, sd, gain, swift, swift_sd;
     const struct ab_standing *p = &s->standing[point];
-    if (p->apart > 1 || s->out[point] || exhausted(s, point) || !long_ago(s, point)) return 0;
+    if (s->out[point] || exhausted(s, point) || !long_ago(s, point)) return 0;
     if (!ab_tune_model_without(s->model, point, &mean, &sd)) return 0;
-    gain = disturbed * expected_gain(mean, sd, level);
+    gain = pow(disturbed, fmax(1, p->apart)) * expected_gain(mean, sd, level);
     if (!s->feasible || !(s->o.require.slo.limit_ns > 0) || p->tier == AB_TIER_MEETS) return gain;
     const struct ab_tune_model *m = two_models(s) ? s->slo_model : s->model;
     if (!ab_tune_model_without(m, point, &swift, &swift_sd)) return 0;

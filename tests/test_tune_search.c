@@ -29,11 +29,14 @@ static struct ab_space space_new(const char *narrowing)
     return space;
 }
 
-static bool meets(const struct machine *m, const struct ab_point *p, const struct ab_require *r)
+/* `slowed`: by what else runs there too, as long as it likes. */
+static bool meets(const struct machine *m, const struct ab_point *p, const struct ab_require *r,
+                  double slowed)
 {
     if (m->wrong && strstr(p->text, m->wrong)) return false;
     if (m->broken && strstr(p->text, m->broken)) return false;
-    return !(r->slo.limit_ns > 0) || latency_ns(m, &p->deploy, r->slo.quantile) <= r->slo.limit_ns;
+    return !(r->slo.limit_ns > 0) ||
+           latency_ns(m, &p->deploy, r->slo.quantile) <= (1 - slowed) * r->slo.limit_ns;
 }
 
 /* What the objective makes of the true numbers of a point. */
@@ -45,11 +48,12 @@ static double true_value(const struct machine *m, const struct ab_point *p,
 }
 
 static double best_value(const struct machine *m, const struct ab_space *space,
-                         const struct ab_require *r)
+                         const struct ab_require *r, double slowed)
 {
     double best = 0;
     for (int i = 0; i < space->n_points; i++)
-        if (meets(m, &space->points[i], r)) best = fmax(best, true_value(m, &space->points[i], r));
+        if (meets(m, &space->points[i], r, slowed))
+            best = fmax(best, true_value(m, &space->points[i], r));
     return best;
 }
 
@@ -66,6 +70,7 @@ static double sweep_s(const struct ab_space *space, double budget_s)
 struct rates {
     int machines, none, broken, complete;
     int near_best, near_advised; /* within 3 % of the true best */
+    int near_sure;               /* of the best of those that keep the limit however disturbed */
     double worst, share, visits; /* the worst answer; of the sweep's time, and visits, on average */
     double most_share;
 };
@@ -75,7 +80,8 @@ static void count(struct rates *r, const struct ab_space *space, struct machine 
 {
     struct outcome o = explore(space, m, q);
     const int best = ab_search_best(o.search), advised = recommended(space, o.search, &q->require);
-    const double truth = best_value(m, space, &q->require);
+    const double truth = best_value(m, space, &q->require, 0);
+    const double sure = best_value(m, space, &q->require, m->busy_s > 0 ? m->most : 0);
     const double share = o.spent_s / sweep_s(space, q->budget_s);
     CHECK(o.spent_s <= q->budget_s + o.longest_s, "%g s of %g", o.spent_s, q->budget_s);
     r->machines++;
@@ -87,9 +93,10 @@ static void count(struct rates *r, const struct ab_space *space, struct machine 
     if (best >= 0) {
         const double value = true_value(m, &space->points[best], &q->require) / truth;
         const double told = true_value(m, &space->points[advised], &q->require) / truth;
-        r->broken += !meets(m, &space->points[advised], &q->require);
+        r->broken += !meets(m, &space->points[advised], &q->require, 0);
         r->near_best += value >= 0.97;
         r->near_advised += told >= 0.97;
+        r->near_sure += told * truth >= 0.97 * sure;
         r->worst = fmin(r->worst, told);
     }
     ab_search_destroy(&o.search);
@@ -98,12 +105,13 @@ static void count(struct rates *r, const struct ab_space *space, struct machine 
 static void show(const char *what, struct rates *r)
 {
     const double n = r->machines;
-    printf("%-34s %3d machines: best within 3 %% %5.1f %%, advised %5.1f %% (worst %.3f), none "
+    printf("%-34s %3d machines: best within 3 %% %5.1f %%, advised %5.1f %% (worst %.3f), of what "
+           "surely keeps the limit %5.1f %%, none "
            "%4.1f %%, not meeting %4.1f %%, complete %5.1f %%, %5.1f visits, %4.1f %% of a sweep "
            "(at most %4.1f %%)\n",
            what, r->machines, 100 * r->near_best / n, 100 * r->near_advised / n, r->worst,
-           100 * r->none / n, 100 * r->broken / n, 100 * r->complete / n, r->visits / n,
-           100 * r->share / n, 100 * r->most_share);
+           100 * r->near_sure / n, 100 * r->none / n, 100 * r->broken / n, 100 * r->complete / n,
+           r->visits / n, 100 * r->share / n, 100 * r->most_share);
 }
 
 static struct rates many(const char *what, int machines, double budget_s,
@@ -174,14 +182,26 @@ TEST(finds_the_best_latency)
     many("latency, p90 held", SOME, 600, AB_OBJECTIVE_LATENCY, 0.9, 1.5, NULL);
 }
 
+/* What breaks the limit while the neighbour runs may be refused; what breaks it always must be. */
+static void check_limits(const struct rates *r)
+{
+    CHECK(r->broken <= 0.05 * r->machines, "%d break the limit", r->broken);
+    CHECK(r->near_sure >= 0.95 * r->machines, "only %d of %d within 3 %% of what keeps the limit",
+          r->near_sure, r->machines);
+}
+
 TEST(finds_the_best_within_a_limit)
 {
     struct rates r =
         many("throughput, p90 <= 3 x alone", SOME, 600, AB_OBJECTIVE_THROUGHPUT, 0.9, 3, NULL);
-    CHECK(r.broken <= 0.05 * r.machines, "%d break the limit", r.broken);
-    many("throughput, p90 <= 1.2 x alone", SOME, 600, AB_OBJECTIVE_THROUGHPUT, 0.9, 1.2, NULL);
-    many("throughput, p90, quiet", SOME, 600, AB_OBJECTIVE_THROUGHPUT, 0.9, 3, be_quiet);
-    many("throughput, p99 <= 3 x alone", SOME, 600, AB_OBJECTIVE_THROUGHPUT, 0.99, 3, NULL);
+    check_limits(&r);
+    r = many("throughput, p90 <= 1.2 x alone", SOME, 600, AB_OBJECTIVE_THROUGHPUT, 0.9, 1.2, NULL);
+    check_limits(&r);
+    r = many("throughput, p99 <= 3 x alone", SOME, 600, AB_OBJECTIVE_THROUGHPUT, 0.99, 3, NULL);
+    check_limits(&r);
+    r = many("throughput, p90, quiet", SOME, 600, AB_OBJECTIVE_THROUGHPUT, 0.9, 3, be_quiet);
+    check_rates(&r, 0.97, 0.25);
+    check_limits(&r);
 }
 
 /* The same machine at other times. */
@@ -364,7 +384,7 @@ TEST(what_a_roof_keeps_down_is_not_visited_again)
                                                ab_search_noise(o.search))
                                  .low;
         context("seed %llu", (unsigned long long)seed);
-        CHECK(worth(&m, &space.points[best].deploy) > 0.95 * best_value(&m, &space, &throughput),
+        CHECK(worth(&m, &space.points[best].deploy) > 0.95 * best_value(&m, &space, &throughput, 0),
               "%s", space.points[best].text);
         for (int i = 0; i < space.n_points; i++) {
             const struct ab_evidence *e = ab_search_evidence(o.search, i);
