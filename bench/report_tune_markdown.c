@@ -66,9 +66,11 @@ static void print_asked(FILE *f, const json_t *tune)
     if (agree > 0) fprintf(f, ", relative error of maps up to %.1e", agree);
     if (*ab_report_text(tune, "load")) fputs(", load ", f);
     print_text(f, tune, "load");
-    fprintf(f, ". %.0f of %.0f points were served", ab_report_number(tune, "visited"),
-            ab_report_number(tune, "points"));
-    const double spent = ab_report_number(tune, "spent_s");
+    const double visited = ab_report_number(tune, "visited"),
+                 points = ab_report_number(tune, "points"),
+                 spent = ab_report_number(tune, "spent_s");
+    if (isfinite(visited) && isfinite(points))
+        fprintf(f, ". %.0f of %.0f points were served", visited, points);
     if (isfinite(spent)) fprintf(f, " in %.0f s", spent);
     if (json_is_true(json_object_get(tune, "interrupted")))
         fputs("; interrupted: this is what was known so far", f);
@@ -161,7 +163,7 @@ static void print_points(FILE *f, const json_t *deployment)
                   f);
         print_point(f, point, point == chosen);
     }
-    fprintf(f, "\nAll %zu points are in deployment.csv.\n", json_array_size(points));
+    fprintf(f, "\ndeployment.csv has all of them: %zu.\n", json_array_size(points));
 }
 
 static void print_knobs(FILE *f, const json_t *knobs)
@@ -217,8 +219,10 @@ static void print_rate(FILE *f, const json_t *rate)
 static void print_confirmation(FILE *f, const json_t *c)
 {
     if (!c) return;
-    fprintf(f, "\nConfirmed: %.3g requests a second for %.0f s: the limit ",
-            ab_report_number(c, "rate"), ab_report_number(c, "seconds"));
+    const double seconds = ab_report_number(c, "seconds");
+    fprintf(f, "\nConfirmed: %.3g requests a second", ab_report_number(c, "rate"));
+    if (isfinite(seconds)) fprintf(f, " for %.0f s", seconds);
+    fputs(": the limit ", f);
     fputs(!strcmp(ab_report_text(c, "state"), "held")     ? "held"
           : !strcmp(ab_report_text(c, "state"), "broken") ? "was broken"
                                                           : "is open: too few requests",

@@ -229,6 +229,14 @@ broken '"state": "held"' '"state": "kept"' 'max_rate.probes[0].state: is not one
 broken '"rate": 17.2' '"rates": 17.2' 'confirm.rate: is not there'
 broken '"fit_ns": 61200000.0' '"fit_ns": -1' 'forecast[0].points[0].fit_ns: is not a number from 0'
 broken '"gain": 1.39' '"gain": null' 'knobs[0].gain: is not a number from 0'
+# What need not be there may be missing.
+cat >bare.json <<'EOF'
+{"attrbench_config": 1, "model": "m", "method": "x", "tune": {"objective": "latency"}, "points": [{"text": "one", "deploy": {
+ "backend": "onednn", "algo": "auto", "memory": "fast", "pages": "huge", "denormals": "keep", "place": "free", "threads": 1, "instances": 1, "batch": 1},
+ "visits": 0}], "max_rate": {"held": null}, "confirm": {"rate": 2, "state": "open"}, "forecast": {"what": "batch=2"}, "recommended": "one"}
+EOF
+code 0 report bare.json --out t
+! grep -qiE '\bnan\b|inf\b|null' t/report.md || fail "numbers that are none"
 # Nothing that meets the requirements is a failure.
 sed 's|^  "recommended": .*|  "recommended": null,|' "$sample" >none.json
 code 0 report none.json --out t
