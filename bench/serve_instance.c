@@ -89,7 +89,9 @@ static enum ab_status set_up(struct ab_instance *i, struct ab_error *err)
     if (status != AB_OK) return status;
     i->first_at = ab_now_ns();
     i->first_ns = i->first_at - start;
-    i->hash = ab_hash(0, i->map, i->map_bytes);
+    const int batch = i->server->o->deploy->batch;
+    i->hash = ab_maps_hash(i->map, i->map_bytes / sizeof *i->map / (size_t)batch, batch,
+                           i->server->images.count);
     i->subnormals = (long)ab_subnormal_count(i->map, i->map_bytes / sizeof *i->map);
     return AB_OK;
 }

@@ -247,7 +247,7 @@ static json_t *head(const struct ab_tune_result *r)
 {
     const int point = r->answer->recommended;
     if (point >= 0)
-        return ab_config_json(r->model, r->graph, r->method, &r->space->points[point].deploy);
+        return ab_config_json(r->file, r->graph, r->method, &r->space->points[point].deploy);
     json_t *o = json_object();
     json_object_set_new(o, "model", text(r->model));
     json_object_set_new(o, "method", text(r->method));

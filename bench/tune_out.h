@@ -13,6 +13,7 @@
 /* All that is shown; borrowed. */
 struct ab_tune_result {
     const char *model, *method; /* as they were asked for */
+    const char *file;           /* what ab_graph_open takes for the model */
     const struct ab_graph *graph;
     const struct ab_space *space;
     const struct ab_search *search;

@@ -232,6 +232,17 @@ enum ab_status ab_visit(const struct ab_visit_options *o, struct ab_visit *v, st
     return status;
 }
 
+uint64_t ab_maps_hash(const float *maps, size_t floats, int batch, int images)
+{
+    const int distinct = batch < images ? batch : images;
+    bool alike = true;
+    for (int i = distinct; i < batch && alike; i++)
+        alike = !memcmp(maps + (size_t)i * floats, maps + (size_t)(i % images) * floats,
+                        floats * sizeof *maps);
+    const int count = alike ? distinct : batch;
+    return ab_hash((uint64_t)count, maps, (size_t)count * floats * sizeof *maps);
+}
+
 void ab_visit_free(struct ab_visit *v)
 {
     free(v->latency_ns);

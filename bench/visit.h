@@ -57,9 +57,8 @@ struct ab_visit {
     double start_ns;      /* from the start of the process to its first map: */
     double load_ns, setup_ns, first_ns; /* reading the model, making a plan, the first execution */
     double wall_s;                      /* of the visit as a whole: what it cost */
-    /* ab_hash(0, ...) of the maps of each instance's first execution, of the usual images in turn:
-     * [batch][c][h][w]. */
-    uint64_t map_hash;
+    uint64_t map_hash;     /* ab_maps_hash of each instance's first execution, of the usual images
+                              in turn */
     bool unequal;          /* the instances' maps were not the same */
     bool overloaded;       /* requests arrived faster than they were served, all the time */
     enum ab_slo_state slo; /* OPEN too: none was asked for */
@@ -73,6 +72,11 @@ struct ab_visit {
  * there is (which may be nothing, 0 requests), when ab_interrupted is set. */
 enum ab_status ab_visit(const struct ab_visit_options *o, struct ab_visit *v, struct ab_error *err);
 void ab_visit_free(struct ab_visit *v);
+
+/* A hash of the maps [batch][floats] of an execution whose slot i held image i % images. Slots of
+ * one image count once where their maps are the same bits, so that the batch matters only where it
+ * makes a difference. */
+uint64_t ab_maps_hash(const float *maps, size_t floats, int batch, int images);
 
 /* The command behind `attrbench serve`. Returns the exit code. */
 int ab_visit_serve(void);

@@ -1,0 +1,456 @@
+// SPDX-License-Identifier: Apache-2.0
+// attrbench tune: which configuration to deploy.
+#include "tune.h"
+
+#include "record.h"
+#include "run.h"
+#include "tune_drive.h"
+#include "tune_forecast_measure.h"
+#include "tune_out.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct tune_settings {
+    const char *model, *method, *config, *slo, *min_agree, *load, *forecast, *out;
+    struct ab_words space;
+    double budget;
+    long seed;
+    int objective; /* enum ab_objective */
+    bool find_max_rate, confirm, exhaustive, resume, json, quiet, markdown;
+};
+
+static const double BUDGET = 300, LEAST_BUDGET = 1;
+/* Of profiling the recommended plan, at the end of the budget. */
+static const double LIMITS_SECONDS = 1;
+
+/* What one run of the command has in hand. */
+struct job {
+    const struct tune_settings *s;
+    struct ab_tune tune;
+    struct ab_config *config; /* of --config, or NULL */
+    json_t *file;             /* the same, whole */
+    struct ab_words narrowing;
+    char journal[1100];
+    struct ab_answer answer;
+    struct ab_tune_limits limits;
+    bool limited; /* limits are known */
+    json_t *context, *max_rate, *confirm, *forecast;
+    bool confirm_failed, confirm_open;
+};
+
+/* ---- what is asked for ---- */
+
+static enum ab_status parse_agree(const char *text, double *limit, struct ab_error *err)
+{
+    char *end = NULL;
+    errno = 0;
+    *limit = text ? strtod(text, &end) : 0;
+    if (!text || (end != text && !*end && errno == 0 && *limit > 0 && *limit <= 1)) return AB_OK;
+    return ab_fail(err, AB_ERR_ARG,
+                   "--min-agree: '%.60s' is no error; give the largest relative L2 error that "
+                   "will do, such as 1e-4",
+                   text);
+}
+
+/* An option, or what the file of --config was made with; NULL: neither. */
+static const char *asked(const struct job *j, const char *option, const char *name)
+{
+    if (option || !j->file) return option;
+    return json_string_value(json_object_get(json_object_get(j->file, "tune"), name));
+}
+
+static enum ab_status parse_require(struct job *j, struct ab_error *err)
+{
+    const struct tune_settings *s = j->s;
+    struct ab_require *r = &j->tune.require;
+    const char *slo = asked(j, s->slo, "slo");
+    const json_t *agree = json_object_get(json_object_get(j->file, "tune"), "min_agree");
+    r->objective = (enum ab_objective)s->objective;
+    enum ab_status status = slo ? ab_slo_parse(slo, &r->slo, err) : AB_OK;
+    if (status == AB_OK) status = parse_agree(s->min_agree, &r->min_agree, err);
+    if (!s->min_agree && json_is_number(agree)) r->min_agree = json_number_value(agree);
+    if (status == AB_OK && s->load) status = ab_load_shape_parse(s->load, &j->tune.load, err);
+    if (status != AB_OK) return status;
+    if (j->tune.load.kind == AB_LOAD_POISSON && r->objective == AB_OBJECTIVE_THROUGHPUT)
+        return ab_fail(err, AB_ERR_ARG,
+                       "--load %.40s: the rate is given, so that there is no throughput to "
+                       "choose by; give --objective latency or memory, or --find-max-rate",
+                       s->load);
+    if ((s->find_max_rate || s->confirm) && r->slo.limit_ns <= 0)
+        return ab_fail(err, AB_ERR_ARG,
+                       "%s: needs a limit on latency that can break; give --slo p99=80ms",
+                       s->confirm ? "--confirm" : "--find-max-rate");
+    return AB_OK;
+}
+
+static bool put_word(struct ab_words *words, const char *knob, const char *value)
+{
+    char text[96];
+    const int length = snprintf(text, sizeof text, "%s=%s", knob, value);
+    return ab_words_add(words, text, (size_t)length);
+}
+
+/* A space of one point. */
+static bool narrow_to(const struct ab_deploy *d, struct ab_words *words)
+{
+    static const char *const places[] = {"cores", "smt", "free"};
+    char threads[16], instances[16], batch[16];
+    snprintf(threads, sizeof threads, "%d", d->threads);
+    snprintf(instances, sizeof instances, "%d", d->instances);
+    snprintf(batch, sizeof batch, "%d", d->batch);
+    return put_word(words, "engine", d->backend) &&
+           put_word(words, "algo", d->algo == AB_ALGO_AUTO ? "auto" : "direct") &&
+           put_word(words, "memory", d->memory == AB_MEMORY_FAST ? "fast" : "lean") &&
+           put_word(words, "threads", threads) && put_word(words, "instances", instances) &&
+           put_word(words, "batch", batch) && put_word(words, "place", places[d->place]) &&
+           put_word(words, "pages", d->pages == AB_PAGES_HUGE ? "huge" : "small") &&
+           put_word(words, "denormals", ab_denormals_name(d->denormals));
+}
+
+static enum ab_status open_config(struct job *j, struct ab_error *err)
+{
+    char differs[256];
+    enum ab_status status = ab_config_read(j->s->config, true, &j->config, err);
+    if (status != AB_OK) return status;
+    j->file = json_load_file(j->s->config, JSON_REJECT_DUPLICATES, NULL);
+    if (!j->file || !narrow_to(ab_config_deploy(j->config), &j->narrowing))
+        return ab_fail(err, AB_ERR_MEMORY, "%s: out of memory", j->s->config);
+    if (ab_config_foreign(j->config, differs, sizeof differs))
+        fprintf(stderr, "%s: made on another machine (%s): measured anew here\n", j->s->config,
+                differs);
+    j->tune.model = ab_config_model(j->config);
+    j->tune.spec = ab_config_method(j->config);
+    j->tune.narrowing = &j->narrowing;
+    j->tune.exhaustive = true;
+    return AB_OK;
+}
+
+static enum ab_status open_job(struct job *j, struct ab_error *err)
+{
+    const struct tune_settings *s = j->s;
+    struct ab_tune *t = &j->tune;
+    enum ab_status status = AB_OK;
+    t->model = s->model;
+    t->spec = s->method;
+    t->narrowing = &s->space;
+    t->exhaustive = s->exhaustive;
+    t->budget_s = s->budget > 0 ? s->budget : BUDGET;
+    t->seed = (uint64_t)s->seed;
+    t->quiet = s->quiet;
+    t->resume = s->resume;
+    if (s->out && !s->config) {
+        snprintf(j->journal, sizeof j->journal, "%.1000s.visits", s->out);
+        t->journal_path = j->journal;
+    }
+    if (s->config) status = open_config(j, err);
+    if (status == AB_OK) status = parse_require(j, err);
+    return status == AB_OK ? ab_tune_open(t, err) : status;
+}
+
+/* ---- after the search ---- */
+
+/* In the context's terms: what the machine is, and how busy it was. */
+static json_t *context_of(void)
+{
+    struct ab_machine machine;
+    struct ab_pin *pin = ab_pin_create(&machine);
+    json_t *context = ab_context_json(&machine);
+    ab_pin_destroy(&pin);
+    return context;
+}
+
+static void find_limits(struct job *j)
+{
+    struct ab_error err;
+    if (j->answer.recommended < 0 || ab_interrupted) return;
+    const struct ab_deploy *d = &j->tune.space.points[j->answer.recommended].deploy;
+    j->limited = ab_tune_limits(j->tune.source.graph, j->tune.method, d, NULL, LIMITS_SECONDS,
+                                &j->limits, &err) == AB_OK;
+    if (!j->limited) fprintf(stderr, "note: what limits it is not known: %s\n", err.text);
+}
+
+/* The rate at which the SLO breaks, and a minute at 80 % of it. */
+static const double CONFIRM_SHARE = 0.8, CONFIRM_SECONDS = 60, RATE_SECONDS = 60;
+
+static json_t *number(double v)
+{
+    return isfinite(v) ? json_real(v) : json_null();
+}
+
+static json_t *rate_json(const struct ab_max_rate *r)
+{
+    json_t *probes = json_array();
+    for (int i = 0; i < r->n_probes; i++) {
+        const struct ab_rate_probe *p = &r->probes[i];
+        json_array_append_new(probes,
+                              json_pack("{s:o,s:s,s:b,s:i,s:o,s:o}", "rate", number(p->rate),
+                                        "state", ab_slo_state_name(p->state), "overloaded",
+                                        p->overloaded, "requests", p->requests, "quantile_ns",
+                                        number(p->quantile_ns), "seconds", number(p->seconds)));
+    }
+    return json_pack("{s:o,s:o,s:b,s:b,s:b,s:s,s:o,s:o}", "held", number(r->held), "broken",
+                     number(r->broken), "settled", r->settled, "confirmed", r->confirmed,
+                     "idle_broken", r->idle_broken, "note", r->note, "spent_s", number(r->spent_s),
+                     "probes", probes);
+}
+
+static enum ab_status find_rate(struct job *j, double *held, struct ab_error *err)
+{
+    const struct ab_tune *t = &j->tune;
+    const struct ab_visit_options base = ab_tune_visit_options(t, j->answer.recommended);
+    const struct ab_evidence *e = ab_search_evidence(t->search, j->answer.recommended);
+    const double closed = ab_evidence_rate(e, j->answer.noise).value;
+    const double seconds = fmax(RATE_SECONDS, t->budget_s - ab_tune_spent(t));
+    struct ab_max_rate rate;
+    fprintf(stderr, "the rate at which the SLO breaks, in about %.0f s\n", seconds);
+    const enum ab_status status =
+        ab_tune_max_rate(&base, &t->require.slo, closed, seconds, &rate, err);
+    *held = rate.held;
+    if (status == AB_OK) j->max_rate = rate_json(&rate);
+    return status;
+}
+
+static enum ab_status confirm(struct job *j, double held, struct ab_error *err)
+{
+    const struct ab_tune *t = &j->tune;
+    struct ab_visit_options o = ab_tune_visit_options(t, j->answer.recommended);
+    struct ab_visit v;
+    o.load = (struct ab_load_shape){.kind = AB_LOAD_POISSON, .rate = CONFIRM_SHARE * held};
+    o.seconds = CONFIRM_SECONDS;
+    /* Arrivals that no probe has seen. */
+    o.seed = t->seed + 1;
+    fprintf(stderr, "confirming %.3g requests a second for %.0f s\n", o.load.rate, o.seconds);
+    const enum ab_status status = ab_visit(&o, &v, err);
+    if (status != AB_OK) return status;
+    const struct ab_slo *slo = &t->require.slo;
+    enum ab_slo_state state = ab_slo_judge(slo, v.latency_ns, v.requests, AB_TUNE_CONFIDENCE);
+    if (v.overloaded) state = AB_SLO_BROKEN;
+    j->confirm_failed = state == AB_SLO_BROKEN;
+    j->confirm_open = state == AB_SLO_OPEN;
+    ab_sort(v.latency_ns, (size_t)v.requests);
+    const struct ab_percentile p =
+        ab_percentile_of(v.latency_ns, v.requests, slo->quantile, AB_TUNE_CONFIDENCE);
+    j->confirm = json_pack("{s:o,s:o,s:i,s:s,s:{s:o,s:o,s:o},s:b}", "rate", number(o.load.rate),
+                           "seconds", number(v.seconds), "requests", v.requests, "state",
+                           ab_slo_state_name(state), "latency_ns", "value", number(p.value), "low",
+                           number(p.low), "high", number(p.high), "overloaded", v.overloaded);
+    ab_visit_free(&v);
+    return AB_OK;
+}
+
+static enum ab_status rates(struct job *j, struct ab_error *err)
+{
+    double held = 0;
+    if (!j->s->find_max_rate && !j->s->confirm) return AB_OK;
+    if (j->answer.recommended < 0 || ab_interrupted) return AB_OK;
+    enum ab_status status = find_rate(j, &held, err);
+    if (status != AB_OK || !j->s->confirm || ab_interrupted) return status;
+    if (held > 0) return confirm(j, held, err);
+    fprintf(stderr, "note: no rate was found that holds the SLO: nothing to confirm\n");
+    j->confirm_open = true;
+    return AB_OK;
+}
+
+static void say(void *user, const char *what)
+{
+    (void)user;
+    fprintf(stderr, "forecast: %s\n", what);
+}
+
+static enum ab_status forecast(struct job *j, struct ab_error *err)
+{
+    struct ab_forecast_ask asks[AB_FORECAST_ASKS];
+    struct ab_forecast found[AB_FORECAST_ASKS];
+    int count;
+    if (!j->s->forecast || j->answer.recommended < 0 || ab_interrupted) return AB_OK;
+    enum ab_status status = ab_forecast_parse(j->s->forecast, asks, &count, err);
+    const struct ab_forecast_options o = {.model = j->tune.model,
+                                          .method = j->tune.spec,
+                                          .deploy =
+                                              &j->tune.space.points[j->answer.recommended].deploy,
+                                          .site = &j->tune.site,
+                                          .asks = asks,
+                                          .n_asks = count,
+                                          .seed = j->tune.seed,
+                                          .say = j->s->quiet ? NULL : say};
+    if (status == AB_OK) status = ab_forecast_measure(&o, found, err);
+    if (status != AB_OK) return status;
+    j->forecast = json_array();
+    for (int i = 0; i < count; i++) json_array_append_new(j->forecast, ab_forecast_json(&found[i]));
+    return AB_OK;
+}
+
+/* ---- what comes of it ---- */
+
+static enum ab_status show(struct job *j, int *code, struct ab_error *err)
+{
+    const struct tune_settings *s = j->s;
+    const struct ab_tune *t = &j->tune;
+    const struct ab_tune_result r = {.model = t->model,
+                                     .method = t->spec,
+                                     .file = ab_tune_file(t),
+                                     .graph = t->source.graph,
+                                     .space = &t->space,
+                                     .search = t->search,
+                                     .require = &t->require,
+                                     .answer = &j->answer,
+                                     .load = t->load,
+                                     .budget_s = t->budget_s,
+                                     .spent_s = ab_tune_spent(t),
+                                     .seed = t->seed,
+                                     .interrupted = ab_interrupted,
+                                     .out = s->out,
+                                     .limits = j->limited ? &j->limits : NULL,
+                                     .max_rate = j->max_rate,
+                                     .confirm = j->confirm,
+                                     .forecast = j->forecast,
+                                     .context = j->context};
+    *code = (int)ab_tune_exit(&r);
+    if (*code == AB_EXIT_OK && j->confirm_failed) *code = AB_EXIT_NOTHING;
+    if (*code == AB_EXIT_OK && j->confirm_open) *code = AB_EXIT_INCONCLUSIVE;
+    json_t *root = ab_tune_json(&r);
+    if (!root) return ab_fail(err, AB_ERR_MEMORY, "out of memory for the answer");
+    enum ab_status status = AB_OK;
+    if (s->out && j->answer.recommended >= 0) status = ab_tune_write(s->out, root, err);
+    if (s->json) {
+        json_dumpf(root, stdout, JSON_INDENT(1) | JSON_ENSURE_ASCII);
+        putchar('\n');
+    } else if (s->markdown)
+        ab_tune_markdown(stdout, &r);
+    else
+        ab_tune_card(stdout, &r);
+    json_decref(root);
+    return status;
+}
+
+static void close_job(struct job *j)
+{
+    ab_answer_free(&j->answer);
+    ab_tune_close(&j->tune);
+    ab_config_destroy(&j->config);
+    ab_words_free(&j->narrowing);
+    json_decref(j->file);
+    json_decref(j->context);
+    json_decref(j->max_rate);
+    json_decref(j->confirm);
+    json_decref(j->forecast);
+}
+
+static int check(const struct tune_settings *s)
+{
+    struct ab_forecast_ask asks[AB_FORECAST_ASKS];
+    struct ab_error err;
+    int count;
+    if (s->config && (s->model || s->method || s->space.count || s->exhaustive))
+        return ab_complain(AB_EXIT_USAGE,
+                           "tune: --config %s says the model, the method and the knobs: leave out "
+                           "%s",
+                           s->config,
+                           s->model         ? "--model"
+                           : s->method      ? "--method"
+                           : s->space.count ? "--space"
+                                            : "--exhaustive");
+    if (!s->config && (!s->model || !s->method))
+        return ab_complain(AB_EXIT_USAGE, "tune: %s is missing; see attrbench tune --help",
+                           s->model ? "--method S" : "--model M");
+    if (s->resume && !s->out)
+        return ab_complain(AB_EXIT_USAGE,
+                           "tune: --resume: visits are kept beside the file of --out; give it");
+    if (s->budget > 0 && s->budget < LEAST_BUDGET)
+        return ab_complain(AB_EXIT_USAGE,
+                           "tune: --budget: less than a second serves nothing; give 60s or more");
+    if (s->forecast && ab_forecast_parse(s->forecast, asks, &count, &err) != AB_OK)
+        return ab_complain(AB_EXIT_USAGE, "%s", err.text);
+    return 0;
+}
+
+static int run_command(void *user, int argc, char **argv)
+{
+    (void)argc, (void)argv;
+    const struct tune_settings *s = user;
+    struct job j = {.s = s};
+    struct ab_error err;
+    int code = check(s);
+    if (code) return code;
+    ab_interrupt_catch();
+    enum ab_status status = open_job(&j, &err);
+    if (status == AB_OK) j.context = context_of();
+    if (status == AB_OK) status = ab_tune_search(&j.tune, &j.answer, &err);
+    if (status == AB_OK) {
+        find_limits(&j);
+        status = rates(&j, &err);
+        if (status == AB_OK) status = forecast(&j, &err);
+        ab_context_end(j.context);
+        struct ab_error show_err;
+        const enum ab_status shown = show(&j, &code, &show_err);
+        if (status == AB_OK && shown != AB_OK) status = shown, err = show_err;
+    }
+    close_job(&j);
+    return status == AB_OK ? code : ab_complain_status(status, &err);
+}
+
+#define FIELD(name) offsetof(struct tune_settings, name)
+static const struct ab_option options[] = {
+    {"model", "M", "a built-in network (attrbench models) or an ONNX file", AB_OPTION_TEXT,
+     FIELD(model)},
+    {"method", "S", "what is deployed: NAME or NAME:key=value,... (attrbench methods)",
+     AB_OPTION_TEXT, FIELD(method)},
+    {"objective", "latency|throughput|memory",
+     "what is best: the least latency (of the SLO's quantile, else the median), the most images a\n"
+     "second, or the least memory",
+     AB_OPTION_CHOICE, FIELD(objective)},
+    {"slo", "pQ=T", "a limit on latency that must hold, such as p99=80ms", AB_OPTION_TEXT,
+     FIELD(slo)},
+    {"min-agree", "E",
+     "the largest relative L2 error against the reference that will do, such as 1e-4; default:\n"
+     "what the method's class allows",
+     AB_OPTION_TEXT, FIELD(min_agree)},
+    {"load", "L",
+     "closed (clients that fill all instances), closed:N (N clients), poisson:R (R requests a\n"
+     "second at random); default closed",
+     AB_OPTION_TEXT, FIELD(load)},
+    {"budget", "T", "time for all of it; default 5m", AB_OPTION_SECONDS, FIELD(budget)},
+    {"space", "KNOB=V,V",
+     "the values of a knob: engine, algo, memory, threads, instances, batch, place, pages,\n"
+     "denormals; may be repeated; default: all that this machine has",
+     AB_OPTION_TEXTS, FIELD(space)},
+    {"find-max-rate", NULL, "the rate of random requests at which the SLO breaks", AB_OPTION_FLAG,
+     FIELD(find_max_rate)},
+    {"confirm", NULL, "serves at 80 % of that rate for a minute, to see whether the SLO holds",
+     AB_OPTION_FLAG, FIELD(confirm)},
+    {"forecast", "WHAT=N[,..]",
+     "what cores=16, size=448 or batch=16 would make of it, from fits to measurements",
+     AB_OPTION_TEXT, FIELD(forecast)},
+    {"config", "F", "measures that configuration, on this machine, instead of searching",
+     AB_OPTION_TEXT, FIELD(config)},
+    {"out", "F.json",
+     "where the configuration goes; visits are kept in F.json.visits until then and after",
+     AB_OPTION_TEXT, FIELD(out)},
+    {"resume", NULL, "goes on with the visits of a run that ended early", AB_OPTION_FLAG,
+     FIELD(resume)},
+    {"exhaustive", NULL, "visits every point by turns until the budget ends", AB_OPTION_FLAG,
+     FIELD(exhaustive)},
+    {"seed", "N", "of the search and of arrivals; default 0", AB_OPTION_COUNT, FIELD(seed)},
+    {"json", NULL, "the answer and all points as JSON", AB_OPTION_FLAG, FIELD(json)},
+    {"markdown", NULL, "the answer as a row of a Markdown table", AB_OPTION_FLAG, FIELD(markdown)},
+    {"quiet", NULL, "no progress", AB_OPTION_FLAG, FIELD(quiet)},
+};
+
+const struct ab_command ab_command_tune = {
+    .name = "tune",
+    .summary = "finds the configuration to deploy: backend, threads, instances, batch and more",
+    .usage = "--model M --method S [--slo p99=80ms] [--objective O] [--budget T] [--out F.json] | "
+             "--config F",
+    .more = "Every configuration is served by a fresh process under the load; its maps are held "
+            "against the\nreference, and one that fails is never recommended. Exit code: 0 "
+            "recommended, 5 nothing meets the\nrequirements, 6 all that is fast enough disagrees, "
+            "4 the budget ended too early to say, 130\ninterrupted (the answer so far is "
+            "printed). docs/tune.md",
+    .options = options,
+    .n_options = sizeof options / sizeof *options,
+    .settings_size = sizeof(struct tune_settings),
+    .run = run_command,
+};

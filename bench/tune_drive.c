@@ -1,0 +1,261 @@
+// SPDX-License-Identifier: Apache-2.0
+// Drives the search: visits, judges, writes down, until the answer is there or the budget is gone.
+#include "tune_drive.h"
+
+#include "run.h"
+#include "tune_out.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* The share of the budget that is the search's where an SLO has to be proved afterwards. */
+static const double SEARCH_SHARE = 0.75;
+/* Rounds of proof: each may find that what is recommended breaks the SLO, and take the next. */
+enum { PROOFS = 4 };
+static const double PROOF_SECONDS = 1;
+
+double ab_tune_spent(const struct ab_tune *t)
+{
+    return t->before_s + (ab_now_ns() - t->began_ns) / 1e9;
+}
+
+const char *ab_tune_file(const struct ab_tune *t)
+{
+    return *t->source.path ? t->source.path : t->model;
+}
+
+/* ---- opening ---- */
+
+/* The texts that visits of other runs must share to count here. */
+static enum ab_status open_journal(struct ab_tune *t, struct ab_error *err)
+{
+    char require[256], load[64], space[1024] = "";
+    enum ab_status status = AB_OK;
+    if (!t->journal_path) return AB_OK;
+    ab_require_text(&t->require, require, sizeof require);
+    ab_load_shape_text(&t->load, load, sizeof load);
+    for (int i = 0; i < t->narrowing->count; i++) {
+        const size_t used = strlen(space);
+        snprintf(space + used, sizeof space - used, "%s%s", used ? " " : "",
+                 t->narrowing->items[i]);
+    }
+    json_t *config = ab_config_json(ab_tune_file(t), t->source.graph, ab_method_spec(t->method),
+                                    &t->space.points[0].deploy);
+    char *machine = json_dumps(json_object_get(config, "machine"), JSON_COMPACT | JSON_SORT_KEYS);
+    const char *hash = json_string_value(json_object_get(config, "model_hash"));
+    if (machine && hash) {
+        const struct ab_journal_head head = {.model = t->model,
+                                             .model_hash = hash,
+                                             .method = ab_method_spec(t->method),
+                                             .requirements = require,
+                                             .space = space,
+                                             .machine = machine,
+                                             .load = load};
+        status = t->resume ? ab_journal_resume(t->journal_path, &head, &t->space, t->search,
+                                               &t->journal, &t->before_s, &t->visits, err)
+                           : ab_journal_create(t->journal_path, &head, &t->journal, err);
+    } else
+        status = ab_fail(err, AB_ERR_MEMORY, "out of memory for the journal");
+    free(machine);
+    json_decref(config);
+    return status;
+}
+
+static enum ab_status open_search(struct ab_tune *t, struct ab_error *err)
+{
+    const double share = t->require.slo.limit_ns > 0 && !t->exhaustive ? SEARCH_SHARE : 1;
+    const struct ab_search_options o = {.space = &t->space,
+                                        .require = t->require,
+                                        .budget_s = share * t->budget_s,
+                                        .seed = t->seed,
+                                        .exhaustive = t->exhaustive,
+                                        .roof = ab_tune_roof,
+                                        .user = t->roof};
+    return ab_search_create(&o, &t->search, err);
+}
+
+enum ab_status ab_tune_open(struct ab_tune *t, struct ab_error *err)
+{
+    char cache[1024];
+    t->began_ns = ab_now_ns();
+    enum ab_status status = ab_source_open(t->model, NULL, &t->source, err);
+    if (status == AB_OK) status = ab_method_parse(t->spec, &t->method, err);
+    if (status == AB_OK) status = ab_method_fits(t->source.graph, t->method, 0, err);
+    if (status == AB_OK) status = ab_site_look(&t->site, err);
+    if (status == AB_OK) status = ab_space_create(t->narrowing, &t->site, &t->space, err);
+    const char *folder = ab_cache_folder(cache, sizeof cache) ? cache : NULL;
+    if (status == AB_OK)
+        status = ab_tune_judge_create(&t->source, t->method, folder, ab_site_usable(&t->site),
+                                      &t->judge, err);
+    if (status == AB_OK) status = ab_tune_roof_create(t->source.graph, t->method, &t->roof, err);
+    if (status == AB_OK) status = open_search(t, err);
+    return status == AB_OK ? open_journal(t, err) : status;
+}
+
+void ab_tune_close(struct ab_tune *t)
+{
+    ab_journal_close(&t->journal);
+    ab_search_destroy(&t->search);
+    ab_tune_roof_destroy(&t->roof);
+    ab_tune_judge_destroy(&t->judge);
+    ab_space_free(&t->space);
+    ab_site_free(&t->site);
+    ab_method_destroy(&t->method);
+    ab_source_close(&t->source);
+}
+
+/* ---- one visit ---- */
+
+struct ab_visit_options ab_tune_visit_options(const struct ab_tune *t, int point)
+{
+    const struct ab_deploy *d = &t->space.points[point].deploy;
+    return (struct ab_visit_options){.model = t->model,
+                                     .method = t->spec,
+                                     .deploy = d,
+                                     .load = t->load,
+                                     .confidence = AB_TUNE_CONFIDENCE,
+                                     .seed = t->seed};
+}
+
+static enum ab_status tell(struct ab_tune *t, int point, const struct ab_told *told,
+                           struct ab_error *err)
+{
+    if (!ab_search_tell(t->search, point, told))
+        return ab_fail(err, AB_ERR_MEMORY, "out of memory; tune a smaller space (--space)");
+    t->visits++;
+    return t->journal ? ab_journal_add(t->journal, &t->space, point, told, err) : AB_OK;
+}
+
+/* Visits and judges. */
+static enum ab_status visit(struct ab_tune *t, int point, const struct ab_visit_options *o,
+                            struct ab_error *err)
+{
+    struct ab_visit v = {.requests = 0};
+    struct ab_error why = {""};
+    struct ab_agreement agreed = {.verdict = AB_SKIPPED};
+    const double began = ab_now_ns();
+    const enum ab_status visited = ab_visit(o, &v, &why);
+    struct ab_told told = {.error = NULL, .verdict = AB_SKIPPED};
+    if (visited != AB_OK && ab_interrupted) {
+        ab_visit_free(&v);
+        return AB_OK;
+    }
+    if (visited == AB_OK && !v.unequal)
+        ab_tune_judge_maps(t->judge, o->deploy, v.map_hash, &agreed);
+    if (v.unequal) {
+        agreed.verdict = AB_MISTRUSTED;
+        snprintf(agreed.why, sizeof agreed.why, "its instances made different maps");
+    }
+    if (visited == AB_OK)
+        told = (struct ab_told){.images_per_s = v.images_per_s,
+                                .start_ns = v.start_ns,
+                                .latency_ns = v.latency_ns,
+                                .requests = v.requests,
+                                .seconds = v.seconds,
+                                .resident_bytes = v.resident_bytes,
+                                .peak_bytes = v.peak_bytes,
+                                .planned_bytes = v.planned_bytes,
+                                .overloaded = v.overloaded,
+                                .verdict = agreed.verdict,
+                                .rel_l2 = agreed.rel_l2,
+                                .max_err = agreed.max_err,
+                                .why = agreed.why};
+    else
+        told.error = why.text;
+    told.wall_s = (ab_now_ns() - began) / 1e9;
+    const enum ab_status status = tell(t, point, &told, err);
+    ab_visit_free(&v);
+    return status;
+}
+
+/* ---- progress ---- */
+
+static void best_text(const struct ab_tune *t, char *text, size_t size)
+{
+    const int best = ab_search_best(t->search);
+    *text = '\0';
+    if (best < 0) return;
+    const struct ab_evidence *e = ab_search_evidence(t->search, best);
+    char value[32];
+    const double noise = ab_search_noise(t->search);
+    const double worth = ab_evidence_value(e, &t->require, noise).value;
+    switch (t->require.objective) {
+    case AB_OBJECTIVE_LATENCY: ab_time_text(1 / worth, value, sizeof value); break;
+    case AB_OBJECTIVE_THROUGHPUT: snprintf(value, sizeof value, "%.3g images/s", worth); break;
+    case AB_OBJECTIVE_MEMORY: snprintf(value, sizeof value, "%.0f MB", 1e-6 / worth); break;
+    }
+    snprintf(text, size, "; best %s, %s", t->space.points[best].text, value);
+}
+
+static void tell_progress(struct ab_tune *t, const struct ab_ask *ask, double *done)
+{
+    char best[256];
+    best_text(t, best, sizeof best);
+    const double now = ab_search_progress(t->search, ab_tune_spent(t));
+    ab_progress_step(now > *done ? now - *done : 0, "%s: %s%s", ask->phase,
+                     t->space.points[ask->point].text, best);
+    if (now > *done) *done = now;
+}
+
+/* ---- search and proof ---- */
+
+static enum ab_status search(struct ab_tune *t, struct ab_error *err)
+{
+    struct ab_ask ask;
+    double done = 0;
+    enum ab_status status = AB_OK;
+    while (status == AB_OK && !ab_interrupted &&
+           ab_search_next(t->search, ab_tune_spent(t), &ask)) {
+        tell_progress(t, &ask, &done);
+        struct ab_visit_options o = ab_tune_visit_options(t, ask.point);
+        o.seconds = ask.seconds;
+        o.most_seconds = fmax(ask.seconds, t->budget_s - ab_tune_spent(t));
+        o.least_requests = 2 * o.deploy->instances * o.deploy->batch;
+        status = visit(t, ask.point, &o, err);
+    }
+    return status;
+}
+
+/* Whether the SLO of the recommended point is not yet decided; how many more requests that takes at
+ * least. */
+static bool open_slo(const struct ab_tune *t, const struct ab_answer *a, int *more)
+{
+    if (t->require.slo.limit_ns <= 0 || a->recommended < 0) return false;
+    const struct ab_evidence *e = ab_search_evidence(t->search, a->recommended);
+    if (ab_evidence_fits(e, &t->require) != AB_FIT_OPEN) return false;
+    const int least = ab_percentile_least(t->require.slo.quantile, AB_TUNE_CONFIDENCE);
+    *more = e->requests < least ? least - e->requests : e->requests;
+    return true;
+}
+
+static enum ab_status prove(struct ab_tune *t, struct ab_answer *answer, struct ab_error *err)
+{
+    enum ab_status status = AB_OK;
+    int more;
+    for (int i = 0; i < PROOFS && status == AB_OK && !ab_interrupted; i++) {
+        const double left = t->budget_s - ab_tune_spent(t);
+        if (!open_slo(t, answer, &more) || left < PROOF_SECONDS) break;
+        ab_progress_step(0, "proof: %s", t->space.points[answer->recommended].text);
+        struct ab_visit_options o = ab_tune_visit_options(t, answer->recommended);
+        o.seconds = PROOF_SECONDS;
+        o.least_requests = more;
+        o.most_seconds = left;
+        o.slo = t->require.slo;
+        status = visit(t, answer->recommended, &o, err);
+        ab_answer_free(answer);
+        if (status == AB_OK)
+            status = ab_answer_make(&t->space, t->search, &t->require, answer, err);
+    }
+    return status;
+}
+
+enum ab_status ab_tune_search(struct ab_tune *t, struct ab_answer *answer, struct ab_error *err)
+{
+    ab_progress_start(1, t->quiet);
+    enum ab_status status = search(t, err);
+    if (status == AB_OK) status = ab_answer_make(&t->space, t->search, &t->require, answer, err);
+    if (status == AB_OK) status = prove(t, answer, err);
+    ab_progress_end();
+    return status;
+}

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+// The work behind attrbench tune: visits that the search asks for, judged and written down; proof
+// of what is recommended; the greatest rate and its confirmation.
+#ifndef AB_TUNE_DRIVE_H
+#define AB_TUNE_DRIVE_H
+
+#include "source.h"
+#include "tune.h"
+#include "tune_agree.h"
+#include "tune_journal.h"
+#include "tune_limits.h"
+#include "tune_rate.h"
+
+/* What is tuned. Zero it, fill what is marked, then ab_tune_open. */
+struct ab_tune {
+    /* Filled by the caller. */
+    const char *model, *spec;
+    const struct ab_words *narrowing; /* of --space */
+    struct ab_require require;
+    struct ab_load_shape load;
+    double budget_s;
+    uint64_t seed;
+    bool exhaustive, quiet, resume;
+    const char *journal_path; /* NULL: none */
+
+    /* By ab_tune_open. */
+    struct ab_source source;
+    struct ab_method *method;
+    struct ab_site site;
+    struct ab_space space;
+    struct ab_tune_judge *judge;
+    struct ab_tune_roof *roof;
+    struct ab_search *search;
+    struct ab_journal *journal; /* NULL: none */
+    double before_s;            /* of the budget, spent by the runs that this one resumes */
+    double began_ns;
+    int visits; /* so far */
+};
+
+/* Opens the model, the method, the space. */
+enum ab_status ab_tune_open(struct ab_tune *t, struct ab_error *err);
+void ab_tune_close(struct ab_tune *t);
+double ab_tune_spent(const struct ab_tune *t);
+/* What ab_graph_open takes for the model. */
+const char *ab_tune_file(const struct ab_tune *t);
+
+/* Visits what the search asks for, until it or its share of the budget ends; then the recommended
+ * point until its latency is known well enough for the SLO. What fails at a point is the point's
+ * own; an error is what stands in the way of all: the journal cannot be written, out of memory. */
+enum ab_status ab_tune_search(struct ab_tune *t, struct ab_answer *answer, struct ab_error *err);
+
+/* A visit of a point under another load, outside the search and the budget. */
+struct ab_visit_options ab_tune_visit_options(const struct ab_tune *t, int point);
+
+#endif
