@@ -138,6 +138,7 @@ static inline struct scene *open_scene(const struct plot *plot)
                                 .alone = true};
     ab_tune_verdict(&s->limits);
     s->result = (struct ab_tune_result){.model = "chain",
+                                        .file = "chain",
                                         .method = "lrp-epsilon:eps=0.1",
                                         .graph = s->graph,
                                         .space = &s->space,
