@@ -13,7 +13,8 @@ static const double u = 0x1p-24; /* half a unit in the last place of 1 */
 static const double lambda = 4;  /* of the probabilistic bound lambda * sqrt(n) * u */
 static const double smallest = 0x1p-149;
 /* Terms that are looked at for errors with inheritance, which may reach back over the whole
- * network; beyond them it is depth again: about a second. */
+ * network: about a second. As many again for errors that inherit from the layer below alone;
+ * beyond them it is depth again. */
 static const double most_work = 5e7;
 
 /* ---- looking ---- */
@@ -263,13 +264,17 @@ static double linear_error(struct ab_look *look, const struct ab_step *s, struct
 {
     const struct ab_node *node = &look->plan->exec.graph->nodes[s->node];
     const double z = fabs(ab_look_at(look, s->dst, to));
-    struct terms t = {.inherits = look->inherited && look->work < most_work};
-    double *kept = t.inherits ? kept_error(look, s->dst, to) : NULL;
+    const bool whole = look->inherited && look->work < most_work;
+    const bool once = look->inherited && look->work < 2 * most_work && look->nested == 0;
+    struct terms t = {.inherits = whole || once};
+    double *kept = look->inherited ? kept_error(look, s->dst, to) : NULL;
     if (kept && !isnan(*kept)) return *kept;
+    look->nested++;
     if (s->op == AB_OP_CONV)
         conv_terms(look, s, to, &t);
     else
         dense_terms(look, s, to, &t);
+    look->nested--;
     if (s->pass == AB_FWD && node->bias)
         add_term(&t, (double)ab_bias_part(s->bias, s->gain, node->bias[to.c]));
     if (s->add >= 0) add_term(&t, ab_look_at(look, s->add, to));
@@ -278,7 +283,7 @@ static double linear_error(struct ab_look *look, const struct ab_step *s, struct
     if (look->transformed && look->amplification[s->dst] > 0)
         local = fmax(local, transform_error(look, s, to));
     const double error = fmax(look->depth[s->dst] * local, local + sqrt(t.inherited));
-    if (kept) *kept = error;
+    if (kept && whole) *kept = error;
     return error;
 }
 

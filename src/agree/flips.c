@@ -98,12 +98,21 @@ static enum ab_unit_state state_under(double cap, double v)
     return v < cap ? AB_UNIT_KEPT : AB_UNIT_AT_CAP;
 }
 
+/* What a capped ReLU decides by: its sum, beneath the ReLU without a cap that may lie between. */
+static int sum_of(const struct finder *f, const struct ab_step *s)
+{
+    const struct ab_step *below = step_of(f, s->x);
+    const bool relu = below->op == AB_OP_POINTWISE && below->kind == AB_PW_RELU;
+    return relu ? below->x : s->x;
+}
+
 static int called_for(struct finder *f, int id, struct ab_unit at)
 {
     const struct ab_step *s = step_of(f, id);
     switch (f->program->values[id].decision) {
     case AB_DECIDE_RELU: return ab_look_at(&f->look, s->x, at) > 0;
-    case AB_DECIDE_CAP: return (int)state_under((double)s->scale, ab_look_at(&f->look, s->x, at));
+    case AB_DECIDE_CAP:
+        return (int)state_under((double)s->scale, ab_look_at(&f->look, sum_of(f, s), at));
     case AB_DECIDE_RECT:
         return product(f, s, at) > threshold(f, s, at.n) && ab_look_at(&f->look, s->x, at) != 0;
     default: return winner(f, s, at);
@@ -144,13 +153,14 @@ static void measure_relu(struct finder *f, const struct ab_step *s, struct ab_un
 static void measure_cap(struct finder *f, const struct ab_step *s, const struct flip *flip,
                         double *margin, double *bound)
 {
-    const double cap = (double)s->scale, v = ab_look_at(&f->look, s->x, flip->unit);
+    const int sum = sum_of(f, s);
+    const double cap = (double)s->scale, v = ab_look_at(&f->look, sum, flip->unit);
     switch ((enum ab_unit_state)flip->theirs) {
     case AB_UNIT_DROPPED: *margin = v; break;
     case AB_UNIT_KEPT: *margin = v <= 0 ? -v : v - cap; break;
     default: *margin = cap - v; break;
     }
-    *bound = ab_look_error(&f->look, s->x, flip->unit);
+    *bound = ab_look_error(&f->look, sum, flip->unit);
 }
 
 static void measure_rect(struct finder *f, const struct ab_step *s, struct ab_unit at,

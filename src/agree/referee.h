@@ -109,6 +109,7 @@ struct ab_look {
     bool inherited;        /* add up what linear layers' operands bring along, instead of depth */
     double **error;        /* by value id: such errors as far as they are known, or NaN */
     double work;           /* terms looked at for them */
+    int nested;            /* linear layers whose terms are being looked at */
     bool failed;           /* out of memory: everything reads as 0 */
 };
 bool ab_look_open(struct ab_look *look, const struct ab_plan *plan, const struct ab_plan *judged);

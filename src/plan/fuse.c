@@ -63,20 +63,6 @@ static void take_over(struct ab_program *p, struct ab_step *linear, struct ab_st
     s->op = AB_OP_COUNT;
 }
 
-/* CAP(z) just behind RELU(z) -> CAP(RELU(z)), the same: then z has one reader. */
-static void share_relu(struct ab_program *p, int *uses, int step)
-{
-    struct ab_step *s = &p->steps[step];
-    const bool cap = s->kind == AB_PW_CAP || s->kind == AB_PW_CAP_BITS;
-    if (step == 0 || s->op != AB_OP_POINTWISE || !cap) return;
-    const struct ab_step *relu = &p->steps[step - 1];
-    const bool open = relu->kind == AB_PW_RELU || relu->kind == AB_PW_RELU_BITS;
-    if (relu->op != AB_OP_POINTWISE || !open || relu->x != s->x) return;
-    uses[s->x]--;
-    s->x = relu->dst;
-    uses[s->x]++;
-}
-
 /* ADD(linear, other): the later of the two, if it is linear and still bare, adds the other itself.
  */
 static bool fuse_add(struct ab_program *p, const int *uses, struct ab_step *s)
@@ -166,7 +152,6 @@ bool ab_fuse(struct ab_program *p, bool pools)
     if (!uses) return false;
     count_uses(p, uses);
     for (int i = 0; i < p->n_steps; i++) fuse_muldiv(p, uses, &p->steps[i]);
-    for (int i = 0; i < p->n_steps; i++) share_relu(p, uses, i);
     for (int i = 0; i < p->n_steps; i++) hoist_sum(p, uses, &p->steps[i]);
     for (int i = 0; i < p->n_steps; i++) {
         if (!fuse_add(p, uses, &p->steps[i])) fuse_epilogue(p, uses, pools, &p->steps[i]);

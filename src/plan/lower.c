@@ -88,15 +88,16 @@ static void describe(struct ab_lowering *l, int value, int n, enum ab_decision d
     v->decision = decision;
 }
 
-/* Relevance of a unit at its cap is divided by its whole sum: before the cap is applied, so that
- * fusing finds the ReLU first. */
-static void forward_uncapped(struct ab_lowering *l, int n)
+/* Relevance of a unit at its cap is divided by its whole sum. The cap is then put upon that very
+ * value, so that whoever replaces a sum replaces what is made of it too. */
+static int forward_relu(struct ab_lowering *l, int n)
 {
     const struct ab_node *node = &l->w.graph->nodes[n];
-    l->uncapped[n] = -1;
-    if (node->cap <= 0 || !l->relevance || !l->needed[n]) return;
+    if (node->cap <= 0 || !l->relevance) return ab_forward_value(l, n);
     const int v = l->uncapped[n] = ab_pointwise(l, AB_PW_RELU, l->fwd[node->in[0]], -1, -1);
-    if (!l->w.failed) describe(l, v, n, AB_DECIDE_RELU);
+    if (l->w.failed) return -1;
+    describe(l, v, n, AB_DECIDE_RELU);
+    return ab_capped(l, AB_PW_CAP, node->cap, v, -1);
 }
 
 static enum ab_decision decision_of(const struct ab_node *node)
@@ -110,10 +111,10 @@ static void forward(struct ab_lowering *l)
     struct ab_program *p = l->w.program;
     for (int n = 0; n < l->w.graph->n_nodes; n++) {
         const struct ab_node *node = &l->w.graph->nodes[n];
-        l->fwd[n] = -1;
-        forward_uncapped(l, n);
+        l->fwd[n] = l->uncapped[n] = -1;
         if (!l->needed[n]) continue;
-        const int v = l->fwd[n] = ab_forward_value(l, n);
+        const bool relu = node->kind == AB_NODE_RELU;
+        const int v = l->fwd[n] = relu ? forward_relu(l, n) : ab_forward_value(l, n);
         if (l->w.failed) return;
         describe(l, v, n, decision_of(node));
     }
