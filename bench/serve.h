@@ -63,7 +63,7 @@ struct ab_window {
     double over;           /* no more is counted; INFINITY: not yet */
     double give_up;        /* when whoever still waits is left */
     double idle;           /* when an instance last found nothing to do; -1: never */
-    double longest;        /* execution */
+    double longest;        /* execution so far */
     long images;           /* completed while it was open */
     long left;             /* in the system when it closed */
     long pending;          /* of those, still to be served */
@@ -136,6 +136,8 @@ extern volatile sig_atomic_t ab_serve_begun;
 /* Loads, sets up, warms up and serves. After an error too, ab_server_end. */
 enum ab_status ab_server_run(struct ab_server *s, const struct ab_visit_options *o, double born_ns,
                              void (*alive)(void), struct ab_visit *v, struct ab_error *err);
+/* Whether executions are under way that nobody waits for. */
+bool ab_server_busy(struct ab_server *s);
 /* Waits for executions that are under way. */
 void ab_server_end(struct ab_server *s);
 

@@ -50,7 +50,7 @@ static int serve(const struct ab_visit_options *o, double born_ns)
     const int code = status == AB_OK ? say_visit(&v) : say_error(status, &err);
     ab_visit_free(&v);
     /* An execution may take longer than whoever asked waits. */
-    if (ab_interrupted) {
+    if (ab_interrupted || ab_server_busy(&s)) {
         fflush(stdout);
         _exit(code);
     }

@@ -73,6 +73,12 @@ static void close_window(struct ab_window *w, double now, long present, bool wai
     if (!wait || !present) finish(w, now);
 }
 
+/* A visit without a single request says nothing. */
+static int least_requests(const struct ab_window *w)
+{
+    return w->o->least_requests > 1 ? w->o->least_requests : 1;
+}
+
 /* Whether enough has been seen. */
 static void decide(struct ab_window *w, double now, long present)
 {
@@ -83,7 +89,7 @@ static void decide(struct ab_window *w, double now, long present)
     if (settled) look(w, false);
     if (w->slo != AB_SLO_OPEN || (o->most_seconds > 0 && seconds >= o->most_seconds))
         close_window(w, now, present, false);
-    else if ((seconds >= o->seconds && w->requests >= o->least_requests) ||
+    else if ((seconds >= o->seconds && w->requests >= least_requests(w)) ||
              w->requests >= AB_VISIT_REQUESTS || w->executions >= AB_VISIT_REQUESTS)
         close_window(w, now, present, true);
 }
@@ -138,7 +144,7 @@ double ab_window_due(const struct ab_window *w)
     const double most = o->most_seconds > 0 ? o->most_seconds * 1e9 : INFINITY;
     if (isfinite(w->closed)) return w->give_up;
     /* Once the time has passed it is requests that are waited for. */
-    return w->requests < o->least_requests ? w->opened + most
+    return w->requests < least_requests(w) ? w->opened + most
                                            : w->opened + fmin(o->seconds * 1e9, most);
 }
 

@@ -36,7 +36,7 @@ struct ab_visit_options {
     const struct ab_deploy *deploy;
     struct ab_load_shape load;
     double seconds;      /* of serving after the warm-up */
-    int least_requests;  /* and on until so many are done ... */
+    int least_requests;  /* and on until so many are done, one at least ... */
     double most_seconds; /* ... or so long has passed; 0: no limit */
     struct ab_slo slo;   /* limit_ns > 0: ends as soon as it is held or broken with `confidence` */
     double confidence;

@@ -252,6 +252,27 @@ TEST(limits_end_visits)
     ab_visit_free(&v);
 }
 
+/* Nobody waits for an execution that outlasts the visit, and the first is warm-up enough. */
+TEST(long_executions)
+{
+    if (!command() || AB_TEST_SLOW) return;
+    struct ab_visit_options o = asking(&usual, "closed:1");
+    o.method = "integrated-gradients:n=4000";
+    o.seconds = 0.1;
+    o.most_seconds = 0.2;
+    struct ab_visit v = visited(&o);
+    CHECK(v.first_ns > 0.3e9, "an execution takes %g ns: the test says nothing", v.first_ns);
+    CHECK(v.requests == 0 && v.executions == 0 && v.seconds < 10, "%d requests in %g s", v.requests,
+          v.seconds);
+    CHECK(v.images_per_s < 1 && v.map_hash, "%g a second", v.images_per_s);
+    ab_visit_free(&v);
+    /* But without that limit there is one at least. */
+    o.most_seconds = 0;
+    v = visited(&o);
+    CHECK(v.requests >= 1 && v.images_per_s > 0, "%d requests", v.requests);
+    ab_visit_free(&v);
+}
+
 /* ---- what cannot be ---- */
 
 static void refused(const struct ab_visit_options *o, const char *word)
@@ -537,6 +558,7 @@ static const struct test_case cases[] = {CASE(loads),
                                          CASE(open_loads),
                                          CASE(instances_are_alike),
                                          CASE(limits_end_visits),
+                                         CASE(long_executions),
                                          CASE(refuses),
                                          CASE(refuses_for_memory),
                                          CASE(is_killed),
