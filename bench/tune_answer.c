@@ -51,6 +51,12 @@ bool ab_evidence_served(const struct ab_evidence *e)
     return e->visits > 0 && !*e->error;
 }
 
+double ab_evidence_error(const struct ab_evidence *e)
+{
+    const bool judged = e->verdict == AB_AGREE || e->verdict == AB_DISAGREE;
+    return e->visits > 0 && judged ? e->rel_l2 : (double)NAN;
+}
+
 enum ab_slo_state ab_evidence_slo(const struct ab_evidence *e, const struct ab_require *require)
 {
     struct ab_evidence right = *e;
@@ -149,8 +155,9 @@ static double distance(const struct view *v, int point)
     const double wrong = 1e6;
     double far = 0;
     if (!ab_evidence_accepted(e, r))
-        far += e->verdict == AB_DISAGREE ? 2 * wrong
-                                         : fmin(wrong * e->rel_l2 / r->min_agree, 2 * wrong);
+        far += e->verdict == AB_DISAGREE
+                   ? 2 * wrong
+                   : fmin(wrong * ab_evidence_error(e) / r->min_agree, 2 * wrong);
     if (r->slo.limit_ns > 0) {
         const double latency = v->latency_ns[point];
         far += isnan(latency) ? wrong / 2 : fmin(fmax(latency / r->slo.limit_ns, 1), wrong / 2);
@@ -191,7 +198,7 @@ static bool dominates(const struct view *v, int j, int i)
     const int signs[] = {compare(v->latency_ns[j], v->latency_ns[i], noise),
                          compare(1 / rate_j, 1 / rate_i, noise),
                          compare(ej->resident_bytes, ei->resident_bytes, LEAST_NOISE),
-                         compare(ej->rel_l2, ei->rel_l2, SAME_ERROR - 1)};
+                         compare(ab_evidence_error(ej), ab_evidence_error(ei), SAME_ERROR - 1)};
     bool better = false;
     for (size_t k = 0; k < sizeof signs / sizeof *signs; k++) {
         if (signs[k] < 0) return false;

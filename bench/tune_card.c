@@ -217,7 +217,7 @@ static void print_latency(FILE *f, const struct ab_evidence *e, const struct ab_
 static void print_agreement(FILE *f, const struct ab_evidence *e)
 {
     char errors[96] = "";
-    if (isfinite(e->rel_l2) && e->verdict != AB_SKIPPED)
+    if (isfinite(ab_evidence_error(e)))
         snprintf(errors, sizeof errors, ": rel. L2 %.1e, largest error %.1e", e->rel_l2,
                  e->max_err);
     fprintf(f, "  %-13s %s%s%s%s\n", "agreement", ab_verdict_name(e->verdict), errors,
@@ -312,9 +312,12 @@ static void print_misses(FILE *f, const struct ab_tune_result *r, const struct a
     if (ab_evidence_accepted(e, r->require)) return;
     if (e->verdict == AB_DISAGREE)
         fprintf(f, "  %-13s its maps disagree with the reference: %s\n", "agreement", e->why);
-    else
+    else if (isfinite(ab_evidence_error(e)))
         fprintf(f, "  %-13s rel. L2 is %.1e where %.0e is asked for\n", "agreement", e->rel_l2,
                 r->require->min_agree);
+    else
+        fprintf(f, "  %-13s rel. L2 is not known, and %.0e is asked for: %s\n", "agreement",
+                r->require->min_agree, e->why);
 }
 
 static void print_nothing(FILE *f, const struct ab_tune_result *r)

@@ -45,8 +45,7 @@ static void print_row(FILE *f, const struct ab_tune_result *r, int point)
     if (isfinite(p.value) && e->requests >= ab_percentile_least(quantile, AB_TUNE_CONFIDENCE))
         ab_time_text(p.value, latency, sizeof latency);
     ab_megabytes_text(e->resident_bytes, memory);
-    if (isfinite(e->rel_l2) && e->verdict != AB_SKIPPED)
-        snprintf(error, sizeof error, "%.1e", e->rel_l2);
+    if (isfinite(ab_evidence_error(e))) snprintf(error, sizeof error, "%.1e", e->rel_l2);
     fprintf(f, "  %c %9s %9s %9s %8s %7d  %s\n", mark_of(r, point), rate, latency, memory, error,
             e->visits, r->space->points[point].text);
 }

@@ -89,12 +89,12 @@ static const char *fit_name(enum ab_fit fit)
 /* The agreement of maps that were compared; null where they were not. */
 static void put_agreement(json_t *o, const struct ab_evidence *e)
 {
-    const bool judged = e->visits > 0 && e->verdict != AB_SKIPPED;
+    const double error = ab_evidence_error(e);
     json_object_set_new(o, "verdict",
                         e->visits > 0 ? text(ab_verdict_name(e->verdict)) : json_null());
     json_object_set_new(o, "verdict_reason", text(e->why));
-    json_object_set_new(o, "rel_l2", number(judged ? e->rel_l2 : (double)NAN));
-    json_object_set_new(o, "max_err", number(judged ? e->max_err : (double)NAN));
+    json_object_set_new(o, "rel_l2", number(error));
+    json_object_set_new(o, "max_err", number(isfinite(error) ? e->max_err : error));
 }
 
 static json_t *bytes(double value)

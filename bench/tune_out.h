@@ -57,6 +57,8 @@ struct ab_percentile ab_evidence_latency(const struct ab_evidence *e, double qua
 double ab_evidence_start(const struct ab_evidence *e);
 /* Visited, and never failed to serve. */
 bool ab_evidence_served(const struct ab_evidence *e);
+/* The relative L2 error of its maps; NaN: they were not judged, or could not be trusted. */
+double ab_evidence_error(const struct ab_evidence *e);
 /* Whether it is fast enough, whatever its maps; without a limit it is. */
 enum ab_slo_state ab_evidence_slo(const struct ab_evidence *e, const struct ab_require *require);
 /* Values this near (a share) count as alike. */

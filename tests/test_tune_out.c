@@ -113,6 +113,29 @@ TEST(numbers_as_text)
     CHECK(!strcmp(quantile, "p99.9"), "%s", quantile);
 }
 
+/* Errors of maps that could not be judged are no errors of 0. */
+TEST(what_was_not_judged)
+{
+    struct plot plot = usual;
+    plot.verdict = AB_MISTRUSTED;
+    plot.rel_l2 = 0;
+    struct scene *s = open_scene(&plot);
+    CHECK(s->answer.recommended < 0, "an error that nobody knows is within --min-agree");
+    close_scene(s);
+    plot.require.min_agree = 0;
+    s = open_scene(&plot);
+    char *card = printed(ab_tune_card, s);
+    CHECK(strstr(card, "  agreement     mistrusted; rel. L2 error 0.03"), "%s", card);
+    CHECK(strstr(card, "its maps were not judged") && !strstr(card, "0.0e+00"), "%s", card);
+    free(card);
+    json_t *root = ab_tune_json(&s->result);
+    const json_t *p = json_array_get(json_object_get(root, "points"), 0);
+    CHECK(json_is_null(json_object_get(p, "rel_l2")), "an error of 0");
+    CHECK(json_is_null(json_object_get(p, "max_err")), "an error of 0");
+    json_decref(root);
+    close_scene(s);
+}
+
 /* ---- the file ---- */
 
 static json_t *reread(json_t *root)
@@ -226,6 +249,7 @@ static const struct test_case cases[] = {
     CASE(words_of_a_shell),
     CASE(a_row_for_documents),
     CASE(numbers_as_text),
+    CASE(what_was_not_judged),
     CASE(the_file_has_all_fields),
     CASE(the_file_is_strict),
     CASE(the_file_is_read_back),
