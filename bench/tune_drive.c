@@ -137,7 +137,8 @@ static enum ab_status visit(struct ab_tune *t, int point, const struct ab_visit_
     const double began = ab_now_ns();
     const enum ab_status visited = ab_visit(o, &v, &why);
     struct ab_told told = {.error = NULL, .verdict = AB_SKIPPED};
-    if (visited != AB_OK && ab_interrupted) {
+    /* Interrupted before anybody was served: nothing is known of the point. */
+    if (ab_interrupted && (visited != AB_OK || !v.requests)) {
         ab_visit_free(&v);
         return AB_OK;
     }
