@@ -189,12 +189,12 @@ TEST(open_loads)
     const double latency = median(idle.latency_ns, idle.requests),
                  service = median(idle.service_ns, idle.executions);
     CHECK(!idle.overloaded, "overloaded at a twentieth");
-    CHECK(latency >= 0.8 * service && latency < 2 * service + 2e6, "latency %g, service %g",
+    CHECK(latency >= 0.8 * service && latency < 3 * service + 20e6, "latency %g, service %g",
           latency, service);
     CHECK(idle.late_ns >= 0, "nobody slept");
     ab_visit_free(&idle);
-    /* Three times too many. */
-    o.load.rate = 3 * capacity;
+    /* Ten times too many. */
+    o.load.rate = 10 * capacity;
     o.least_requests = 0;
     struct ab_visit over = visited(&o);
     CHECK(over.overloaded, "not overloaded: %g of %g a second", over.images_per_s, o.load.rate);
@@ -329,7 +329,7 @@ TEST(refuses_for_memory)
 
 /* ---- ends ---- */
 
-/* What a thread does to the process that serves, half a second after it was started. */
+/* What a thread does to the process that serves, a second and a half after it was started. */
 static int signal_to_send;
 
 static void *interfere(void *user)
@@ -344,7 +344,7 @@ static void *interfere(void *user)
         if (f) fclose(f);
         usleep(10000);
     }
-    usleep(500000);
+    usleep(1500000);
     if (signal_to_send && child) kill(child, signal_to_send);
     if (!signal_to_send) ab_interrupted = 1;
     return NULL;
@@ -375,14 +375,20 @@ TEST(is_interrupted)
     for (int by_term = 0; by_term < 2; by_term++) {
         pthread_t thread;
         struct ab_visit_options o = asking(&usual, "closed:1");
-        o.seconds = 60;
+        o.seconds = 4;
+        o.least_requests = 1 << 19;
         signal_to_send = by_term ? SIGTERM : 0;
         CHECK(pthread_create(&thread, NULL, interfere, NULL) == 0, "no thread");
-        struct ab_visit v = visited(&o);
+        struct ab_visit v;
+        struct ab_error err = {""};
+        const bool told = ab_visit(&o, &v, &err) == AB_OK;
         pthread_join(thread, NULL);
         ab_interrupted = 0;
+        /* A machine so busy that nobody was served yet has nothing to tell. */
+        CHECK(told || (by_term && strstr(err.text, "code 130")), "%s", err.text);
         CHECK(v.wall_s < 30 && v.seconds < 30, "%g s", v.wall_s);
-        CHECK(AB_TEST_SLOW || v.requests > 0, "nothing is told");
+        CHECK(v.requests > 0 || AB_TEST_SLOW || !(v.start_ns > 0 && v.start_ns < 0.4e9),
+              "nothing is told");
         ab_visit_free(&v);
     }
     ab_interrupted = 1;
