@@ -44,7 +44,7 @@ static void draw_specials(struct problem *p, struct ab_rng *rng)
     }
 }
 
-/* One element in eight is exactly at the threshold of its kind. */
+/* One element in eight is exactly at the threshold of its kind, or halfway to its cap. */
 static void draw_thresholds(struct problem *p, struct ab_rng *rng)
 {
     const size_t image = p->count / (size_t)p->trial.shape.map.n;
@@ -55,7 +55,8 @@ static void draw_thresholds(struct problem *p, struct ab_rng *rng)
     }
     for (size_t i = 0; i < p->count; i++) {
         if (ab_rng_between(rng, 0, 7)) continue;
-        if (ab_rule_has_cap(p->trial.f)) p->x[i] = p->f.a[i] = p->f.scale;
+        if (ab_rule_has_cap(p->trial.f)) /* small integers leave nothing between 0 and a cap of 1 */
+            p->x[i] = p->f.a[i] = p->f.scale / (float)ab_rng_between(rng, 1, 2);
         if (p->trial.f == AB_PW_GUARD_BITS) p->f.a[i] = -p->f.scale * p->x[i];
         if (p->trial.f == AB_PW_REST_BITS) p->x[i] = p->f.a[i] - p->f.a[i] / p->f.scale;
         if (p->trial.f == AB_PW_RECT) p->f.a[i] = 1.0f, p->x[i] = p->f.tau[i / image];
@@ -522,7 +523,8 @@ static bool fixed(int i, struct ab_trial *t)
         /* All triples of special values. */
         const bool special = t->fill == AB_FILL_NAN || t->fill == AB_FILL_INF;
         t->shape.map = special ? (struct ab_map_shape){3, 33, 9, 7} : shape[i % shapes];
-        t->exponent = i % 3 == 0 ? i % 41 - 20 : 0;
+        /* Far from its cap a ReLU is one without, or is all cap. */
+        t->exponent = i % 3 == 0 && !ab_rule_has_cap(t->f) ? i % 41 - 20 : 0;
         /* One 1 in several pixels: a map whose images differ. */
         if (t->fill == AB_FILL_ONEHOT) t->shape.map = (struct ab_map_shape){2, 3, 5, 7};
         /* No value is below 0, for min(x, 0) to keep. */
@@ -530,7 +532,8 @@ static bool fixed(int i, struct ab_trial *t)
                               t->fill == AB_FILL_NONNEG || t->fill == AB_FILL_ONEHOT ||
                               t->fill == AB_FILL_RAMP;
         if (t->f == AB_PW_NEG && positive) t->fill = AB_FILL_NORMAL;
-        if (t->f == AB_PW_RESCALE && t->fill == AB_FILL_ONEHOT) t->fill = AB_FILL_INT;
+        const bool apart = t->f == AB_PW_RESCALE || ab_rule_has_cap(t->f);
+        if (apart && t->fill == AB_FILL_ONEHOT) t->fill = AB_FILL_INT;
         t->with = i % 4 == 0 ? AB_WITH_ALIAS : 0;
         return true;
     }
