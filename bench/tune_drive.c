@@ -8,6 +8,8 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 /* The share of the budget that is the search's where an SLO has to be proved afterwards. */
 static const double SEARCH_SHARE = 0.75;
@@ -79,6 +81,8 @@ enum ab_status ab_tune_open(struct ab_tune *t, struct ab_error *err)
 {
     char cache[1024];
     t->began_ns = ab_now_ns();
+    t->maps = memfd_create("maps", MFD_CLOEXEC);
+    snprintf(t->maps_path, sizeof t->maps_path, "/proc/%ld/fd/%d", (long)getpid(), t->maps);
     enum ab_status status = ab_source_open(t->model, NULL, &t->source, err);
     if (status == AB_OK) status = ab_method_parse(t->spec, &t->method, err);
     if (status == AB_OK) status = ab_method_fits(t->source.graph, t->method, 0, err);
@@ -95,6 +99,7 @@ enum ab_status ab_tune_open(struct ab_tune *t, struct ab_error *err)
 
 void ab_tune_close(struct ab_tune *t)
 {
+    if (t->maps > 0) close(t->maps);
     ab_journal_close(&t->journal);
     ab_search_destroy(&t->search);
     ab_tune_roof_destroy(&t->roof);
@@ -143,7 +148,7 @@ static enum ab_status visit(struct ab_tune *t, int point, const struct ab_visit_
         return AB_OK;
     }
     if (visited == AB_OK && !v.unequal)
-        ab_tune_judge_maps(t->judge, o->deploy, v.map_hash, &agreed);
+        ab_tune_judge_maps(t->judge, o->deploy, v.map_hash, t->maps, &agreed);
     if (v.unequal) {
         agreed.verdict = AB_MISTRUSTED;
         snprintf(agreed.why, sizeof agreed.why, "its instances made different maps");
@@ -211,6 +216,7 @@ static enum ab_status search(struct ab_tune *t, struct ab_error *err)
         tell_progress(t, &ask, &done);
         struct ab_visit_options o = ab_tune_visit_options(t, ask.point);
         o.seconds = ask.seconds;
+        o.maps = t->maps_path;
         o.most_seconds = fmax(ask.seconds, t->budget_s - ab_tune_spent(t));
         o.least_requests = 2 * o.deploy->instances * o.deploy->batch;
         status = visit(t, ask.point, &o, err);
@@ -240,6 +246,7 @@ static enum ab_status prove(struct ab_tune *t, struct ab_answer *answer, struct 
         ab_progress_step(0, "proof: %s", t->space.points[answer->recommended].text);
         struct ab_visit_options o = ab_tune_visit_options(t, answer->recommended);
         o.seconds = PROOF_SECONDS;
+        o.maps = t->maps_path;
         o.least_requests = more;
         o.most_seconds = left;
         o.slo = t->require.slo;

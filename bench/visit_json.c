@@ -86,6 +86,7 @@ json_t *ab_visit_options_json(const struct ab_visit_options *o, double born_ns)
                              "streams", o->load.streams, "least_requests", o->least_requests,
                              "seed", (json_int_t)(o->seed & INT64_MAX), "born_ns", born_ns);
     if (json) put_fields(json, option_fields, OPTION_FIELDS, o);
+    if (json && o->maps) json_object_set_new(json, "maps", json_string(o->maps));
     return json;
 }
 
@@ -154,6 +155,7 @@ enum ab_status ab_visit_options_read(const json_t *json, struct ab_visit_options
     *o = (struct ab_visit_options){
         .model = json_string_value(json_object_get(json, "model")),
         .method = json_string_value(json_object_get(json, "method")),
+        .maps = json_string_value(json_object_get(json, "maps")),
         .seed = (uint64_t)json_integer_value(seed),
         .deploy = deploy,
     };
