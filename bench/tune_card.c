@@ -316,8 +316,8 @@ static void print_misses(FILE *f, const struct ab_tune_result *r, const struct a
         fprintf(f, "  %-13s rel. L2 is %.1e where %.0e is asked for\n", "agreement", e->rel_l2,
                 r->require->min_agree);
     else
-        fprintf(f, "  %-13s rel. L2 is not known, and %.0e is asked for: %s\n", "agreement",
-                r->require->min_agree, e->why);
+        fprintf(f, "  %-13s its maps could not be judged (%s): %s\n", "agreement",
+                ab_verdict_name(e->verdict), e->why);
 }
 
 static void print_nothing(FILE *f, const struct ab_tune_result *r)

@@ -32,9 +32,9 @@ struct ab_tune {
     struct ab_tune_roof *roof;
     struct ab_search *search;
     struct ab_journal *journal; /* NULL: none */
-    int maps; /* a file in memory that visits write their maps to */
+    int maps;                   /* a file in memory that visits write their maps to */
     char maps_path[64];
-    double before_s;            /* of the budget, spent by the runs that this one resumes */
+    double before_s; /* of the budget, spent by the runs that this one resumes */
     double began_ns;
     int visits; /* so far */
 };

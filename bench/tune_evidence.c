@@ -212,9 +212,9 @@ struct ab_worth ab_evidence_value(const struct ab_evidence *e, const struct ab_r
 
 bool ab_evidence_accepted(const struct ab_evidence *e, const struct ab_require *require)
 {
-    if (e->verdict == AB_DISAGREE) return false;
-    /* Of maps that were not judged there is no error that could be small enough. */
-    return !(require->min_agree > 0) || (e->verdict == AB_AGREE && e->rel_l2 <= require->min_agree);
+    /* Maps that could not be judged have not shown that they agree. */
+    if (e->verdict != AB_AGREE) return false;
+    return !(require->min_agree > 0) || e->rel_l2 <= require->min_agree;
 }
 
 enum ab_fit ab_evidence_fits(const struct ab_evidence *e, const struct ab_require *require)

@@ -40,11 +40,11 @@ struct ab_visit_options {
     double most_seconds; /* ... or so long has passed; 0: no limit */
     struct ab_slo slo;   /* limit_ns > 0: ends as soon as it is held or broken with `confidence` */
     double confidence;
-    uint64_t seed;   /* of the arrivals */
+    uint64_t seed;    /* of the arrivals */
     const char *maps; /* a file that gets the maps of the first instance's first execution, floats
                          of [batch][c][h][w]; NULL: none */
-    double patience; /* s without a sign of life (a plan made, an image served) after which the
-                        process is killed; 0: 300 */
+    double patience;  /* s without a sign of life (a plan made, an image served) after which the
+                         process is killed; 0: 300 */
 };
 
 struct ab_visit {
