@@ -226,7 +226,10 @@ static enum ab_status confirm(struct job *j, double held, struct ab_error *err)
     const enum ab_status status = ab_visit(&o, &v, err);
     if (status != AB_OK) return status;
     const struct ab_slo *slo = &t->require.slo;
-    enum ab_slo_state state = ab_slo_judge(slo, v.latency_ns, v.requests, AB_TUNE_CONFIDENCE);
+    /* Clients who wait behind one another are no independent samples. */
+    struct ab_slo_looks look = {0};
+    enum ab_slo_state state =
+        ab_slo_look(&look, slo, v.latency_ns, v.requests, AB_TUNE_CONFIDENCE, true);
     if (v.overloaded) state = AB_SLO_BROKEN;
     j->confirm_failed = state == AB_SLO_BROKEN;
     j->confirm_open = state == AB_SLO_OPEN;
