@@ -90,7 +90,7 @@ static void judge_error(struct ab_compare_row *r)
             snprintf(grew, sizeof grew, " (its error grew from %.2g to %.2g)", r->a_error,
                      r->b_error);
         r->error = AB_CHANGE_REGRESSION;
-        snprintf(r->why, sizeof r->why, "no longer agrees with the reference%s: %.100s", grew,
+        snprintf(r->why, sizeof r->why, "no longer agrees with the reference%s: %.80s", grew,
                  text(r->b, "verdict_reason"));
     } else if (agrees && !strcmp(text(r->a, "verdict"), "disagree")) {
         r->error = AB_CHANGE_IMPROVEMENT;

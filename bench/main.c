@@ -23,8 +23,8 @@ static void print_help(void)
         "  attrbench --version        revision, compiler, instruction sets, libraries\n\n"
         "Start with 'attrbench run': about a minute, a table, a picture.\n\n"
         "exit codes: 0 fine, 1 error, 2 wrong usage, 3 regression, 4 inconclusive, 5 nothing to\n"
-        "compare, 6 disagreement with the reference, 130 interrupted (finished results are "
-        "kept)\n");
+        "compare or nothing that meets the requirements, 6 disagreement with the reference,\n"
+        "130 interrupted (finished results are kept)\n");
 }
 
 static void print_version(void)

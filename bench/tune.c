@@ -402,8 +402,8 @@ static const struct ab_option options[] = {
     {"method", "S", "what is deployed: NAME or NAME:key=value,... (attrbench methods)",
      AB_OPTION_TEXT, FIELD(method)},
     {"objective", "latency|throughput|memory",
-     "what is best: the least latency (of the SLO's quantile, else the median), the most images a\n"
-     "second, or the least memory",
+     "what is best: the least latency (of the SLO's quantile, else the median; the default), the\n"
+     "most images a second, or the least memory",
      AB_OPTION_CHOICE, FIELD(objective)},
     {"slo", "pQ=T", "a limit on latency that must hold, such as p99=80ms", AB_OPTION_TEXT,
      FIELD(slo)},
