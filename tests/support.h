@@ -26,8 +26,10 @@
 #include "../simd/kernels.h"
 #include "../verify/memory.h"
 
-/* 1 under sanitizers and emulators: tests of many random networks then take fewer. */
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || defined(AB_NO_CMOCKA)
+/* 1 under sanitizers and emulators (of these the build tells): tests of many random networks then
+ * take fewer. */
+#if defined(AB_TEST_SLOW)
+#elif defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define AB_TEST_SLOW 1
 #elif defined(__has_feature)
 #if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)

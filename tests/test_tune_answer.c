@@ -250,7 +250,7 @@ static void check_answer(const struct scene *s)
 
 TEST(random_evidence)
 {
-    enum { ROUNDS = AB_TEST_SLOW ? 16 : 64 };
+    enum { ROUNDS = 64 };
     struct rng r = rng_new(77);
     int recommended = 0;
     for (int round = 0; round < ROUNDS; round++) {

@@ -209,7 +209,7 @@ TEST(visits)
         .backend = "native", .place = AB_PLACE_FREE, .threads = 1, .instances = 1, .batch = 1};
     struct ab_visit_options o = {.program = getenv("AB_COMMAND"),
                                  .model = "digits",
-                                 .method = "integrated-gradients:n=32",
+                                 .method = AB_TEST_SLOW ? "gradient" : "integrated-gradients:n=32",
                                  .deploy = &d,
                                  .confidence = 0.9,
                                  .patience = 60};

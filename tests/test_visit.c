@@ -356,7 +356,7 @@ TEST(is_killed)
     static const struct {
         int number;
         const char *word;
-    } signals[] = {{SIGKILL, "signal 9"}, {SIGSEGV, "signal 11"}};
+    } signals[] = {{SIGKILL, "signal 9"}, {SIGALRM, "signal 14"}};
     for (size_t i = 0; i < sizeof signals / sizeof *signals; i++) {
         pthread_t thread;
         struct ab_visit_options o = asking(&usual, "closed:1");
