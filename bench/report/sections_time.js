@@ -279,6 +279,12 @@ const changeCell = (s) =>
   );
 const lastBreak = (s) => (s.breaks.length ? s.breaks[s.breaks.length - 1] : -1);
 const shortRevision = (r) => (r || '').replace(/^([0-9a-f]{10})[0-9a-f]*/, '$1');
+/* A run on the axis: its day, and its revision where that tells more. */
+const runLabel = (runs, i) => {
+  const day = (run) => (run.date || '').slice(0, 10);
+  const alike = runs.every((run) => day(run) === day(runs[0]));
+  return (alike && (runs[i].revision || '').slice(0, 7)) || day(runs[i]);
+};
 /* The revisions between which the last step lies. */
 const stepRange = (s, runs) => {
   const at = lastBreak(s);
@@ -334,8 +340,7 @@ const historyChart = (series, runs) =>
               stepSize: 1,
               maxRotation: 0,
               autoSkipPadding: 16,
-              callback: (i) =>
-                Number.isInteger(i) && runs[i] ? (runs[i].date || '').slice(0, 10) : '',
+              callback: (i) => (Number.isInteger(i) && runs[i] ? runLabel(runs, i) : ''),
             },
           }),
           y: AB.charts.axis('10th percentile of the time', {
