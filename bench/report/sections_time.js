@@ -279,11 +279,11 @@ const changeCell = (s) =>
   );
 const lastBreak = (s) => (s.breaks.length ? s.breaks[s.breaks.length - 1] : -1);
 const shortRevision = (r) => (r || '').replace(/^([0-9a-f]{10})[0-9a-f]*/, '$1');
-/* A run on the axis: its day, and its revision where that tells more. */
+/* A run on the axis: its day, or its revision where days do not tell runs apart. */
 const runLabel = (runs, i) => {
-  const day = (run) => (run.date || '').slice(0, 10);
-  const alike = runs.every((run) => day(run) === day(runs[0]));
-  return (alike && (runs[i].revision || '').slice(0, 7)) || day(runs[i]);
+  const days = runs.map((run) => (run.date || '').slice(0, 10));
+  const apart = new Set(days).size === runs.length;
+  return (!apart && (runs[i].revision || '').slice(0, 7)) || days[i];
 };
 /* The revisions between which the last step lies. */
 const stepRange = (s, runs) => {
