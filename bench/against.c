@@ -196,8 +196,9 @@ static enum ab_status race(struct duel *d, const char *text, json_t *const rows[
     return status;
 }
 
-/* What one build says of its errors goes into the record of the whole; what stood in the way of it,
- * but for its death, is a reason and no more: times were taken. */
+/* What one build says of its errors goes into the record of the whole; what stood in the way of it
+ * is a reason there. Its death is told as well; anything else is no more than a reason: times were
+ * taken. */
 static enum ab_status judge_side(struct duel *d, const char *text, int side, struct ab_error *err)
 {
     json_t *said = NULL, *record = d->result->rows[side][d->first].record;
@@ -210,10 +211,10 @@ static enum ab_status judge_side(struct duel *d, const char *text, int side, str
         return kept ? AB_OK : no_memory(err);
     }
     if (ab_interrupted) return AB_OK;
-    if (!ab_worker_lives(d->worker[side])) return miss(d, text, side, why.text, true, err);
-    if (status != AB_ERR_ARG) snprintf(reason, sizeof reason, "%.230s", why.text);
+    const bool died = !ab_worker_lives(d->worker[side]);
+    if (died || status != AB_ERR_ARG) snprintf(reason, sizeof reason, "%.230s", why.text);
     json_object_set_new(record, "verdict_reason", json_string(reason));
-    return AB_OK;
+    return died ? miss(d, text, side, why.text, true, err) : AB_OK;
 }
 
 static enum ab_status judge(struct duel *d, const char *text, struct ab_error *err)

@@ -28,7 +28,7 @@ static int run_command(void *user, int argc, char **argv)
     if (!code && s->json) code = print_json(&c);
     if (!code && fflush(stdout) != 0)
         code = ab_complain(AB_EXIT_ERROR, "standard output: cannot be written; redirect elsewhere");
-    if (!code) code = ab_interrupted ? AB_EXIT_INTERRUPTED : ab_compare_exit(&c);
+    if (!code) code = ab_compare_exit(&c);
     ab_comparison_free(&c);
     return code;
 }
@@ -49,8 +49,8 @@ const struct ab_command ab_command_compare = {
             "above what is\ntolerated, or when its error against the reference grew: fourfold and "
             "above 1e-6, or until it no\nlonger agrees. Of builds, slower rows are measured again "
             "in fresh processes before that is said.\nExit code: 3 a regression, 1 a case that "
-            "failed, 4 a fifth of the rows or more inconclusive,\n5 nothing comparable, 130 "
-            "interrupted, 0.",
+            "failed, 4 more than a fifth of the rows inconclusive,\nor a slower one undecided, "
+            "5 nothing comparable, 130 interrupted, 0.",
     .options = options,
     .n_options = sizeof options / sizeof *options,
     .settings_size = sizeof(struct compare_settings),

@@ -98,7 +98,8 @@ bool ab_compare_open(const struct ab_comparison *c, const struct ab_compare_row 
 void ab_compare_look(struct ab_comparison *c, int index, const struct ab_db_row *a,
                      const struct ab_db_row *b);
 /* Judges the rows that were looked at, all of them together, and counts c->of again. A row whose
- * looks disagree about a change is cleared if their centre lies within the threshold. */
+ * looks disagree about a change is cleared if their centre lies within the threshold and there are
+ * eight or more. */
 void ab_compare_conclude(struct ab_comparison *c);
 
 /* Two builds (against.h), by turns, cases of `cases`. */
@@ -176,8 +177,10 @@ int ab_compare_do(const struct ab_compare_settings *s, struct ab_comparison *c);
 
 /* ---- what is said of it ---- */
 
-/* The exit code: 3 a confirmed regression, 1 a case that failed, 5 nothing was compared, 4 too much
- * is undecided, 0. */
+/* What its rows come to, as an exit code: 3 a confirmed regression, 1 a case that failed, 5 nothing
+ * was compared, 4 too much is undecided, 0. */
+int ab_compare_verdict(const struct ab_comparison *c);
+/* The exit code: 130 if not all rows are here, else the verdict. */
 int ab_compare_exit(const struct ab_comparison *c);
 /* Whether undecided rows make the comparison inconclusive: one that looked changed and was not
  * cleared, more than a fifth of the rows, or any if strict. */

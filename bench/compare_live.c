@@ -57,19 +57,34 @@ static void take_rows(struct ab_against *from, struct ab_comparison *c)
     from->count = 0;
 }
 
-static enum ab_status take_missing(const struct ab_against *from, struct ab_comparison *c,
+static bool has_missing(const struct ab_comparison *c, const char *text)
+{
+    for (int i = 0; i < c->n_missing; i++)
+        if (!strcmp(c->missing[i].text, text)) return true;
+    return false;
+}
+
+/* A further look adds what failed in it, each case once; what is not there was told by the first.
+ */
+static enum ab_status take_missing(const struct ab_against *from, int look, struct ab_comparison *c,
                                    struct ab_error *err)
 {
-    c->missing = calloc((size_t)from->n_missing + 1, sizeof *c->missing);
-    for (int i = 0; c->missing && i < from->n_missing; i++) {
+    const size_t most = (size_t)c->n_missing + (size_t)from->n_missing + 1;
+    struct ab_compare_missing *grown = realloc(c->missing, most * sizeof *grown);
+    if (!grown) return ab_fail(err, AB_ERR_MEMORY, "out of memory for cases");
+    c->missing = grown;
+    for (int i = 0; i < from->n_missing; i++) {
         const struct ab_against_missing *m = &from->missing[i];
-        struct ab_compare_missing *to = &c->missing[c->n_missing++];
-        to->text = strdup(m->text);
-        to->why = strdup(m->why);
+        char why[700];
+        if (look && (!m->broke || has_missing(c, m->text))) continue;
+        snprintf(why, sizeof why, "%.640s", m->why);
+        if (look) snprintf(why, sizeof why, "%.640s (in further look %d)", m->why, look);
+        struct ab_compare_missing *to = &grown[c->n_missing++];
+        *to = (struct ab_compare_missing){strdup(m->text), strdup(why)};
         if (!to->text || !to->why) return ab_fail(err, AB_ERR_MEMORY, "out of memory for cases");
         c->broken = c->broken || m->broke;
     }
-    return c->missing ? AB_OK : ab_fail(err, AB_ERR_MEMORY, "out of memory for cases");
+    return AB_OK;
 }
 
 static enum ab_status first_look(struct look *look, struct ab_comparison *c, struct ab_error *err)
@@ -77,7 +92,7 @@ static enum ab_status first_look(struct look *look, struct ab_comparison *c, str
     struct ab_against result = {.count = 0};
     look->what = "measuring";
     enum ab_status status = measure(look, look->live->cases, false, &result, err);
-    if (status == AB_OK) status = take_missing(&result, c, err);
+    if (status == AB_OK) status = take_missing(&result, 0, c, err);
     if (status == AB_OK && !result.count) {
         const char *why = result.n_missing ? result.missing[0].why : "none is left";
         status = ab_fail(err, AB_ERR_UNSUPPORTED, "no case was measured: %.300s",
@@ -135,6 +150,7 @@ static enum ab_status further_looks(struct look *look, struct ab_comparison *c,
         if (!open_cases(c, &cases)) status = ab_fail(err, AB_ERR_MEMORY, "out of memory for cases");
         more = cases.count > 0;
         if (status == AB_OK && more) status = measure(look, &cases, true, &result, err);
+        if (status == AB_OK) status = take_missing(&result, i + 1, c, err);
         if (status == AB_OK) look_at(c, &result);
         ab_against_free(&result);
         ab_cases_free(&cases);

@@ -15,7 +15,7 @@ enum { MOST_ANNOTATIONS = 10 };
 
 static const char *headline(const struct ab_comparison *c)
 {
-    switch (ab_compare_exit(c)) {
+    switch (ab_compare_verdict(c)) {
     case AB_EXIT_OK:
         return c->interrupted ? "interrupted: no regression in what was measured" : "no regression";
     case AB_EXIT_REGRESSION: return "REGRESSION";

@@ -237,14 +237,16 @@ bool ab_compare_open(const struct ab_comparison *c, const struct ab_compare_row 
            !settled(c, r) && !certain(c, r);
 }
 
-/* Looks that do not make a change certain clear the row if what they say in the middle is none. */
+/* Looks that do not make a change certain clear the row if there are enough of them and what they
+ * say in the middle is none: fewer are left of an interruption, or of workers that died. */
 static void conclude_row(const struct ab_comparison *c, struct ab_compare_row *r)
 {
     judge_looks(c, r, &r->time);
     if (changed(r->time.change))
         r->second = AB_SECOND_CONFIRMED;
     else
-        r->second = within(&r->time) ? AB_SECOND_CLEARED : AB_SECOND_OPEN;
+        r->second =
+            r->n_looks >= SETTLED_LOOKS && within(&r->time) ? AB_SECOND_CLEARED : AB_SECOND_OPEN;
     settle(r);
 }
 
@@ -417,10 +419,15 @@ bool ab_compare_undecided(const struct ab_comparison *c)
     return c->options.strict ? undecided > 0 : 5 * undecided > c->count;
 }
 
-int ab_compare_exit(const struct ab_comparison *c)
+int ab_compare_verdict(const struct ab_comparison *c)
 {
     if (c->of[AB_CHANGE_REGRESSION]) return AB_EXIT_REGRESSION;
     if (c->broken) return AB_EXIT_ERROR;
     if (!c->count) return AB_EXIT_NOTHING;
     return ab_compare_undecided(c) ? AB_EXIT_INCONCLUSIVE : AB_EXIT_OK;
+}
+
+int ab_compare_exit(const struct ab_comparison *c)
+{
+    return c->interrupted ? AB_EXIT_INTERRUPTED : ab_compare_verdict(c);
 }

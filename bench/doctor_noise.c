@@ -3,6 +3,7 @@
 #include "doctor.h"
 
 #include "db.h"
+#include "json_number.h"
 #include "noise.h"
 #include "run.h"
 
@@ -29,11 +30,6 @@ static const char *percent(double share, char text[32])
     return text;
 }
 
-static json_t *number(double value)
-{
-    return isfinite(value) ? json_real(value) : json_null();
-}
-
 /* Whether it had a floor to print. */
 static bool say_class(struct ab_doctor *d, const struct ab_noise_class *c, json_t *classes)
 {
@@ -45,10 +41,11 @@ static bool say_class(struct ab_doctor *d, const struct ab_noise_class *c, json_
     }
     json_object_set_new(
         classes, c->name,
-        json_pack("{s:o,s:o,s:i,s:o,s:o,s:i}", "turns", number(floors[AB_NOISE_TURNS]),
-                  "turns_worst", number(worsts[AB_NOISE_TURNS]), "turns_pairs",
-                  c->count[AB_NOISE_TURNS], "apart", number(floors[AB_NOISE_APART]), "apart_worst",
-                  number(worsts[AB_NOISE_APART]), "apart_pairs", c->count[AB_NOISE_APART]));
+        json_pack("{s:o,s:o,s:i,s:o,s:o,s:i}", "turns", ab_json_number(floors[AB_NOISE_TURNS]),
+                  "turns_worst", ab_json_number(worsts[AB_NOISE_TURNS]), "turns_pairs",
+                  c->count[AB_NOISE_TURNS], "apart", ab_json_number(floors[AB_NOISE_APART]),
+                  "apart_worst", ab_json_number(worsts[AB_NOISE_APART]), "apart_pairs",
+                  c->count[AB_NOISE_APART]));
     bool known = !isnan(floors[AB_NOISE_TURNS]) || !isnan(floors[AB_NOISE_APART]);
     if (known)
         ab_doctor_line(d, c->name, "by turns %8s (worst %8s of %4d)   apart %8s (worst %8s of %4d)",

@@ -72,7 +72,7 @@ static int run_command(void *user, int argc, char **argv)
     struct ab_comparison c = {.count = 0};
     int code = ab_compare_do(&s->common, &c);
     if (!code) code = write_all(s, &c);
-    if (!code) code = ab_interrupted ? AB_EXIT_INTERRUPTED : ab_compare_exit(&c);
+    if (!code) code = ab_compare_exit(&c);
     ab_comparison_free(&c);
     return code;
 }
@@ -94,8 +94,9 @@ const struct ab_command ab_command_gate = {
     .summary = "fails when something became slower or less exact: compare, for automatic checks",
     .usage = "--against BUILD|REV [--max-slowdown SHARE] [--markdown F] [--junit F] "
              "[--annotations] | A B ...",
-    .more = "Exit code: 3 a regression, 1 a case that failed, 4 a fifth of the rows or more "
-            "inconclusive, 5\nnothing was compared, 0 fine. docs/github-actions.yml is a workflow.",
+    .more = "Exit code: 3 a regression, 1 a case that failed, 4 more than a fifth of the rows "
+            "inconclusive, or\na slower one undecided, 5 nothing was compared, 130 interrupted, "
+            "0 fine.\ndocs/github-actions.yml is a workflow.",
     .options = options,
     .n_options = sizeof options / sizeof *options,
     .settings_size = sizeof(struct gate_settings),

@@ -18,15 +18,10 @@ extern "C" {
 #include "base/base.h"
 }
 
-struct ab_gbench_state {
-    benchmark::State *state;
-};
-
-namespace
-{
+// ---- flags ----
 
 // The flags of 1.7 and later that make sense here; the library itself ignores misspelt ones.
-const char *const flag_names[] = {
+static const char *const flag_names[] = {
     "--benchmark_list_tests",
     "--benchmark_filter",
     "--benchmark_min_time",
@@ -44,25 +39,28 @@ const char *const flag_names[] = {
     "--benchmark_context",
     "--benchmark_time_unit",
 };
-const int flag_count = sizeof flag_names / sizeof *flag_names;
+static const int flag_count = sizeof flag_names / sizeof *flag_names;
 
+namespace
+{
 struct settings {
     bool lists = false;
     std::string format; // of stdout; empty: nothing
     double min_time = 0;
     int64_t iterations = 0;
 };
-settings chosen;
+} // namespace
+static settings chosen;
 // The library keeps pointers into its arguments.
-std::vector<std::string> flags;
+static std::vector<std::string> flags;
 
-bool refuse(char *why, size_t size, const std::string &text)
+static bool refuse(char *why, size_t size, const std::string &text)
 {
     snprintf(why, size, "%s", text.c_str());
     return false;
 }
 
-bool is_one_of(const std::string &value, std::initializer_list<const char *> words)
+static bool is_one_of(const std::string &value, std::initializer_list<const char *> words)
 {
     for (const char *word : words)
         if (value == word) return true;
@@ -71,7 +69,7 @@ bool is_one_of(const std::string &value, std::initializer_list<const char *> wor
 
 // "0.5", "0.5s": seconds; "20x": iterations. Writes the flag as this version wants it; an empty
 // flag is dropped.
-bool translate_min_time(const std::string &value, std::string &flag)
+static bool translate_min_time(const std::string &value, std::string &flag)
 {
     char *end = nullptr;
     errno = 0;
@@ -88,21 +86,21 @@ bool translate_min_time(const std::string &value, std::string &flag)
     return true;
 }
 
-bool is_count(const std::string &value)
+static bool is_count(const std::string &value)
 {
     return !value.empty() && value.size() < 10 &&
            value.find_first_not_of("0123456789") == std::string::npos;
 }
 
-bool is_switch(const std::string &value)
+static bool is_switch(const std::string &value)
 {
     return is_one_of(value, {"true", "false", "1", "0", "yes", "no", "on", "off"});
 }
 
 // The library exits or prints usage on bad values; they are found here first. `expects` says what
 // a good one is.
-bool check_value(const std::string &name, const std::string &value, std::string &flag,
-                 std::string &expects)
+static bool check_value(const std::string &name, const std::string &value, std::string &flag,
+                        std::string &expects)
 {
     if (name == "--benchmark_min_time") {
         expects = "seconds ('0.5' or '0.5s') or iterations ('20x')";
@@ -150,7 +148,7 @@ bool check_value(const std::string &name, const std::string &value, std::string 
     return is_switch(value);
 }
 
-bool takes_no_value(const std::string &name)
+static bool takes_no_value(const std::string &name)
 {
     return is_one_of(name, {"--benchmark_list_tests", "--benchmark_report_aggregates_only",
                             "--benchmark_display_aggregates_only",
@@ -158,7 +156,7 @@ bool takes_no_value(const std::string &name)
                             "--benchmark_counters_tabular", "--benchmark_color"});
 }
 
-bool check_flag(const char *text, std::string &flag, char *why, size_t why_size)
+static bool check_flag(const char *text, std::string &flag, char *why, size_t why_size)
 {
     std::string whole = text;
     size_t equals = whole.find('=');
@@ -183,7 +181,66 @@ bool check_flag(const char *text, std::string &flag, char *why, size_t why_size)
     return true;
 }
 
-benchmark::TimeUnit unit_of(enum ab_gbench_unit unit)
+extern "C" bool ab_gbench_initialize(int *argc, char **argv, char *why, size_t why_size)
+{
+    try {
+        chosen = settings();
+        flags = {argv[0]};
+        int kept = 1;
+        for (int i = 1; i < *argc; i++) {
+            if (strncmp(argv[i], "--benchmark_", 12) != 0) {
+                argv[kept++] = argv[i];
+                continue;
+            }
+            std::string flag;
+            if (!check_flag(argv[i], flag, why, why_size)) return false;
+            // CSV has no printer of ours; the library's is deprecated and kept for files alone.
+            bool ours = flag.compare(0, 18, "--benchmark_format") == 0;
+            if (ours && chosen.format == "csv")
+                return refuse(why, why_size,
+                              "--benchmark_format=csv is not offered; write a file: "
+                              "--benchmark_out=F --benchmark_out_format=csv");
+            if (!flag.empty()) flags.push_back(flag);
+        }
+        argv[kept] = nullptr;
+        *argc = kept;
+        std::vector<char *> pointers;
+        for (std::string &flag : flags) pointers.push_back(&flag[0]);
+        pointers.push_back(nullptr);
+        int count = static_cast<int>(flags.size());
+        benchmark::Initialize(&count, pointers.data());
+        if (count > 1)
+            return refuse(why, why_size,
+                          std::string(pointers[1]) +
+                              ": not understood by this version of Google Benchmark");
+        return true;
+    } catch (const std::exception &e) {
+        return refuse(why, why_size, std::string("Google Benchmark: ") + e.what());
+    }
+}
+
+extern "C" bool ab_gbench_lists(void)
+{
+    return chosen.lists;
+}
+
+extern "C" bool ab_gbench_prints(void)
+{
+    return !chosen.format.empty();
+}
+
+extern "C" double ab_gbench_min_time(void)
+{
+    return chosen.min_time;
+}
+
+// ---- cases ----
+
+struct ab_gbench_state {
+    benchmark::State *state;
+};
+
+static benchmark::TimeUnit unit_of(enum ab_gbench_unit unit)
 {
     switch (unit) {
     case AB_GBENCH_US: return benchmark::kMicrosecond;
@@ -193,7 +250,39 @@ benchmark::TimeUnit unit_of(enum ab_gbench_unit unit)
     }
 }
 
-double seconds_per(benchmark::TimeUnit unit)
+extern "C" bool ab_gbench_register(const struct ab_gbench_case *c)
+{
+    try {
+        struct ab_gbench_case copy = *c;
+        auto *b = benchmark::RegisterBenchmark(c->name, [copy](benchmark::State &state) {
+            ab_gbench_state wrapped = {&state};
+            copy.run(&wrapped, copy.user);
+        });
+        int64_t iterations = c->iterations > 0 ? c->iterations : chosen.iterations;
+        if (iterations > 0)
+            b->Iterations(iterations);
+        else if (c->min_time > 0)
+            b->MinTime(c->min_time);
+        if (c->manual_time) b->UseManualTime();
+        b->Unit(unit_of(c->unit));
+        return true;
+    } catch (...) {
+        return false;
+    }
+}
+
+// ---- runs ----
+
+extern "C" void ab_gbench_context(const char *key, const char *value)
+{
+    try {
+        benchmark::AddCustomContext(key, value);
+    } catch (...) {
+        // Out of memory: a context line less.
+    }
+}
+
+static double seconds_per(benchmark::TimeUnit unit)
 {
     switch (unit) {
     case benchmark::kMicrosecond: return 1e-6;
@@ -203,6 +292,8 @@ double seconds_per(benchmark::TimeUnit unit)
     }
 }
 
+namespace
+{
 // Hands runs to C, and to the library's own printer where stdout was asked for.
 class forwarder : public benchmark::BenchmarkReporter
 {
@@ -252,76 +343,7 @@ class forwarder : public benchmark::BenchmarkReporter
     std::ostringstream ignored_;
     std::unique_ptr<benchmark::BenchmarkReporter> printer_;
 };
-
 } // namespace
-
-extern "C" bool ab_gbench_initialize(int *argc, char **argv, char *why, size_t why_size)
-{
-    try {
-        chosen = settings();
-        flags = {argv[0]};
-        int kept = 1;
-        for (int i = 1; i < *argc; i++) {
-            if (strncmp(argv[i], "--benchmark_", 12) != 0) {
-                argv[kept++] = argv[i];
-                continue;
-            }
-            std::string flag;
-            if (!check_flag(argv[i], flag, why, why_size)) return false;
-            // CSV has no printer of ours; the library's is deprecated and kept for files alone.
-            bool ours = flag.compare(0, 18, "--benchmark_format") == 0;
-            if (ours && chosen.format == "csv")
-                return refuse(why, why_size,
-                              "--benchmark_format=csv is not offered; write a file: "
-                              "--benchmark_out=F --benchmark_out_format=csv");
-            if (!flag.empty()) flags.push_back(flag);
-        }
-        argv[kept] = nullptr;
-        *argc = kept;
-        std::vector<char *> pointers;
-        for (std::string &flag : flags) pointers.push_back(&flag[0]);
-        pointers.push_back(nullptr);
-        int count = static_cast<int>(flags.size());
-        benchmark::Initialize(&count, pointers.data());
-        if (count > 1)
-            return refuse(why, why_size,
-                          std::string(pointers[1]) +
-                              ": not understood by this version of Google Benchmark");
-        return true;
-    } catch (const std::exception &e) {
-        return refuse(why, why_size, std::string("Google Benchmark: ") + e.what());
-    }
-}
-
-extern "C" void ab_gbench_context(const char *key, const char *value)
-{
-    try {
-        benchmark::AddCustomContext(key, value);
-    } catch (...) {
-        // Out of memory: a context line less.
-    }
-}
-
-extern "C" bool ab_gbench_register(const struct ab_gbench_case *c)
-{
-    try {
-        struct ab_gbench_case copy = *c;
-        auto *b = benchmark::RegisterBenchmark(c->name, [copy](benchmark::State &state) {
-            ab_gbench_state wrapped = {&state};
-            copy.run(&wrapped, copy.user);
-        });
-        int64_t iterations = c->iterations > 0 ? c->iterations : chosen.iterations;
-        if (iterations > 0)
-            b->Iterations(iterations);
-        else if (c->min_time > 0)
-            b->MinTime(c->min_time);
-        if (c->manual_time) b->UseManualTime();
-        b->Unit(unit_of(c->unit));
-        return true;
-    } catch (...) {
-        return false;
-    }
-}
 
 extern "C" int ab_gbench_run(ab_gbench_report_fn report, void *user)
 {
@@ -333,21 +355,6 @@ extern "C" int ab_gbench_run(ab_gbench_report_fn report, void *user)
     }
 }
 
-extern "C" bool ab_gbench_lists(void)
-{
-    return chosen.lists;
-}
-
-extern "C" bool ab_gbench_prints(void)
-{
-    return !chosen.format.empty();
-}
-
-extern "C" double ab_gbench_min_time(void)
-{
-    return chosen.min_time;
-}
-
 extern "C" void ab_gbench_clear(void)
 {
     benchmark::ClearRegisteredBenchmarks();
@@ -357,6 +364,8 @@ extern "C" void ab_gbench_shutdown(void)
 {
     benchmark::Shutdown();
 }
+
+// ---- inside a case ----
 
 extern "C" bool ab_gbench_keep_running(struct ab_gbench_state *state)
 {

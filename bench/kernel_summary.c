@@ -2,6 +2,8 @@
 // The arithmetic of the summary, and the summary as text, Markdown and JSON.
 #include "kernel_summary.h"
 
+#include "json_number.h"
+
 #include <math.h>
 #include <string.h>
 
@@ -68,19 +70,14 @@ void ab_kernel_summarise(const struct ab_kernel_row *rows, int count, int batch,
 
 /* ---- JSON ---- */
 
-static json_t *number(double v)
-{
-    return isfinite(v) ? json_real(v) : json_null();
-}
-
 static json_t *side_json(const struct ab_kernel_side *s)
 {
     json_t *o = json_object();
     json_object_set_new(o, "rows", json_integer(s->rows));
-    json_object_set_new(o, "ratio_geomean", number(s->geomean));
+    json_object_set_new(o, "ratio_geomean", ab_json_number(s->geomean));
     json_object_set_new(o, "network_ns", json_real(s->ours_ns));
     json_object_set_new(o, "network_onednn_ns", json_real(s->theirs_ns));
-    json_object_set_new(o, "network_ratio", number(s->theirs_ns / s->ours_ns));
+    json_object_set_new(o, "network_ratio", ab_json_number(s->theirs_ns / s->ours_ns));
     return o;
 }
 
@@ -91,8 +88,8 @@ static json_t *row_json(const struct ab_kernel_row *rows, int i, int duel, doubl
     const struct ab_kernel_row *r = &rows[i];
     json_t *o = json_pack("{s:s, s:s, s:s, s:s}", "layer", r->layer, "shape", r->shape, "pass",
                           side_names[r->pass], "kernel", r->duel[duel].kernel);
-    json_object_set_new(o, "ratio", number(r->duel[duel].ratio));
-    json_object_set_new(o, "peak_share_best", number(share_of(r, duel, peak)));
+    json_object_set_new(o, "ratio", ab_json_number(r->duel[duel].ratio));
+    json_object_set_new(o, "peak_share_best", ab_json_number(share_of(r, duel, peak)));
     return o;
 }
 
@@ -116,7 +113,7 @@ json_t *ab_kernel_summary_json(const struct ab_kernel_row *rows, int count, int 
     ab_kernel_summarise(rows, count, batch, &s);
     json_t *o = json_object();
     json_object_set_new(o, "batch", json_integer(batch));
-    json_object_set_new(o, "peak_gflops", number(peak));
+    json_object_set_new(o, "peak_gflops", ab_json_number(peak));
     json_object_set_new(o, "below", json_real(AB_KERNEL_LOST));
     for (int d = 0; d < AB_DUELS; d++)
         json_object_set_new(o, duel_names[d], duel_json(rows, count, batch, d, peak, &s));

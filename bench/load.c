@@ -4,6 +4,7 @@
 
 #include "base/container.h"
 #include "base/sysfile.h"
+#include "json_number.h"
 #include "stats.h"
 
 #include <math.h>
@@ -87,16 +88,12 @@ struct ab_load_change ab_load_between(const struct ab_load *from, const struct a
     return c;
 }
 
-static json_t *number(double value)
-{
-    return isfinite(value) ? json_real(value) : json_null();
-}
-
 json_t *ab_load_json(const struct ab_load *load)
 {
     return json_pack("{s:o,s:o,s:o,s:o,s:o,s:I}", "cpu_pressure_avg10",
-                     number(load->pressure_avg10), "cpu_pressure_total_us",
-                     number(load->pressure_us), "steal_seconds", number(load->stolen_s),
-                     "load_average", number(load->average1), "throttled_periods",
-                     number(load->throttled), "involuntary_switches", (json_int_t)load->switched);
+                     ab_json_number(load->pressure_avg10), "cpu_pressure_total_us",
+                     ab_json_number(load->pressure_us), "steal_seconds",
+                     ab_json_number(load->stolen_s), "load_average", ab_json_number(load->average1),
+                     "throttled_periods", ab_json_number(load->throttled), "involuntary_switches",
+                     (json_int_t)load->switched);
 }

@@ -36,16 +36,24 @@ int ab_order_rank(int n, double p, double tail)
     return k;
 }
 
-struct ab_percentile ab_percentile_of(const double *sorted, int count, double q, double confidence)
+struct ab_percentile ab_percentile_of_clumps(const double *sorted, int count, double clumps,
+                                             double q, double confidence)
 {
     struct ab_percentile p = {(double)NAN, (double)NAN, (double)NAN};
     if (count < 1) return p;
-    const int low = ab_order_rank(count, q, 1 - confidence),
-              high = ab_order_rank(count, 1 - q, 1 - confidence);
+    const int n = (int)fmax(1, floor(count / clumps));
+    const int low = ab_order_rank(n, q, 1 - confidence),
+              high = ab_order_rank(n, 1 - q, 1 - confidence);
     p.value = ab_quantile(sorted, count, q);
-    if (low) p.low = sorted[low - 1];
-    if (high) p.high = sorted[count - high];
+    /* Of what the clump of that rank may hold, the far end. */
+    if (low) p.low = sorted[(int)((low - 1) * clumps)];
+    if (high) p.high = sorted[count - 1 - (int)((high - 1) * clumps)];
     return p;
+}
+
+struct ab_percentile ab_percentile_of(const double *sorted, int count, double q, double confidence)
+{
+    return ab_percentile_of_clumps(sorted, count, 1, q, confidence);
 }
 
 int ab_percentile_least(double q, double confidence)
@@ -201,21 +209,45 @@ static double clump_level(const double *latency_ns, int count, double q)
     return ab_quantile(sample, n, q);
 }
 
-double ab_slo_clumps(const struct ab_slo *slo, const double *latency_ns, int count)
+/* Below the longest, where so few differ that the level is the longest itself. */
+static double below_longest(const double *latency_ns, int count, double level)
 {
-    if (count < 1) return 1;
-    const double q = fmin(0.9, slo->quantile), level = clump_level(latency_ns, count, q);
-    int above = 0, runs = 0;
+    double longest = -(double)INFINITY, next = -(double)INFINITY;
+    for (int i = 0; i < count; i++) longest = fmax(longest, latency_ns[i]);
+    if (level < longest) return level;
+    for (int i = 0; i < count; i++)
+        if (latency_ns[i] < longest) next = fmax(next, latency_ns[i]);
+    return isfinite(next) ? next : level;
+}
+
+void ab_clumps_add(struct ab_clumps *c, double quantile, const double *latency_ns, int count)
+{
+    if (count < 1) return;
+    const double level =
+        below_longest(latency_ns, count, clump_level(latency_ns, count, fmin(0.9, quantile)));
+    c->count += count;
     for (int i = 0; i < count; i++) {
         if (!(latency_ns[i] > level)) continue;
-        above++;
-        runs += i == 0 || !(latency_ns[i - 1] > level);
+        c->above++;
+        c->runs += i == 0 || !(latency_ns[i - 1] > level);
     }
-    if (!runs) return 1;
+}
+
+double ab_clumps_mean(const struct ab_clumps *c)
+{
+    if (!c->runs) return 1;
     /* Runs of independent ones have a mean of 1 / share below, geometrically distributed; what
      * differs from that by less than three deviations is chance. */
-    const double below = 1 - (double)above / count, clumps = (double)above / runs * below;
-    return clumps > 1 + 3 * sqrt((1 - below) / runs) ? clumps : 1;
+    const double below = 1 - (double)c->above / c->count;
+    const double clumps = (double)c->above / c->runs * below;
+    return clumps > 1 + 3 * sqrt((1 - below) / c->runs) ? clumps : 1;
+}
+
+double ab_slo_clumps(const struct ab_slo *slo, const double *latency_ns, int count)
+{
+    struct ab_clumps c = {0};
+    ab_clumps_add(&c, slo->quantile, latency_ns, count);
+    return ab_clumps_mean(&c);
 }
 
 /* What look number `before` + 1 of a side may be wrong with. */
@@ -224,23 +256,42 @@ static double share(double confidence, int before)
     return (1 - confidence) / ((before + 1.0) * (before + 2.0));
 }
 
-enum ab_slo_state ab_slo_look(struct ab_slo_looks *looks, const struct ab_slo *slo,
-                              const double *latency_ns, int count, double confidence, bool last)
+enum ab_slo_state ab_slo_look_at(struct ab_slo_looks *looks, const struct ab_slo *slo, double count,
+                                 double beyond, double confidence)
 {
-    enum { FIRST = 4 };
     const double q = slo->quantile;
-    if (count < 1 || (!last && count < (looks->next ? looks->next : FIRST))) return AB_SLO_OPEN;
-    const double clumps = ab_slo_clumps(slo, latency_ns, count);
-    const double beyond = (count - count_within(slo, latency_ns, count)) / clumps;
-    const int n = (int)fmax(1, floor(count / clumps));
+    const int n = (int)fmax(1, floor(count));
     const int low = ab_order_rank(n, q, share(confidence, looks->broken)),
               high = ab_order_rank(n, 1 - q, share(confidence, looks->held));
     /* Looks that cannot decide are free: whether they can is a matter of counts. */
     looks->broken += low > 0;
     looks->held += high > 0;
-    looks->next = 2 * count;
-    const int least = ab_percentile_least(q, 1 - share(confidence, looks->held));
-    if (count < least && least < looks->next) looks->next = least;
     if (high && ceil(beyond) < high) return AB_SLO_HELD;
     return low && n - floor(beyond) < low ? AB_SLO_BROKEN : AB_SLO_OPEN;
+}
+
+int ab_slo_looks_least(const struct ab_slo_looks *looks, const struct ab_slo *slo,
+                       double confidence)
+{
+    return ab_percentile_least(slo->quantile, 1 - share(confidence, looks->held));
+}
+
+int ab_slo_beyond(const struct ab_slo *slo, const double *latency_ns, int count)
+{
+    return count - count_within(slo, latency_ns, count);
+}
+
+enum ab_slo_state ab_slo_look(struct ab_slo_looks *looks, const struct ab_slo *slo,
+                              const double *latency_ns, int count, double confidence, bool last)
+{
+    enum { FIRST = 4 };
+    if (count < 1 || (!last && count < (looks->next ? looks->next : FIRST))) return AB_SLO_OPEN;
+    const double clumps = ab_slo_clumps(slo, latency_ns, count);
+    const double beyond = ab_slo_beyond(slo, latency_ns, count);
+    const enum ab_slo_state state =
+        ab_slo_look_at(looks, slo, count / clumps, beyond / clumps, confidence);
+    looks->next = 2 * count;
+    const int least = ab_slo_looks_least(looks, slo, confidence);
+    if (count < least && least < looks->next) looks->next = least;
+    return state;
 }

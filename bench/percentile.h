@@ -16,6 +16,9 @@ struct ab_percentile {
                          so few samples cannot give that side */
 };
 struct ab_percentile ab_percentile_of(const double *sorted, int count, double q, double confidence);
+/* Where `clumps` samples say as much as one, see ab_clumps. */
+struct ab_percentile ab_percentile_of_clumps(const double *sorted, int count, double clumps,
+                                             double q, double confidence);
 /* The fewest samples that give an upper side: 299 for p99 at 95 %, 459 at 99 %. */
 int ab_percentile_least(double q, double confidence);
 
@@ -39,6 +42,15 @@ enum ab_slo_state ab_slo_judge(const struct ab_slo *slo, const double *latency_n
  * bursts of other work, long ones come in clumps: the mean length of runs above a high level, over
  * that of independent latencies. In the order in which they came. */
 double ab_slo_clumps(const struct ab_slo *slo, const double *latency_ns, int count);
+/* The same of several visits, added one by one, each with a level of its own: that one is slower
+ * than another makes no clump. Zeroed at first. */
+struct ab_clumps {
+    int count, above, runs;
+};
+void ab_clumps_add(struct ab_clumps *c, double quantile, const double *latency_ns, int count);
+double ab_clumps_mean(const struct ab_clumps *c);
+/* How many are above the limit, or no number. */
+int ab_slo_beyond(const struct ab_slo *slo, const double *latency_ns, int count);
 
 /* The same while latencies come, again and again: whoever looks until it is decided is wrong more
  * often than who looks once. So there are looks at counts that double alone, and look number j of a
@@ -54,5 +66,11 @@ struct ab_slo_looks {
  * first, in their order. */
 enum ab_slo_state ab_slo_look(struct ab_slo_looks *looks, const struct ab_slo *slo,
                               const double *latency_ns, int count, double confidence, bool last);
+/* One look, at so many independent latencies of which so many are beyond the limit. */
+enum ab_slo_state ab_slo_look_at(struct ab_slo_looks *looks, const struct ab_slo *slo, double count,
+                                 double beyond, double confidence);
+/* The fewest latencies that the next look can hold the limit with. */
+int ab_slo_looks_least(const struct ab_slo_looks *looks, const struct ab_slo *slo,
+                       double confidence);
 
 #endif

@@ -245,7 +245,10 @@ bool ab_records_print(FILE *f, const json_t *context, const json_t *rows)
 bool ab_make_folders(const char *folder)
 {
     char path[1024];
-    snprintf(path, sizeof path, "%s", folder);
+    if ((size_t)snprintf(path, sizeof path, "%s", folder) >= sizeof path) {
+        errno = ENAMETOOLONG;
+        return false;
+    }
     for (char *p = path + 1; *p; p++) {
         if (*p != '/') continue;
         *p = '\0';

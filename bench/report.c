@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 struct report_settings {
     struct ab_words runs;
@@ -111,8 +112,15 @@ static enum ab_status write_all(const struct ab_report *report, const char *fold
     for (size_t i = 0; i < sizeof outputs / sizeof *outputs; i++) {
         char path[1100];
         struct stat info;
-        if (outputs[i].deployments && !json_array_size(report->deployments)) continue;
         snprintf(path, sizeof path, "%s/%s", folder, outputs[i].file);
+        if (outputs[i].deployments && !json_array_size(report->deployments)) {
+            /* One that is left of another report would pass for this one's. */
+            if (unlink(path) == 0 || errno == ENOENT) continue;
+            return ab_fail(err, AB_ERR_IO,
+                           "%s: is of another report and cannot be removed: %s; "
+                           "choose another --out",
+                           path, strerror(errno));
+        }
         const enum ab_status status = outputs[i].write(report, path, err);
         if (status != AB_OK) return status;
         const double kib = stat(path, &info) == 0 ? (double)info.st_size / 1024 : 0;

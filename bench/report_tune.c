@@ -2,171 +2,12 @@
 // Configurations that `attrbench tune` wrote, into the document of a report: every field is checked
 // and only known ones are taken, so that the page can rely on them.
 #include "report.h"
+#include "report_tune_fields.h"
 
 #include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* ---- what a file holds ---- */
-
-enum kind {
-    TEXT,
-    NUMBER, /* from 0: nothing that is measured here can be less */
-    COUNT,  /* a whole NUMBER */
-    BOOL,
-    TEXTS,   /* a list */
-    OBJECT,  /* of `of` */
-    OBJECTS, /* a list of them; one alone will do */
-    LEVELS,  /* an object of lists of texts and numbers */
-    CPUS,    /* a list of lists of numbers */
-    ANY      /* an object that is shown as it is */
-};
-
-struct field {
-    const char *name;
-    enum kind kind;
-    bool needed;            /* else it may be null or missing */
-    const struct field *of; /* ends with a name of NULL */
-    const char *words;      /* "a|b": the texts that there are; NULL: any */
-};
-
-static const struct field range[] = {{"value", NUMBER}, {"low", NUMBER}, {"high", NUMBER}, {NULL}};
-static const struct field latency[] = {{"p50", OBJECT, false, range},
-                                       {"p90", OBJECT, false, range},
-                                       {"p99", OBJECT, false, range},
-                                       {"requests", COUNT},
-                                       {NULL}};
-static const struct field deploy[] = {{"backend", TEXT, true},
-                                      {"algo", TEXT, true, NULL, "auto|direct"},
-                                      {"memory", TEXT, true, NULL, "fast|lean"},
-                                      {"pages", TEXT, true, NULL, "huge|small"},
-                                      {"denormals", TEXT, true, NULL, "keep|flush"},
-                                      {"place", TEXT, true, NULL, "cores|smt|free"},
-                                      {"threads", COUNT, true},
-                                      {"instances", COUNT, true},
-                                      {"batch", COUNT, true},
-                                      {"cpus", CPUS},
-                                      {NULL}};
-static const struct field machine[] = {
-    {"cpu", TEXT}, {"isas", TEXTS}, {"cpus", COUNT}, {"architecture", TEXT}, {NULL}};
-static const struct field tune[] = {{"objective", TEXT, true, NULL, "latency|throughput|memory"},
-                                    {"slo", TEXT},
-                                    {"quantile", NUMBER},
-                                    {"min_agree", NUMBER},
-                                    {"load", TEXT},
-                                    {"budget_s", NUMBER},
-                                    {"spent_s", NUMBER},
-                                    {"complete", BOOL},
-                                    {"interrupted", BOOL},
-                                    {"space", LEVELS},
-                                    {"points", COUNT},
-                                    {"visited", COUNT},
-                                    {"visits", COUNT},
-                                    {"noise", NUMBER},
-                                    {"confidence", NUMBER},
-                                    {"commands", TEXTS},
-                                    {NULL}};
-static const struct field point[] = {
-    {"text", TEXT, true},
-    {"deploy", OBJECT, true, deploy},
-    {"visits", COUNT, true},
-    {"images_per_s", OBJECT, false, range},
-    {"latency_ns", OBJECT, false, latency},
-    {"quantile", OBJECT, false, range},
-    {"resident_bytes", NUMBER},
-    {"peak_bytes", NUMBER},
-    {"planned_bytes", NUMBER},
-    {"start_ns", NUMBER},
-    {"verdict", TEXT, false, NULL, "agree|disagree|mistrusted|skipped"},
-    {"verdict_reason", TEXT},
-    {"rel_l2", NUMBER},
-    {"max_err", NUMBER},
-    {"front", BOOL},
-    {"alike", BOOL},
-    {"overloaded", BOOL},
-    {"fit", TEXT, false, NULL, "unknown|meets|fails|open"},
-    {"dropped", TEXT, false, NULL, "error|agreement|slo|dominated|roof"},
-    {"error", TEXT},
-    {NULL}};
-static const struct field knob[] = {{"knob", TEXT, true},
-                                    {"value", TEXT, true},
-                                    {"other", TEXT, true},
-                                    {"gain", NUMBER, true},
-                                    {"low", NUMBER},
-                                    {"high", NUMBER},
-                                    {NULL}};
-static const struct field shares[] = {
-    {"compute", NUMBER}, {"memory", NUMBER}, {"neither", NUMBER}, {NULL}};
-static const struct field layer[] = {
-    {"name", TEXT}, {"share", NUMBER}, {"gflops", NUMBER}, {"roof", NUMBER}, {NULL}};
-static const struct field limits[] = {{"verdict", TEXT},
-                                      {"share", OBJECT, false, shares},
-                                      {"compute_reached", NUMBER},
-                                      {"memory_reached", NUMBER},
-                                      {"gflops", NUMBER},
-                                      {"peak_gflops", NUMBER},
-                                      {"execution_ns", NUMBER},
-                                      {"executions", COUNT},
-                                      {"winograd", BOOL},
-                                      {"alone", BOOL},
-                                      {"layers", OBJECTS, false, layer},
-                                      {NULL}};
-static const char states[] = "held|broken|open";
-static const struct field probe[] = {{"rate", NUMBER, true},
-                                     {"state", TEXT, true, NULL, states},
-                                     {"quantile_ns", NUMBER},
-                                     {"overloaded", BOOL},
-                                     {"requests", COUNT},
-                                     {"seconds", NUMBER},
-                                     {NULL}};
-static const struct field max_rate[] = {{"held", NUMBER},
-                                        {"broken", NUMBER},
-                                        {"idle_broken", BOOL},
-                                        {"settled", BOOL},
-                                        {"confirmed", BOOL},
-                                        {"note", TEXT},
-                                        {"spent_s", NUMBER},
-                                        {"probes", OBJECTS, false, probe},
-                                        {NULL}};
-static const struct field confirmation[] = {{"rate", NUMBER, true},
-                                            {"state", TEXT, true, NULL, states},
-                                            {"seconds", NUMBER},
-                                            {"requests", COUNT},
-                                            {"latency_ns", OBJECT, false, range},
-                                            {"overloaded", BOOL},
-                                            {NULL}};
-static const struct field fit_point[] = {
-    {"x", NUMBER, true}, {"ns", NUMBER}, {"fit_ns", NUMBER}, {NULL}};
-static const struct field forecast[] = {{"what", TEXT, true},
-                                        {"text", TEXT},
-                                        {"model", TEXT},
-                                        {"x", TEXT, false, NULL, "batch|pixels|threads"},
-                                        {"at", NUMBER},
-                                        {"latency_ns", OBJECT, false, range},
-                                        {"images_per_s", OBJECT, false, range},
-                                        {"residual", NUMBER},
-                                        {"assumptions", TEXTS},
-                                        {"points", OBJECTS, false, fit_point},
-                                        {"error", TEXT},
-                                        {NULL}};
-static const struct field file_fields[] = {{"model", TEXT, true},
-                                           {"model_hash", TEXT},
-                                           {"method", TEXT, true},
-                                           {"machine", OBJECT, false, machine},
-                                           {"deploy", OBJECT, false, deploy},
-                                           {"tune", OBJECT, true, tune},
-                                           {"recommended", TEXT},
-                                           {"best", TEXT},
-                                           {"closest", TEXT},
-                                           {"points", OBJECTS, true, point},
-                                           {"knobs", OBJECTS, false, knob},
-                                           {"limits", OBJECT, false, limits},
-                                           {"max_rate", OBJECT, false, max_rate},
-                                           {"confirm", OBJECT, false, confirmation},
-                                           {"forecast", OBJECTS, false, forecast},
-                                           {"context", ANY},
-                                           {NULL}};
 
 /* ---- checking ---- */
 
@@ -394,6 +235,32 @@ static json_t *read_config(const char *path, struct ab_error *err)
     return config;
 }
 
+static bool is_name_taken(const struct ab_report *report, const char *name)
+{
+    for (size_t i = 0; i < json_array_size(report->deployments); i++)
+        if (!strcmp(ab_report_text(json_array_get(report->deployments, i), "name"), name))
+            return true;
+    return false;
+}
+
+/* That of the file without its ending; where another has it, with as many of its folders as tell
+ * them apart, and of one file that is given twice with a number. */
+static void name_config(const struct ab_report *report, const char *path, char *name, size_t size)
+{
+    const char *slash = strrchr(path, '/'), *from = slash ? slash + 1 : path;
+    const char *dot = strrchr(from, '.');
+    const char *end = dot && dot > from ? dot : from + strlen(from);
+    const ptrdiff_t most = (ptrdiff_t)size - 16; /* the rest is for the number */
+    snprintf(name, size, "%.*s", (int)(end - from < most ? end - from : most), from);
+    while (is_name_taken(report, name) && from > path && end - from < most) {
+        for (from--; from > path && from[-1] != '/';) from--;
+        if (end - from < most) snprintf(name, size, "%.*s", (int)(end - from), from);
+    }
+    const size_t used = strlen(name);
+    for (int n = 2; is_name_taken(report, name); n++)
+        snprintf(name + used, size - used, " (%d)", n);
+}
+
 enum ab_status ab_report_add_config(struct ab_report *report, const char *path,
                                     struct ab_error *err)
 {
@@ -402,11 +269,8 @@ enum ab_status ab_report_add_config(struct ab_report *report, const char *path,
     if (!config)
         return ab_fail(err, *why.text ? AB_ERR_FORMAT : AB_ERR_MEMORY, "%.500s",
                        *why.text ? why.text : "out of memory; report fewer files");
-    const char *slash = strrchr(path, '/'), *base = slash ? slash + 1 : path;
-    const char *dot = strrchr(base, '.');
     char name[128];
-    const size_t length = dot && dot > base ? (size_t)(dot - base) : strlen(base);
-    snprintf(name, sizeof name, "%.*s", (int)(length < 100 ? length : 100), base);
+    name_config(report, path, name, sizeof name);
     if (json_object_set_new(config, "name", json_string(name)) == 0 &&
         json_object_set_new(config, "source", json_string(path)) == 0 &&
         json_array_append_new(report->deployments, config) == 0)

@@ -107,7 +107,7 @@ static const char *dropped_words(const char *why)
     static const char *const words[][2] = {{"error", "not measured"},
                                            {"agreement", "maps disagree"},
                                            {"slo", "misses the latency limit"},
-                                           {"dominated", "dominated"},
+                                           {"dominated", "behind the best"},
                                            {"roof", "cannot be faster"}};
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
         if (!strcmp(why, words[i][0])) return words[i][1];
@@ -118,9 +118,13 @@ static const char *note_of(const json_t *point, bool recommended)
 {
     if (recommended) return "recommended";
     if (*ab_report_text(point, "error")) return "not measured";
-    if (*ab_report_text(point, "dropped")) return dropped_words(ab_report_text(point, "dropped"));
+    /* Behind in what was asked for, it may be the best in memory. */
+    const bool front = json_is_true(json_object_get(point, "front"));
+    const char *dropped = ab_report_text(point, "dropped");
+    if (front && !strcmp(dropped, "dominated")) return "front";
+    if (*dropped) return dropped_words(dropped);
     if (json_is_true(json_object_get(point, "alike"))) return "within noise of the best";
-    return json_is_true(json_object_get(point, "front")) ? "front" : "";
+    return front ? "front" : "";
 }
 
 static void print_point(FILE *f, const json_t *point, bool recommended)
@@ -220,7 +224,7 @@ static void print_confirmation(FILE *f, const json_t *c)
 {
     if (!c) return;
     const double seconds = ab_report_number(c, "seconds");
-    fprintf(f, "\nConfirmed: %.3g requests a second", ab_report_number(c, "rate"));
+    fprintf(f, "\nConfirmation: %.3g requests a second", ab_report_number(c, "rate"));
     if (isfinite(seconds)) fprintf(f, " for %.0f s", seconds);
     fputs(": the limit ", f);
     fputs(!strcmp(ab_report_text(c, "state"), "held")     ? "held"

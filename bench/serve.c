@@ -196,7 +196,7 @@ static enum ab_status tell_window(const struct ab_server *s, struct ab_visit *v,
     v->requests = w->requests;
     v->executions = w->executions;
     v->seconds = isfinite(closed) && closed > w->opened ? (closed - w->opened) / 1e9 : 0;
-    v->images_per_s = v->seconds > 0 ? (double)w->images / v->seconds : 0;
+    v->images_per_s = v->seconds > 0 ? w->images / v->seconds : 0;
     v->overloaded = ab_window_overloaded(w);
     v->slo = w->slo;
     v->late_ns = s->woken ? s->late_ns / (double)s->woken : (double)NAN;

@@ -64,7 +64,8 @@ struct ab_window {
     double give_up;        /* when whoever still waits is left */
     double idle;           /* when an instance last found nothing to do; -1: never */
     double longest;        /* execution so far */
-    long images;           /* completed while it was open */
+    double images;         /* done while it was open: executions at its edges count by the share of
+                              their time that lies inside */
     long left;             /* in the system when it closed */
     long pending;          /* of those, still to be served */
     bool crossed;          /* gave up on somebody */

@@ -94,6 +94,14 @@ static void decide(struct ab_window *w, double now, long present)
         close_window(w, now, present, true);
 }
 
+/* The share of an execution that lies in the window. Whole ones alone would give rates in steps of
+ * an execution: of two instances in step, 7 % of half a second of 36 ms each. */
+static double inside(const struct ab_window *w, double begin, double end)
+{
+    const double from = fmax(begin, w->opened), to = fmin(end, w->closed);
+    return to > from ? (to - from) / (end - begin) : 0;
+}
+
 void ab_window_served(struct ab_window *w, double begin, double end, const double *asked, int count,
                       long present)
 {
@@ -105,7 +113,7 @@ void ab_window_served(struct ab_window *w, double begin, double end, const doubl
         if (asked[i] < w->opened || asked[i] >= w->closed) continue;
         if (w->requests < AB_VISIT_REQUESTS) w->latency_ns[w->requests++] = end - asked[i];
     }
-    if (is_open(w) && end > w->opened) w->images += count;
+    w->images += count * inside(w, begin, end);
     if (is_open(w) && begin >= w->opened && w->executions < AB_VISIT_REQUESTS) {
         w->crowd[w->executions] = (struct ab_crowd){end, present};
         w->service_ns[w->executions++] = end - begin;

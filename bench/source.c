@@ -5,6 +5,7 @@
 #include "ab_version.h"
 #include "base/infile.h"
 #include "plan/program.h"
+#include "record.h"
 #include "sample/sampler.h"
 #include "simd/kernels.h"
 
@@ -34,18 +35,16 @@ bool ab_is_folder(const char *path)
 bool ab_cache_folder(char *path, size_t size)
 {
     const char *base = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+    int length = -1;
     *path = '\0';
     if (base && *base)
-        snprintf(path, size, "%s", base);
+        length = snprintf(path, size, "%s/attrbench", base);
     else if (home && *home)
-        snprintf(path, size, "%s/.cache", home);
-    else
-        return false;
-    mkdir(path, 0777);
-    const size_t used = strlen(path);
-    if (used < size) snprintf(path + used, size - used, "/attrbench");
-    mkdir(path, 0777);
-    if (access(path, W_OK | X_OK) == 0) return true;
+        length = snprintf(path, size, "%s/.cache/attrbench", home);
+    /* What was cut is another folder. */
+    if (length > 0 && (size_t)length < size && ab_make_folders(path) &&
+        access(path, W_OK | X_OK) == 0)
+        return true;
     *path = '\0';
     return false;
 }

@@ -68,7 +68,7 @@ void ab_images_free(struct ab_images *images);
 void ab_data_path(const char *file, char *path, size_t size);
 bool ab_is_folder(const char *path);
 /* Where results that are dear are kept from run to run, made if need be: $XDG_CACHE_HOME/attrbench
- * or ~/.cache/attrbench. False, "": nowhere. */
+ * or ~/.cache/attrbench. False, "": nowhere, or its name is longer than `size`. */
 bool ab_cache_folder(char *path, size_t size);
 
 /* The methods of `attrbench run` where none are named; not owned. */

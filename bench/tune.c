@@ -18,12 +18,12 @@ struct tune_settings {
     struct ab_words space;
     double budget;
     long seed;
-    int objective; /* enum ab_objective */
+    int objective; /* 1 + enum ab_objective; 0: not given */
     bool find_max_rate, confirm, exhaustive, resume, json, quiet, markdown;
 };
 
 static const double BUDGET = 300, LEAST_BUDGET = 1;
-/* Of profiling the recommended plan, at the end of the budget. */
+/* Of profiling the recommended plan, beside the budget. */
 static const double LIMITS_SECONDS = 1;
 
 /* What one run of the command has in hand. */
@@ -33,8 +33,9 @@ struct job {
     struct ab_config *config; /* of --config, or NULL */
     json_t *file;             /* the same, whole */
     struct ab_words narrowing;
-    char journal[1100];
+    char *journal; /* the path; NULL: no visits are kept */
     struct ab_answer answer;
+    double searched_s; /* that the search took, of the budget; what is asked for besides is not */
     struct ab_tune_limits limits;
     bool limited; /* limits are known */
     json_t *context, *max_rate, *confirm, *forecast;
@@ -47,8 +48,8 @@ static enum ab_status parse_agree(const char *text, double *limit, struct ab_err
 {
     char *end = NULL;
     errno = 0;
-    *limit = text ? strtod(text, &end) : 0;
-    if (!text || (end != text && !*end && errno == 0 && *limit > 0 && *limit <= 1)) return AB_OK;
+    *limit = strtod(text, &end);
+    if (end != text && !*end && errno == 0 && *limit > 0 && *limit <= 1) return AB_OK;
     return ab_fail(err, AB_ERR_ARG,
                    "--min-agree: '%.60s' is no error; give the largest relative L2 error that "
                    "will do, such as 1e-4",
@@ -62,23 +63,78 @@ static const char *asked(const struct job *j, const char *option, const char *na
     return json_string_value(json_object_get(json_object_get(j->file, "tune"), name));
 }
 
+/* What is wrong with a text that is no option is told as the file's. */
+static enum ab_status told_of(const struct job *j, const char *option, const char *name,
+                              enum ab_status status, struct ab_error *err)
+{
+    if (option || status != AB_ERR_ARG) return status;
+    const struct ab_error why = *err;
+    return ab_fail(err, AB_ERR_FORMAT, "%.300s: tune.%s: %.300s", j->s->config, name, why.text);
+}
+
+static enum ab_status parse_objective(struct job *j, struct ab_error *err)
+{
+    const char *word = asked(j, NULL, "objective");
+    enum ab_objective *objective = &j->tune.require.objective;
+    *objective = AB_OBJECTIVE_LATENCY;
+    if (j->s->objective) {
+        *objective = (enum ab_objective)(j->s->objective - 1);
+        return AB_OK;
+    }
+    for (int i = AB_OBJECTIVE_LATENCY; word && i <= AB_OBJECTIVE_MEMORY; i++)
+        if (!strcmp(word, ab_objective_name((enum ab_objective)i))) {
+            *objective = (enum ab_objective)i;
+            return AB_OK;
+        }
+    if (!word) return AB_OK;
+    return ab_fail(err, AB_ERR_FORMAT,
+                   "%.300s: tune.objective: '%.60s' is none of latency, throughput, memory; give "
+                   "--objective",
+                   j->s->config, word);
+}
+
+static enum ab_status filed_agree(const struct job *j, double *limit, struct ab_error *err)
+{
+    const json_t *agree = json_object_get(json_object_get(j->file, "tune"), "min_agree");
+    if (!agree || json_is_null(agree)) return AB_OK;
+    *limit = json_number_value(agree);
+    if (json_is_number(agree) && *limit > 0 && *limit <= 1) return AB_OK;
+    return ab_fail(err, AB_ERR_FORMAT,
+                   "%.300s: tune.min_agree: is no error from 0 to 1; give --min-agree",
+                   j->s->config);
+}
+
+/* A given rate leaves no throughput to choose by. What the file chose by gives way to a load that
+ * is asked for now: of one configuration there is nothing to choose. */
+static enum ab_status check_load(struct job *j, const char *load, struct ab_error *err)
+{
+    enum ab_objective *objective = &j->tune.require.objective;
+    if (j->tune.load.kind != AB_LOAD_POISSON || *objective != AB_OBJECTIVE_THROUGHPUT) return AB_OK;
+    if (!j->s->objective && j->s->load) {
+        *objective = AB_OBJECTIVE_LATENCY;
+        return AB_OK;
+    }
+    return ab_fail(err, AB_ERR_ARG,
+                   "--load %.40s: the rate is given, so that there is no throughput to choose by; "
+                   "give --objective latency or memory, or --find-max-rate",
+                   load);
+}
+
 static enum ab_status parse_require(struct job *j, struct ab_error *err)
 {
     const struct tune_settings *s = j->s;
     struct ab_require *r = &j->tune.require;
-    const char *slo = asked(j, s->slo, "slo");
-    const json_t *agree = json_object_get(json_object_get(j->file, "tune"), "min_agree");
-    r->objective = (enum ab_objective)s->objective;
-    enum ab_status status = slo ? ab_slo_parse(slo, &r->slo, err) : AB_OK;
-    if (status == AB_OK) status = parse_agree(s->min_agree, &r->min_agree, err);
-    if (!s->min_agree && json_is_number(agree)) r->min_agree = json_number_value(agree);
-    if (status == AB_OK && s->load) status = ab_load_shape_parse(s->load, &j->tune.load, err);
+    const char *slo = asked(j, s->slo, "slo"), *load = asked(j, s->load, "load");
+    enum ab_status status = parse_objective(j, err);
+    if (status == AB_OK && slo)
+        status = told_of(j, s->slo, "slo", ab_slo_parse(slo, &r->slo, err), err);
+    if (status == AB_OK)
+        status = s->min_agree ? parse_agree(s->min_agree, &r->min_agree, err)
+                              : filed_agree(j, &r->min_agree, err);
+    if (status == AB_OK && load)
+        status = told_of(j, s->load, "load", ab_load_shape_parse(load, &j->tune.load, err), err);
+    if (status == AB_OK) status = check_load(j, load, err);
     if (status != AB_OK) return status;
-    if (j->tune.load.kind == AB_LOAD_POISSON && r->objective == AB_OBJECTIVE_THROUGHPUT)
-        return ab_fail(err, AB_ERR_ARG,
-                       "--load %.40s: the rate is given, so that there is no throughput to "
-                       "choose by; give --objective latency or memory, or --find-max-rate",
-                       s->load);
     if ((s->find_max_rate || s->confirm) && r->slo.limit_ns <= 0)
         return ab_fail(err, AB_ERR_ARG,
                        "%s: needs a limit on latency that can break; give --slo p99=80ms",
@@ -86,28 +142,59 @@ static enum ab_status parse_require(struct job *j, struct ab_error *err)
     return AB_OK;
 }
 
-static bool put_word(struct ab_words *words, const char *knob, const char *value)
+/* A knob of a file: what --space calls it, and what the file does. */
+struct fixed {
+    const char *knob, *field, *value;
+};
+enum { FIXED = 9 };
+
+/* Adds KNOB=VALUE to the words; whether a space of them all can be here. */
+static enum ab_status fix(const struct job *j, const struct fixed *f, const struct ab_site *site,
+                          struct ab_words *words, struct ab_error *err)
 {
-    char text[96];
-    const int length = snprintf(text, sizeof text, "%s=%s", knob, value);
-    return ab_words_add(words, text, (size_t)length);
+    struct ab_space space;
+    struct ab_error why = {""};
+    char word[96];
+    const int length = snprintf(word, sizeof word, "%s=%s", f->knob, f->value);
+    if (!ab_words_add(words, word, (size_t)length))
+        return ab_fail(err, AB_ERR_MEMORY, "%.300s: out of memory", j->s->config);
+    const enum ab_status status = ab_space_create(words, site, &space, &why);
+    if (status == AB_OK) ab_space_free(&space);
+    if (status != AB_ERR_ARG) {
+        *err = why;
+        return status;
+    }
+    const char *reason = strstr(why.text, ": ");
+    return ab_fail(err, AB_ERR_UNSUPPORTED,
+                   "%.300s: deploy.%s: %s cannot be here: %.300s; or search anew for this machine: "
+                   "attrbench tune --model M --method S",
+                   j->s->config, f->field, f->value, reason ? reason + 2 : why.text);
 }
 
-/* A space of one point. */
-static bool narrow_to(const struct ab_deploy *d, struct ab_words *words)
+/* Narrows the space to the one point of the file, knob by knob, so that what cannot be here is
+ * named as the file does. */
+static enum ab_status narrow_to(struct job *j, const struct ab_deploy *d, struct ab_error *err)
 {
-    static const char *const places[] = {"cores", "smt", "free"};
     char threads[16], instances[16], batch[16];
+    const struct fixed all[FIXED] = {{"engine", "backend", d->backend},
+                                     {"algo", "algo", ab_algo_words[d->algo]},
+                                     {"memory", "memory", ab_memory_words[d->memory]},
+                                     {"threads", "threads", threads},
+                                     {"instances", "instances", instances},
+                                     {"batch", "batch", batch},
+                                     {"place", "place", ab_place_words[d->place]},
+                                     {"pages", "pages", ab_pages_words[d->pages]},
+                                     {"denormals", "denormals", ab_denormals_words[d->denormals]}};
+    struct ab_site site;
     snprintf(threads, sizeof threads, "%d", d->threads);
     snprintf(instances, sizeof instances, "%d", d->instances);
     snprintf(batch, sizeof batch, "%d", d->batch);
-    return put_word(words, "engine", d->backend) &&
-           put_word(words, "algo", d->algo == AB_ALGO_AUTO ? "auto" : "direct") &&
-           put_word(words, "memory", d->memory == AB_MEMORY_FAST ? "fast" : "lean") &&
-           put_word(words, "threads", threads) && put_word(words, "instances", instances) &&
-           put_word(words, "batch", batch) && put_word(words, "place", places[d->place]) &&
-           put_word(words, "pages", d->pages == AB_PAGES_HUGE ? "huge" : "small") &&
-           put_word(words, "denormals", ab_denormals_name(d->denormals));
+    enum ab_status status = ab_site_look(&site, err);
+    if (status != AB_OK) return status;
+    for (int i = 0; i < FIXED && status == AB_OK; i++)
+        status = fix(j, &all[i], &site, &j->narrowing, err);
+    ab_site_free(&site);
+    return status;
 }
 
 static enum ab_status open_config(struct job *j, struct ab_error *err)
@@ -116,8 +203,9 @@ static enum ab_status open_config(struct job *j, struct ab_error *err)
     enum ab_status status = ab_config_read(j->s->config, true, &j->config, err);
     if (status != AB_OK) return status;
     j->file = json_load_file(j->s->config, JSON_REJECT_DUPLICATES, NULL);
-    if (!j->file || !narrow_to(ab_config_deploy(j->config), &j->narrowing))
-        return ab_fail(err, AB_ERR_MEMORY, "%s: out of memory", j->s->config);
+    if (!j->file) return ab_fail(err, AB_ERR_MEMORY, "%s: out of memory", j->s->config);
+    status = narrow_to(j, ab_config_deploy(j->config), err);
+    if (status != AB_OK) return status;
     if (ab_config_foreign(j->config, differs, sizeof differs))
         fprintf(stderr, "%s: made on another machine (%s): measured anew here\n", j->s->config,
                 differs);
@@ -142,7 +230,10 @@ static enum ab_status open_job(struct job *j, struct ab_error *err)
     t->quiet = s->quiet;
     t->resume = s->resume;
     if (s->out && !s->config) {
-        snprintf(j->journal, sizeof j->journal, "%.1000s.visits", s->out);
+        const size_t size = strlen(s->out) + sizeof ".visits";
+        j->journal = malloc(size);
+        if (!j->journal) return ab_fail(err, AB_ERR_MEMORY, "out of memory");
+        snprintf(j->journal, size, "%s.visits", s->out);
         t->journal_path = j->journal;
     }
     if (s->config) status = open_config(j, err);
@@ -172,30 +263,9 @@ static void find_limits(struct job *j)
     if (!j->limited) fprintf(stderr, "note: what limits it is not known: %s\n", err.text);
 }
 
-/* The rate at which the SLO breaks, and a minute at 80 % of it. */
+/* The rate at which the SLO breaks, in what the search left of the budget and at least a minute;
+ * and a minute at 80 % of it. */
 static const double CONFIRM_SHARE = 0.8, CONFIRM_SECONDS = 60, RATE_SECONDS = 60;
-
-static json_t *number(double v)
-{
-    return isfinite(v) ? json_real(v) : json_null();
-}
-
-static json_t *rate_json(const struct ab_max_rate *r)
-{
-    json_t *probes = json_array();
-    for (int i = 0; i < r->n_probes; i++) {
-        const struct ab_rate_probe *p = &r->probes[i];
-        json_array_append_new(probes,
-                              json_pack("{s:o,s:s,s:b,s:i,s:o,s:o}", "rate", number(p->rate),
-                                        "state", ab_slo_state_name(p->state), "overloaded",
-                                        p->overloaded, "requests", p->requests, "quantile_ns",
-                                        number(p->quantile_ns), "seconds", number(p->seconds)));
-    }
-    return json_pack("{s:o,s:o,s:b,s:b,s:b,s:s,s:o,s:o}", "held", number(r->held), "broken",
-                     number(r->broken), "settled", r->settled, "confirmed", r->confirmed,
-                     "idle_broken", r->idle_broken, "note", r->note, "spent_s", number(r->spent_s),
-                     "probes", probes);
-}
 
 static enum ab_status find_rate(struct job *j, double *held, struct ab_error *err)
 {
@@ -203,13 +273,13 @@ static enum ab_status find_rate(struct job *j, double *held, struct ab_error *er
     const struct ab_visit_options base = ab_tune_visit_options(t, j->answer.recommended);
     const struct ab_evidence *e = ab_search_evidence(t->search, j->answer.recommended);
     const double closed = ab_evidence_rate(e, j->answer.noise).value;
-    const double seconds = fmax(RATE_SECONDS, t->budget_s - ab_tune_spent(t));
+    const double seconds = fmax(RATE_SECONDS, t->budget_s - j->searched_s);
     struct ab_max_rate rate;
-    fprintf(stderr, "the rate at which the SLO breaks, in about %.0f s\n", seconds);
+    if (!t->quiet) fprintf(stderr, "the rate at which the SLO breaks, in about %.0f s\n", seconds);
     const enum ab_status status =
         ab_tune_max_rate(&base, &t->require.slo, closed, seconds, &rate, err);
     *held = rate.held;
-    if (status == AB_OK) j->max_rate = rate_json(&rate);
+    if (status == AB_OK) j->max_rate = ab_tune_rate_json(&rate);
     return status;
 }
 
@@ -222,7 +292,8 @@ static enum ab_status confirm(struct job *j, double held, struct ab_error *err)
     o.seconds = CONFIRM_SECONDS;
     /* Arrivals that no probe has seen. */
     o.seed = t->seed + 1;
-    fprintf(stderr, "confirming %.3g requests a second for %.0f s\n", o.load.rate, o.seconds);
+    if (!t->quiet)
+        fprintf(stderr, "confirming %.3g requests a second for %.0f s\n", o.load.rate, o.seconds);
     const enum ab_status status = ab_visit(&o, &v, err);
     if (status != AB_OK) return status;
     const struct ab_slo *slo = &t->require.slo;
@@ -233,13 +304,11 @@ static enum ab_status confirm(struct job *j, double held, struct ab_error *err)
     if (v.overloaded) state = AB_SLO_BROKEN;
     j->confirm_failed = state == AB_SLO_BROKEN;
     j->confirm_open = state == AB_SLO_OPEN;
+    const double clumps = ab_slo_clumps(slo, v.latency_ns, v.requests);
     ab_sort(v.latency_ns, (size_t)v.requests);
-    const struct ab_percentile p =
-        ab_percentile_of(v.latency_ns, v.requests, slo->quantile, AB_TUNE_CONFIDENCE);
-    j->confirm = json_pack("{s:o,s:o,s:i,s:s,s:{s:o,s:o,s:o},s:b}", "rate", number(o.load.rate),
-                           "seconds", number(v.seconds), "requests", v.requests, "state",
-                           ab_slo_state_name(state), "latency_ns", "value", number(p.value), "low",
-                           number(p.low), "high", number(p.high), "overloaded", v.overloaded);
+    const struct ab_percentile p = ab_percentile_of_clumps(v.latency_ns, v.requests, clumps,
+                                                           slo->quantile, AB_TUNE_CONFIDENCE);
+    j->confirm = ab_tune_confirm_json(&v, o.load.rate, state, &p);
     ab_visit_free(&v);
     return AB_OK;
 }
@@ -296,13 +365,14 @@ static enum ab_status show(struct job *j, int *code, struct ab_error *err)
                                      .method = t->spec,
                                      .file = ab_tune_file(t),
                                      .graph = t->source.graph,
+                                     .site = &t->site,
                                      .space = &t->space,
                                      .search = t->search,
                                      .require = &t->require,
                                      .answer = &j->answer,
                                      .load = t->load,
                                      .budget_s = t->budget_s,
-                                     .spent_s = ab_tune_spent(t),
+                                     .spent_s = j->searched_s,
                                      .seed = t->seed,
                                      .interrupted = ab_interrupted,
                                      .out = s->out,
@@ -335,6 +405,7 @@ static void close_job(struct job *j)
     ab_tune_close(&j->tune);
     ab_config_destroy(&j->config);
     ab_words_free(&j->narrowing);
+    free(j->journal);
     json_decref(j->file);
     json_decref(j->context);
     json_decref(j->max_rate);
@@ -359,6 +430,11 @@ static int check(const struct tune_settings *s)
     if (!s->config && (!s->model || !s->method))
         return ab_complain(AB_EXIT_USAGE, "tune: %s is missing; see attrbench tune --help",
                            s->model ? "--method S" : "--model M");
+    if (s->resume && s->config)
+        return ab_complain(
+            AB_EXIT_USAGE,
+            "tune: --resume: a configuration that is measured again (--config) keeps "
+            "no visits; leave out --resume");
     if (s->resume && !s->out)
         return ab_complain(AB_EXIT_USAGE,
                            "tune: --resume: visits are kept beside the file of --out; give it");
@@ -382,6 +458,7 @@ static int run_command(void *user, int argc, char **argv)
     enum ab_status status = open_job(&j, &err);
     if (status == AB_OK) j.context = context_of();
     if (status == AB_OK) status = ab_tune_search(&j.tune, &j.answer, &err);
+    j.searched_s = ab_tune_spent(&j.tune);
     if (status == AB_OK) {
         find_limits(&j);
         status = rates(&j, &err);
@@ -404,7 +481,7 @@ static const struct ab_option options[] = {
     {"objective", "latency|throughput|memory",
      "what is best: the least latency (of the SLO's quantile, else the median; the default), the\n"
      "most images a second, or the least memory",
-     AB_OPTION_CHOICE, FIELD(objective)},
+     AB_OPTION_PICK, FIELD(objective)},
     {"slo", "pQ=T", "a limit on latency that must hold, such as p99=80ms", AB_OPTION_TEXT,
      FIELD(slo)},
     {"min-agree", "E",
@@ -415,7 +492,10 @@ static const struct ab_option options[] = {
      "closed (clients that fill all instances), closed:N (N clients), poisson:R (R requests a\n"
      "second at random); default closed",
      AB_OPTION_TEXT, FIELD(load)},
-    {"budget", "T", "time for all of it; default 5m", AB_OPTION_SECONDS, FIELD(budget)},
+    {"budget", "T",
+     "time of the search; --find-max-rate (what the search left of it, at least a minute),\n"
+     "--confirm (a minute) and --forecast come on top; default 5m",
+     AB_OPTION_SECONDS, FIELD(budget)},
     {"space", "KNOB=V,V",
      "the values of a knob: engine, algo, memory, threads, instances, batch, place, pages,\n"
      "denormals; may be repeated; default: all that this machine has",
@@ -427,15 +507,18 @@ static const struct ab_option options[] = {
     {"forecast", "WHAT=N[,..]",
      "what cores=16, size=448 or batch=16 would make of it, from fits to measurements",
      AB_OPTION_TEXT, FIELD(forecast)},
-    {"config", "F", "measures that configuration, on this machine, instead of searching",
+    {"config", "F",
+     "measures that configuration, on this machine, instead of searching; objective, limits and\n"
+     "load are those it was made with, unless others are given",
      AB_OPTION_TEXT, FIELD(config)},
     {"out", "F.json",
-     "where the configuration goes; visits are kept in F.json.visits until then and after",
+     "where the configuration goes; the visits of a search are kept in F.json.visits until then\n"
+     "and after (those of --config are not)",
      AB_OPTION_TEXT, FIELD(out)},
-    {"resume", NULL, "goes on with the visits of a run that ended early", AB_OPTION_FLAG,
+    {"resume", NULL, "goes on with the visits of a search that ended early", AB_OPTION_FLAG,
      FIELD(resume)},
-    {"exhaustive", NULL, "visits every point by turns until the budget ends", AB_OPTION_FLAG,
-     FIELD(exhaustive)},
+    {"exhaustive", NULL, "visits every configuration once, then goes on as a search does",
+     AB_OPTION_FLAG, FIELD(exhaustive)},
     {"seed", "N", "of the search and of arrivals; default 0", AB_OPTION_COUNT, FIELD(seed)},
     {"json", NULL, "the answer and all points as JSON", AB_OPTION_FLAG, FIELD(json)},
     {"markdown", NULL, "the answer as a row of a Markdown table", AB_OPTION_FLAG, FIELD(markdown)},

@@ -73,7 +73,7 @@ struct ab_space {
 };
 
 /* `narrowing`: "KNOB=V,V", also threads= and instances=; NULL: none. AB_ERR_ARG: an unknown knob,
- * or a value that cannot be here; says which can. */
+ * or a value that cannot be here; "--space KNOB=V: why; what can be". */
 enum ab_status ab_space_create(const struct ab_words *narrowing, const struct ab_site *site,
                                struct ab_space *space, struct ab_error *err);
 void ab_space_free(struct ab_space *space);
@@ -95,6 +95,8 @@ struct ab_require {
     double min_agree;            /* most rel. L2 error; 0: the verdict alone decides */
 };
 
+/* The quantile of latency that the objective looks at: the SLO's, or the median. */
+double ab_require_quantile(const struct ab_require *require);
 /* With which the SLO of a point is held to be kept or broken. */
 #define AB_TUNE_CONFIDENCE 0.95
 
@@ -103,6 +105,8 @@ struct ab_require {
 /* What one visit showed. */
 struct ab_told {
     double images_per_s, start_ns, wall_s;
+    double
+        judge_s; /* beside wall_s: of judging its maps, which others with the same bits need not */
     double seconds;           /* of wall_s, those of serving; 0: not known */
     const double *latency_ns; /* [requests]; copied */
     int requests;
@@ -150,7 +154,7 @@ struct ab_search_options {
     struct ab_require require;
     double budget_s;
     uint64_t seed;
-    bool exhaustive; /* every point, by turns */
+    bool exhaustive; /* every point once, then as a search */
     /* Images a second that a point cannot exceed, and INFINITY where none are known; NULL: no
      * roofs. */
     double (*roof)(void *user, const struct ab_point *point);

@@ -35,7 +35,8 @@ struct ab_percentile ab_evidence_latency(const struct ab_evidence *e, double qua
     if (!sorted) return p;
     memcpy(sorted, e->latency_ns, (size_t)e->requests * sizeof *sorted);
     ab_sort(sorted, (size_t)e->requests);
-    p = ab_percentile_of(sorted, e->requests, quantile, AB_TUNE_CONFIDENCE);
+    p = ab_percentile_of_clumps(sorted, e->requests, ab_evidence_clumps(e, quantile), quantile,
+                                AB_TUNE_CONFIDENCE);
     free(sorted);
     return p;
 }

@@ -61,29 +61,6 @@ void ab_require_text(const struct ab_require *require, char *text, size_t size)
     snprintf(text, size, "%s%s; %s", best[require->objective], slo, agree);
 }
 
-/* As a word of a shell. */
-static void word_text(const char *value, char *out, size_t size)
-{
-    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
-                                "_./:=,+-@%";
-    size_t n = 0;
-    if (*value && !value[strspn(value, plain)]) {
-        snprintf(out, size, "%s", value);
-        return;
-    }
-    if (size < 8) return;
-    out[n++] = '\'';
-    for (; *value && n + 6 < size; value++) {
-        if (*value == '\'') {
-            memcpy(out + n, "'\\'", 3);
-            n += 3;
-        }
-        out[n++] = *value;
-    }
-    out[n++] = '\'';
-    out[n] = '\0';
-}
-
 static void line(FILE *f, const char *label, const char *text)
 {
     fprintf(f, "  %-13s %s\n", label, text);
@@ -140,36 +117,19 @@ static void print_words(FILE *f, const struct ab_deploy *d)
             d->denormals == AB_DENORMALS_KEEP ? "kept" : "flushed to zero");
 }
 
-static const char *algo_flags(const struct ab_deploy *d)
+/* What has several lines has its label before the first. */
+static void print_commands(FILE *f, const struct ab_tune_result *r)
 {
-    if (strncmp(d->backend, "native", 6) != 0) return "";
-    if (d->memory == AB_MEMORY_LEAN) return " --memory lean";
-    return d->algo == AB_ALGO_DIRECT ? " --algo direct" : "";
-}
-
-static void print_commands(FILE *f, const struct ab_tune_result *r, const struct ab_deploy *d)
-{
-    char file[1024], model[1024], method[512];
-    word_text(r->out ? r->out : "deploy.json", file, sizeof file);
-    word_text(r->model, model, sizeof model);
-    word_text(r->method, method, sizeof method);
+    struct ab_tune_command commands[AB_TUNE_COMMANDS];
+    const int count = ab_tune_commands(r, commands);
     fprintf(f, "\nTo run it%s\n", r->out ? "" : " (--out deploy.json writes the configuration)");
-    fprintf(f, "  %-13s attrbench explain --config %s --input F --out F\n", "command", file);
-    fprintf(f, "  %-13s attrbench tune --config %s\n", "check again", file);
-    fprintf(f, "  %-13s ab_config_load(\"%s\", &config, &err)\n", "C",
-            r->out ? r->out : "deploy.json");
-    fprintf(f, "  %-13s ab_config_graph(config, &graph, &err)\n", "");
-    fprintf(f, "  %-13s ab_config_plan(config, graph, i, &plan, &err) in thread i of %d\n", "",
-            d->instances);
-    fprintf(
-        f,
-        "  %-13s attrbench run --model %s --method %s --backend %s --threads %d --batch %d%s%s%s"
-        "\n",
-        "as flags", model, method, d->backend, d->threads, d->batch, algo_flags(d),
-        d->denormals == AB_DENORMALS_FLUSH ? " --denormals flush" : "",
-        d->instances > 1 ? "  (one instance by itself)" : "");
-    fprintf(f, "  %-13s OMP_PROC_BIND and OMP_PLACES unset: the configuration binds its threads\n",
-            "environment");
+    for (int i = 0; i < count; i++) {
+        const char *label = commands[i].label, *at = commands[i].text;
+        for (size_t length; *at; at += length + (at[length] == '\n'), label = "") {
+            length = strcspn(at, "\n");
+            fprintf(f, "  %-13s %.*s\n", label, (int)length, at);
+        }
+    }
 }
 
 /* ---- what was measured there ---- */
@@ -188,7 +148,7 @@ static void print_rate(FILE *f, const struct ab_evidence *e, double noise)
 static void print_quantile(FILE *f, const struct ab_evidence *e, double q, const char *label)
 {
     const struct ab_percentile p = ab_evidence_latency(e, q);
-    const int least = ab_percentile_least(q, AB_TUNE_CONFIDENCE);
+    const int least = ab_evidence_needed(e, q);
     char name[16], value[32], low[32], high[32];
     ab_quantile_text(q, name);
     fprintf(f, "  %-13s %s: ", label, name);
@@ -264,10 +224,11 @@ static void print_measured(FILE *f, const struct ab_tune_result *r, int point)
 
 static void print_asked(FILE *f, const struct ab_tune_result *r)
 {
-    char asked[256], load[64];
+    char asked[256], load[64], site[160];
     ab_require_text(r->require, asked, sizeof asked);
+    ab_site_say(r->site, site, sizeof site);
     ab_load_shape_text(&r->load, load, sizeof load);
-    fprintf(f, "%s, %s, load %s\nasked for: %s\n", r->model, r->method, load, asked);
+    fprintf(f, "%s, %s, load %s, on %s\nasked for: %s\n", r->model, r->method, load, site, asked);
 }
 
 /* Why the answer is one so far. */
@@ -286,7 +247,7 @@ static void print_so_far(FILE *f, const struct ab_tune_result *r)
 static void print_late(FILE *f, const struct ab_evidence *e, const struct ab_slo *slo)
 {
     const struct ab_percentile p = ab_evidence_latency(e, slo->quantile);
-    const int least = ab_percentile_least(slo->quantile, AB_TUNE_CONFIDENCE);
+    const int least = ab_evidence_needed(e, slo->quantile);
     char name[16], value[32], limit[32];
     ab_quantile_text(slo->quantile, name);
     ab_time_text(slo->limit_ns, limit, sizeof limit);
@@ -353,7 +314,7 @@ void ab_tune_card(FILE *f, const struct ab_tune_result *r)
         const struct ab_point *p = &r->space->points[r->answer->recommended];
         fprintf(f, "\nRecommended: %s\n", p->text);
         print_words(f, &p->deploy);
-        print_commands(f, r, &p->deploy);
+        print_commands(f, r);
         print_measured(f, r, r->answer->recommended);
     } else {
         print_nothing(f, r);

@@ -42,7 +42,7 @@ static void print_row(FILE *f, const struct ab_tune_result *r, int point)
     const struct ab_percentile p = ab_evidence_latency(e, quantile);
     char rate[32], latency[32] = "?", memory[32], error[32] = "?";
     ab_number_text(ab_evidence_rate(e, r->answer->noise).value, rate);
-    if (isfinite(p.value) && e->requests >= ab_percentile_least(quantile, AB_TUNE_CONFIDENCE))
+    if (isfinite(p.value) && e->requests >= ab_evidence_needed(e, quantile))
         ab_time_text(p.value, latency, sizeof latency);
     ab_megabytes_text(e->resident_bytes, memory);
     if (isfinite(ab_evidence_error(e))) snprintf(error, sizeof error, "%.1e", e->rel_l2);
@@ -201,8 +201,7 @@ static void doubt_recommended(FILE *f, const struct ab_tune_result *r)
                 *e->why ? e->why : ab_verdict_name(e->verdict));
     if (e->overloaded)
         fprintf(f, "  - requests arrived faster than they were served: latencies grow with time\n");
-    if (isnan(ab_evidence_latency(e, 0.99).value) ||
-        e->requests < ab_percentile_least(0.99, AB_TUNE_CONFIDENCE))
+    if (isnan(ab_evidence_latency(e, 0.99).value) || e->requests < ab_evidence_needed(e, 0.99))
         fprintf(f, "  - its p99 is not known: too few requests\n");
 }
 
@@ -249,6 +248,7 @@ void ab_tune_card_rest(FILE *f, const struct ab_tune_result *r)
     print_table(f, r);
     print_gains(f, r);
     print_limits(f, r);
+    ab_tune_card_asked(f, r);
     print_doubts(f, r, &t);
     print_budget(f, r, &t);
 }

@@ -11,12 +11,6 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-/* The share of the budget that is the search's where an SLO has to be proved afterwards. */
-static const double SEARCH_SHARE = 0.75;
-/* Rounds of proof: each may find that what is recommended breaks the SLO, and take the next. */
-enum { PROOFS = 4 };
-static const double PROOF_SECONDS = 1;
-
 double ab_tune_spent(const struct ab_tune *t)
 {
     return t->before_s + (ab_now_ns() - t->began_ns) / 1e9;
@@ -32,21 +26,23 @@ const char *ab_tune_file(const struct ab_tune *t)
 /* The texts that visits of other runs must share to count here. */
 static enum ab_status open_journal(struct ab_tune *t, struct ab_error *err)
 {
-    char require[256], load[64], space[1024] = "";
+    char require[256], load[64], *space = NULL;
     enum ab_status status = AB_OK;
     if (!t->journal_path) return AB_OK;
     ab_require_text(&t->require, require, sizeof require);
     ab_load_shape_text(&t->load, load, sizeof load);
-    for (int i = 0; i < t->narrowing->count; i++) {
-        const size_t used = strlen(space);
-        snprintf(space + used, sizeof space - used, "%s%s", used ? " " : "",
-                 t->narrowing->items[i]);
-    }
+    /* Whole: searches of two spaces must not pass for one. */
+    size_t size = 1, used = 0;
+    for (int i = 0; i < t->narrowing->count; i++) size += strlen(t->narrowing->items[i]) + 1;
+    space = calloc(size, 1);
+    for (int i = 0; space && i < t->narrowing->count; i++)
+        used += (size_t)snprintf(space + used, size - used, "%s%s", i ? " " : "",
+                                 t->narrowing->items[i]);
     json_t *config = ab_config_json(ab_tune_file(t), t->source.graph, ab_method_spec(t->method),
                                     &t->space.points[0].deploy);
     char *machine = json_dumps(json_object_get(config, "machine"), JSON_COMPACT | JSON_SORT_KEYS);
     const char *hash = json_string_value(json_object_get(config, "model_hash"));
-    if (machine && hash) {
+    if (space && machine && hash) {
         const struct ab_journal_head head = {.model = t->model,
                                              .model_hash = hash,
                                              .method = ab_method_spec(t->method),
@@ -55,10 +51,11 @@ static enum ab_status open_journal(struct ab_tune *t, struct ab_error *err)
                                              .machine = machine,
                                              .load = load};
         status = t->resume ? ab_journal_resume(t->journal_path, &head, &t->space, t->search,
-                                               &t->journal, &t->before_s, &t->visits, err)
+                                               &t->journal, &t->before_s, NULL, err)
                            : ab_journal_create(t->journal_path, &head, &t->journal, err);
     } else
         status = ab_fail(err, AB_ERR_MEMORY, "out of memory for the journal");
+    free(space);
     free(machine);
     json_decref(config);
     return status;
@@ -66,10 +63,9 @@ static enum ab_status open_journal(struct ab_tune *t, struct ab_error *err)
 
 static enum ab_status open_search(struct ab_tune *t, struct ab_error *err)
 {
-    const double share = t->require.slo.limit_ns > 0 && !t->exhaustive ? SEARCH_SHARE : 1;
     const struct ab_search_options o = {.space = &t->space,
                                         .require = t->require,
-                                        .budget_s = share * t->budget_s,
+                                        .budget_s = t->budget_s,
                                         .seed = t->seed,
                                         .exhaustive = t->exhaustive,
                                         .roof = ab_tune_roof,
@@ -94,7 +90,9 @@ enum ab_status ab_tune_open(struct ab_tune *t, struct ab_error *err)
                                       &t->judge, err);
     if (status == AB_OK) status = ab_tune_roof_create(t->source.graph, t->method, &t->roof, err);
     if (status == AB_OK) status = open_search(t, err);
-    return status == AB_OK ? open_journal(t, err) : status;
+    if (status == AB_OK) status = open_journal(t, err);
+    t->opened_s = (ab_now_ns() - t->began_ns) / 1e9;
+    return status;
 }
 
 void ab_tune_close(struct ab_tune *t)
@@ -114,13 +112,16 @@ void ab_tune_close(struct ab_tune *t)
 
 struct ab_visit_options ab_tune_visit_options(const struct ab_tune *t, int point)
 {
-    const struct ab_deploy *d = &t->space.points[point].deploy;
-    return (struct ab_visit_options){.model = t->model,
+    /* The same again would be taken for new samples; visits of several points by turns meet the
+     * same arrivals. */
+    const uint64_t number = (uint64_t)ab_search_evidence(t->search, point)->visits;
+    return (struct ab_visit_options){.program = t->program,
+                                     .model = t->model,
                                      .method = t->spec,
-                                     .deploy = d,
+                                     .deploy = &t->space.points[point].deploy,
                                      .load = t->load,
                                      .confidence = AB_TUNE_CONFIDENCE,
-                                     .seed = t->seed};
+                                     .seed = ab_hash(t->seed, &number, sizeof number)};
 }
 
 static enum ab_status tell(struct ab_tune *t, int point, const struct ab_told *told,
@@ -128,22 +129,25 @@ static enum ab_status tell(struct ab_tune *t, int point, const struct ab_told *t
 {
     if (!ab_search_tell(t->search, point, told))
         return ab_fail(err, AB_ERR_MEMORY, "out of memory; tune a smaller space (--space)");
-    t->visits++;
     return t->journal ? ab_journal_add(t->journal, &t->space, point, told, err) : AB_OK;
 }
 
-/* Visits and judges. */
+/* Visits and judges. `cut`: it ended, by an interrupt or with the budget, before anybody was
+ * served, and nothing is known of the point. */
 static enum ab_status visit(struct ab_tune *t, int point, const struct ab_visit_options *o,
-                            struct ab_error *err)
+                            bool *cut, struct ab_error *err)
 {
     struct ab_visit v = {.requests = 0};
     struct ab_error why = {""};
     struct ab_agreement agreed = {.verdict = AB_SKIPPED};
     const double began = ab_now_ns();
     const enum ab_status visited = ab_visit(o, &v, &why);
+    const double wall_s = (ab_now_ns() - began) / 1e9;
     struct ab_told told = {.error = NULL, .verdict = AB_SKIPPED};
-    /* Interrupted before anybody was served: nothing is known of the point. */
-    if (ab_interrupted && (visited != AB_OK || !v.requests)) {
+    /* A visit goes on until there are requests, if nothing ends it. */
+    *cut = visited == AB_OK ? !v.requests : ab_interrupted != 0;
+    if (*cut) {
+        t->cut_s = wall_s;
         ab_visit_free(&v);
         return AB_OK;
     }
@@ -169,7 +173,8 @@ static enum ab_status visit(struct ab_tune *t, int point, const struct ab_visit_
                                 .why = agreed.why};
     else
         told.error = why.text;
-    told.wall_s = (ab_now_ns() - began) / 1e9;
+    told.wall_s = wall_s;
+    told.judge_s = (ab_now_ns() - began) / 1e9 - wall_s;
     const enum ab_status status = tell(t, point, &told, err);
     ab_visit_free(&v);
     return status;
@@ -204,14 +209,15 @@ static void tell_progress(struct ab_tune *t, const struct ab_ask *ask, double *d
     if (now > *done) *done = now;
 }
 
-/* ---- search and proof ---- */
+/* ---- the search ---- */
 
 static enum ab_status search(struct ab_tune *t, struct ab_error *err)
 {
     struct ab_ask ask;
     double done = 0;
+    bool cut = false;
     enum ab_status status = AB_OK;
-    while (status == AB_OK && !ab_interrupted &&
+    while (status == AB_OK && !ab_interrupted && !cut &&
            ab_search_next(t->search, ab_tune_spent(t), &ask)) {
         tell_progress(t, &ask, &done);
         struct ab_visit_options o = ab_tune_visit_options(t, ask.point);
@@ -219,51 +225,45 @@ static enum ab_status search(struct ab_tune *t, struct ab_error *err)
         o.maps = t->maps_path;
         o.most_seconds = fmax(ask.seconds, t->budget_s - ab_tune_spent(t));
         o.least_requests = 2 * o.deploy->instances * o.deploy->batch;
-        status = visit(t, ask.point, &o, err);
+        status = visit(t, ask.point, &o, &cut, err);
     }
     return status;
 }
 
-/* Whether the SLO of the recommended point is not yet decided; how many more requests that takes at
- * least. */
-static bool open_slo(const struct ab_tune *t, const struct ab_answer *a, int *more)
+/* Neither in this run nor in those that it goes on with. */
+static bool nothing_told(const struct ab_tune *t)
 {
-    if (t->require.slo.limit_ns <= 0 || a->recommended < 0) return false;
-    const struct ab_evidence *e = ab_search_evidence(t->search, a->recommended);
-    if (ab_evidence_fits(e, &t->require) != AB_FIT_OPEN) return false;
-    const int least = ab_percentile_least(t->require.slo.quantile, AB_TUNE_CONFIDENCE);
-    *more = e->requests < least ? least - e->requests : e->requests;
+    for (int i = 0; i < t->space.n_points; i++) {
+        const struct ab_evidence *e = ab_search_evidence(t->search, i);
+        if (e->visits > 0 || e->error[0]) return false;
+    }
     return true;
 }
 
-static enum ab_status prove(struct ab_tune *t, struct ab_answer *answer, struct ab_error *err)
+/* Where the budget ended before the first visit had served anybody. */
+static enum ab_status too_little(const struct ab_tune *t, struct ab_error *err)
 {
-    enum ab_status status = AB_OK;
-    int more;
-    for (int i = 0; i < PROOFS && status == AB_OK && !ab_interrupted; i++) {
-        const double left = t->budget_s - ab_tune_spent(t);
-        if (!open_slo(t, answer, &more) || left < PROOF_SECONDS) break;
-        ab_progress_step(0, "proof: %s", t->space.points[answer->recommended].text);
-        struct ab_visit_options o = ab_tune_visit_options(t, answer->recommended);
-        o.seconds = PROOF_SECONDS;
-        o.maps = t->maps_path;
-        o.least_requests = more;
-        o.most_seconds = left;
-        o.slo = t->require.slo;
-        status = visit(t, answer->recommended, &o, err);
-        ab_answer_free(answer);
-        if (status == AB_OK)
-            status = ab_answer_make(&t->space, t->search, &t->require, answer, err);
-    }
-    return status;
+    /* A visit is more than its start and two executions, and one visit is no search. */
+    static const double least_s = 60, times = 4;
+    const double would_do = times * (t->opened_s + t->cut_s);
+    char opened[32], cut[32], enough[32], tried[96] = "";
+    ab_span_text(t->opened_s, opened);
+    ab_span_text(t->cut_s, cut);
+    ab_span_text(fmax(least_s, 10 * ceil(would_do / 10)), enough);
+    if (t->cut_s > 0)
+        snprintf(tried, sizeof tried, ", and a visit had served nobody after %s", cut);
+    return ab_fail(err, AB_ERR_ARG,
+                   "--budget %g s is too little for a single visit: opening the model took %s%s; "
+                   "give %s or more",
+                   t->budget_s, opened, tried, enough);
 }
 
 enum ab_status ab_tune_search(struct ab_tune *t, struct ab_answer *answer, struct ab_error *err)
 {
     ab_progress_start(1, t->quiet);
     enum ab_status status = search(t, err);
+    if (status == AB_OK && !ab_interrupted && nothing_told(t)) status = too_little(t, err);
     if (status == AB_OK) status = ab_answer_make(&t->space, t->search, &t->require, answer, err);
-    if (status == AB_OK) status = prove(t, answer, err);
     ab_progress_end();
     return status;
 }

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The work behind attrbench tune: visits that the search asks for, judged and written down; proof
-// of what is recommended; the greatest rate and its confirmation.
+// The work behind attrbench tune: visits that the search asks for, judged and written down.
 #ifndef AB_TUNE_DRIVE_H
 #define AB_TUNE_DRIVE_H
 
@@ -22,6 +21,7 @@ struct ab_tune {
     uint64_t seed;
     bool exhaustive, quiet, resume;
     const char *journal_path; /* NULL: none */
+    const char *program;      /* an attrbench, for visits; NULL: this one */
 
     /* By ab_tune_open. */
     struct ab_source source;
@@ -36,7 +36,8 @@ struct ab_tune {
     char maps_path[64];
     double before_s; /* of the budget, spent by the runs that this one resumes */
     double began_ns;
-    int visits; /* so far */
+    double opened_s; /* what opening took */
+    double cut_s;    /* what the visit took that ended before anybody was served; 0: none did */
 };
 
 /* Opens the model, the method, the space. */
@@ -46,12 +47,13 @@ double ab_tune_spent(const struct ab_tune *t);
 /* What ab_graph_open takes for the model. */
 const char *ab_tune_file(const struct ab_tune *t);
 
-/* Visits what the search asks for, until it or its share of the budget ends; then the recommended
- * point until its latency is known well enough for the SLO. What fails at a point is the point's
- * own; an error is what stands in the way of all: the journal cannot be written, out of memory. */
+/* Visits what the search asks for, until it or the budget ends. What fails at a point is the
+ * point's own; an error is what stands in the way of all: the journal cannot be written, out of
+ * memory, a budget (AB_ERR_ARG) that ended before anything was seen. */
 enum ab_status ab_tune_search(struct ab_tune *t, struct ab_answer *answer, struct ab_error *err);
 
-/* A visit of a point under another load, outside the search and the budget. */
+/* The next visit of a point, with arrivals that none before it had; for visits outside the search
+ * and the budget too. */
 struct ab_visit_options ab_tune_visit_options(const struct ab_tune *t, int point);
 
 #endif

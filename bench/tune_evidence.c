@@ -4,6 +4,7 @@
 
 #include "stats.h"
 
+#include <limits.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,11 +20,6 @@ const char *ab_drop_name(enum ab_drop drop)
 {
     static const char *const names[] = {"none", "error", "agreement", "slo", "dominated", "roof"};
     return names[drop];
-}
-
-static double quantile_asked(const struct ab_require *require)
-{
-    return require->slo.limit_ns > 0 ? require->slo.quantile : 0.5;
 }
 
 /* ---- growing ---- */
@@ -63,7 +59,7 @@ static bool add_visit(struct ab_evidence *e, const struct ab_told *told,
     int *upto = realloc(e->upto, ((size_t)e->visits + 1) * sizeof *upto);
     if (upto) e->upto = upto;
     if (!pooled || !upto) return false;
-    const double q = quantile_of(told->latency_ns, told->requests, quantile_asked(require));
+    const double q = quantile_of(told->latency_ns, told->requests, ab_require_quantile(require));
     if (!grow(&e->images_per_s, e->visits, told->images_per_s) ||
         !grow(&e->start_ns, e->visits, told->start_ns) || !grow(&e->quantile_ns, e->visits, q))
         return false;
@@ -78,6 +74,7 @@ bool ab_evidence_add(struct ab_evidence *e, const struct ab_told *told,
                      const struct ab_require *require)
 {
     if (told->wall_s > 0) e->spent_s += told->wall_s;
+    if (told->judge_s > 0) e->spent_s += told->judge_s;
     if (told->error || !(told->images_per_s > 0) || told->requests < 1) {
         snprintf(e->error, sizeof e->error, "%s",
                  told->error ? told->error : "no image was done in time");
@@ -162,7 +159,7 @@ double ab_evidence_quantile(const struct ab_evidence *e, const struct ab_require
 {
     int count;
     double *all = clean_latencies(e, require, noise, &count);
-    const double value = all ? quantile_of(all, count, quantile_asked(require)) : (double)NAN;
+    const double value = all ? quantile_of(all, count, ab_require_quantile(require)) : (double)NAN;
     free(all);
     return value;
 }
@@ -217,6 +214,49 @@ bool ab_evidence_accepted(const struct ab_evidence *e, const struct ab_require *
     return !(require->min_agree > 0) || e->rel_l2 <= require->min_agree;
 }
 
+double ab_evidence_clumps(const struct ab_evidence *e, double quantile)
+{
+    struct ab_clumps c = {0};
+    for (int v = 0; v < e->visits; v++) {
+        const int first = first_of(e, v);
+        ab_clumps_add(&c, quantile, e->latency_ns + first, e->upto[v] - first);
+    }
+    return ab_clumps_mean(&c);
+}
+
+int ab_evidence_needed(const struct ab_evidence *e, double quantile)
+{
+    const int least = ab_percentile_least(quantile, AB_TUNE_CONFIDENCE);
+    return (int)fmin(ceil(ab_evidence_clumps(e, quantile) * least), INT_MAX);
+}
+
+/* What is known after the last of the visits whose pace is at least `needed`. The end of each is a
+ * look: who asks after every visit asks that often. */
+static enum ab_slo_state judge(const struct ab_evidence *e, const struct ab_require *require,
+                               double needed, struct ab_slo_looks *looks)
+{
+    const struct ab_slo *slo = &require->slo;
+    const double clumps = ab_evidence_clumps(e, slo->quantile);
+    enum ab_slo_state state = AB_SLO_OPEN;
+    double count = 0, beyond = 0;
+    for (int v = 0; v < e->visits; v++) {
+        const int first = first_of(e, v), n = e->upto[v] - first;
+        if (needed > 0 && pace(e, require, v) < needed) continue;
+        count += n / clumps;
+        beyond += ab_slo_beyond(slo, e->latency_ns + first, n) / clumps;
+        state = ab_slo_look_at(looks, slo, count, beyond, AB_TUNE_CONFIDENCE);
+    }
+    return state;
+}
+
+int ab_evidence_least(const struct ab_evidence *e, const struct ab_require *require)
+{
+    struct ab_slo_looks looks = {0};
+    judge(e, require, 0, &looks);
+    return (int)ceil(ab_evidence_clumps(e, require->slo.quantile) *
+                     ab_slo_looks_least(&looks, &require->slo, AB_TUNE_CONFIDENCE));
+}
+
 enum ab_fit ab_evidence_fits(const struct ab_evidence *e, const struct ab_require *require)
 {
     if (e->error[0]) return AB_FIT_FAILS;
@@ -224,13 +264,9 @@ enum ab_fit ab_evidence_fits(const struct ab_evidence *e, const struct ab_requir
     if (!ab_evidence_accepted(e, require)) return AB_FIT_FAILS;
     if (!(require->slo.limit_ns > 0)) return AB_FIT_MEETS;
     if (e->overloaded) return AB_FIT_FAILS;
-    const enum ab_slo_state all =
-        ab_slo_judge(&require->slo, e->latency_ns, e->requests, AB_TUNE_CONFIDENCE);
-    if (all == AB_SLO_HELD) return AB_FIT_MEETS;
-    int count;
-    double *clean = clean_latencies(e, require, usual_noise, &count);
-    const enum ab_slo_state best =
-        clean ? ab_slo_judge(&require->slo, clean, count, AB_TUNE_CONFIDENCE) : all;
-    free(clean);
-    return all == AB_SLO_BROKEN && best == AB_SLO_BROKEN ? AB_FIT_FAILS : AB_FIT_OPEN;
+    struct ab_slo_looks looks = {0}, clean = {0};
+    const enum ab_slo_state all = judge(e, require, 0, &looks);
+    if (all != AB_SLO_BROKEN) return all == AB_SLO_HELD ? AB_FIT_MEETS : AB_FIT_OPEN;
+    const double needed = pace_needed(e, require, usual_noise);
+    return judge(e, require, needed, &clean) == AB_SLO_BROKEN ? AB_FIT_FAILS : AB_FIT_OPEN;
 }

@@ -273,7 +273,7 @@ static void notes(const struct cores *c, int threads, int instances, struct ab_f
                      c->sync_ns / 1e3);
     if (isnan(f->residual))
         ab_forecast_note(f,
-                         "Nothing was served on more cores than one: an error of 15 %% is taken.");
+                         "Nothing was served on more cores than one: an error of 25 %% is taken.");
     else
         ab_forecast_note(f,
                          "What was served on up to %d cores is met within %.1f %%; what that shows "

@@ -221,7 +221,7 @@ static void by_steps(const struct ab_forecast_options *o, const struct line *l,
              "all but fully connected layers grow with the pixels, as profiled at one size");
     ab_forecast_note(f,
                      "The network was served at one size alone, as it has no smaller ones: nothing "
-                     "shows by how much the model misses, and an error of 15 %% is taken.");
+                     "shows by how much the model misses, and an error of 25 %% is taken.");
 }
 
 static void by_size(const struct ab_forecast_options *o, struct ab_dims own, struct ab_forecast *f)

@@ -3,6 +3,7 @@
 #include "tune_journal.h"
 
 #include "ab_version.h"
+#include "json_number.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -16,7 +17,7 @@
 
 #include <jansson.h>
 
-enum { FORMAT = 1 };
+enum { FORMAT = 2 };
 
 struct ab_journal {
     int fd;
@@ -79,12 +80,6 @@ static enum ab_status append(struct ab_journal *j, char *line, struct ab_error *
 
 /* ---- numbers ---- */
 
-/* null: not known, or none. */
-static json_t *number(double value)
-{
-    return isfinite(value) ? json_real(value) : json_null();
-}
-
 static double number_of(const json_t *object, const char *key)
 {
     const json_t *value = json_object_get(object, key);
@@ -98,6 +93,7 @@ static const struct {
 } numbers[] = {{"images_per_s", offsetof(struct ab_told, images_per_s)},
                {"start_ns", offsetof(struct ab_told, start_ns)},
                {"wall_s", offsetof(struct ab_told, wall_s)},
+               {"judge_s", offsetof(struct ab_told, judge_s)},
                {"seconds", offsetof(struct ab_told, seconds)},
                {"resident_bytes", offsetof(struct ab_told, resident_bytes)},
                {"peak_bytes", offsetof(struct ab_told, peak_bytes)},
@@ -129,10 +125,10 @@ static json_t *json_of(const struct ab_space *space, int point, const struct ab_
     for (int i = 0; i < NUMBERS && good; i++) {
         double value;
         memcpy(&value, (const char *)told + numbers[i].offset, sizeof value);
-        good = !json_object_set_new(object, numbers[i].key, number(value));
+        good = !json_object_set_new(object, numbers[i].key, ab_json_number(value));
     }
     for (int i = 0; i < told->requests && good; i++)
-        good = !json_array_append_new(latencies, number(told->latency_ns[i]));
+        good = !json_array_append_new(latencies, ab_json_number(told->latency_ns[i]));
     good = good && !json_object_set_new(object, "overloaded", json_boolean(told->overloaded)) &&
            !json_object_set_new(object, "verdict", json_string(ab_verdict_name(told->verdict))) &&
            !json_object_set_new(object, "why", text_of(told->why)) &&
@@ -369,8 +365,8 @@ static enum ab_status replay_line(const char *path, int line, const json_t *obje
                          path, line, text);
     else if (!ab_search_tell(r->search, point, &told))
         status = ab_fail(err, AB_ERR_MEMORY, "%s: out of memory", path);
-    else if (told.wall_s > 0)
-        r->spent_s += told.wall_s;
+    if (status == AB_OK && told.wall_s > 0) r->spent_s += told.wall_s;
+    if (status == AB_OK && told.judge_s > 0) r->spent_s += told.judge_s;
     r->visits += status == AB_OK;
     free((void *)told.latency_ns);
     return status;
@@ -434,10 +430,4 @@ void ab_journal_close(struct ab_journal **journal)
     free(j->path);
     free(j);
     *journal = NULL;
-}
-
-void ab_journal_discard(struct ab_journal **journal)
-{
-    if (*journal) unlink((*journal)->path);
-    ab_journal_close(journal);
 }

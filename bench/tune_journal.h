@@ -5,7 +5,7 @@
 // JSON lines. The first holds what the visits are of; visits made under other conditions do not go
 // together with them:
 //
-//     {"attrbench_journal": 1, "version": "...", "model": "...", "model_hash": "...", ...}
+//     {"attrbench_journal": 2, "version": "...", "model": "...", "model_hash": "...", ...}
 //     {"point": "native:avx512 auto fast 1x2 batch=4 cores huge keep", "images_per_s": 24.3, ...}
 #ifndef AB_TUNE_JOURNAL_H
 #define AB_TUNE_JOURNAL_H
@@ -40,7 +40,5 @@ enum ab_status ab_journal_add(struct ab_journal *journal, const struct ab_space 
                               const struct ab_told *told, struct ab_error *err);
 /* Closes the file, which stays. */
 void ab_journal_close(struct ab_journal **journal);
-/* The same, and the file goes: the search has its answer. */
-void ab_journal_discard(struct ab_journal **journal);
 
 #endif

@@ -4,18 +4,14 @@
 #include "tune_out.h"
 
 #include "base/outfile.h"
+#include "json_number.h"
 #include "run.h"
+#include "tune_search.h"
 
 #include <math.h>
 #include <string.h>
 
 /* ---- values ---- */
-
-/* null for what is not finite. */
-static json_t *number(double value)
-{
-    return isfinite(value) ? json_real(value) : json_null();
-}
 
 /* null for "", and for what is not UTF-8. */
 static json_t *text(const char *value)
@@ -27,16 +23,16 @@ static json_t *text(const char *value)
 static json_t *interval(double value, double low, double high)
 {
     json_t *o = json_object();
-    json_object_set_new(o, "value", number(value));
-    json_object_set_new(o, "low", number(low));
-    json_object_set_new(o, "high", number(high));
+    json_object_set_new(o, "value", ab_json_number(value));
+    json_object_set_new(o, "low", ab_json_number(low));
+    json_object_set_new(o, "high", ab_json_number(high));
     return o;
 }
 
 static json_t *quantile(const struct ab_evidence *e, double q)
 {
     const struct ab_percentile p = ab_evidence_latency(e, q);
-    const bool enough = e->requests >= ab_percentile_least(q, AB_TUNE_CONFIDENCE);
+    const bool enough = e->requests >= ab_evidence_needed(e, q);
     return interval(enough ? p.value : (double)NAN, p.low, p.high);
 }
 
@@ -93,13 +89,13 @@ static void put_agreement(json_t *o, const struct ab_evidence *e)
     json_object_set_new(o, "verdict",
                         e->visits > 0 ? text(ab_verdict_name(e->verdict)) : json_null());
     json_object_set_new(o, "verdict_reason", text(e->why));
-    json_object_set_new(o, "rel_l2", number(error));
-    json_object_set_new(o, "max_err", number(isfinite(error) ? e->max_err : error));
+    json_object_set_new(o, "rel_l2", ab_json_number(error));
+    json_object_set_new(o, "max_err", ab_json_number(isfinite(error) ? e->max_err : error));
 }
 
 static json_t *bytes(double value)
 {
-    return number(value > 0 ? value : (double)NAN);
+    return ab_json_number(value > 0 ? value : (double)NAN);
 }
 
 static json_t *point_of(const struct ab_tune_result *r, int i)
@@ -110,16 +106,16 @@ static json_t *point_of(const struct ab_tune_result *r, int i)
     json_t *o = json_object();
     json_object_set_new(o, "text", text(p->text));
     json_object_set_new(o, "deploy", knobs_of(r->space, p));
-    json_object_set_new(o, "simplicity", number(p->simplicity));
+    json_object_set_new(o, "simplicity", ab_json_number(p->simplicity));
     json_object_set_new(o, "visits", json_integer(e->visits));
-    json_object_set_new(o, "spent_s", number(e->spent_s));
+    json_object_set_new(o, "spent_s", ab_json_number(e->spent_s));
     json_object_set_new(o, "images_per_s", interval(rate.value, rate.low, rate.high));
     json_object_set_new(o, "latency_ns", latencies(e));
     json_object_set_new(o, "quantile", quantile(e, ab_require_quantile(r->require)));
     json_object_set_new(o, "resident_bytes", bytes(e->resident_bytes));
     json_object_set_new(o, "peak_bytes", bytes(e->peak_bytes));
     json_object_set_new(o, "planned_bytes", bytes(e->planned_bytes));
-    json_object_set_new(o, "start_ns", number(ab_evidence_start(e)));
+    json_object_set_new(o, "start_ns", ab_json_number(ab_evidence_start(e)));
     put_agreement(o, e);
     json_object_set_new(o, "overloaded", json_boolean(e->overloaded));
     json_object_set_new(o, "fit", text(fit_name(ab_evidence_fits(e, r->require))));
@@ -158,6 +154,15 @@ static json_t *space_of(const struct ab_space *space)
     return o;
 }
 
+static json_t *commands_of(const struct ab_tune_result *r)
+{
+    struct ab_tune_command commands[AB_TUNE_COMMANDS];
+    const int count = ab_tune_commands(r, commands);
+    json_t *list = json_array();
+    for (int i = 0; i < count; i++) json_array_append_new(list, text(commands[i].text));
+    return list;
+}
+
 static json_t *settings(const struct ab_tune_result *r)
 {
     char slo[64] = "", load[64];
@@ -172,12 +177,13 @@ static json_t *settings(const struct ab_tune_result *r)
     ab_load_shape_text(&r->load, load, sizeof load);
     json_object_set_new(o, "objective", text(ab_objective_name(r->require->objective)));
     json_object_set_new(o, "slo", text(slo));
-    json_object_set_new(o, "quantile", number(ab_require_quantile(r->require)));
+    json_object_set_new(o, "quantile", ab_json_number(ab_require_quantile(r->require)));
     json_object_set_new(o, "min_agree",
-                        r->require->min_agree > 0 ? number(r->require->min_agree) : json_null());
+                        r->require->min_agree > 0 ? ab_json_number(r->require->min_agree)
+                                                  : json_null());
     json_object_set_new(o, "load", text(load));
-    json_object_set_new(o, "budget_s", number(r->budget_s));
-    json_object_set_new(o, "spent_s", number(r->spent_s));
+    json_object_set_new(o, "budget_s", ab_json_number(r->budget_s));
+    json_object_set_new(o, "spent_s", ab_json_number(r->spent_s));
     json_object_set_new(o, "complete", json_boolean(r->answer->complete));
     json_object_set_new(o, "interrupted", json_boolean(r->interrupted));
     json_object_set_new(o, "space", space_of(r->space));
@@ -185,8 +191,9 @@ static json_t *settings(const struct ab_tune_result *r)
     json_object_set_new(o, "points", json_integer(r->space->n_points));
     json_object_set_new(o, "visited", json_integer(visited));
     json_object_set_new(o, "visits", json_integer(visits));
-    json_object_set_new(o, "noise", number(r->answer->noise));
-    json_object_set_new(o, "confidence", number(AB_TUNE_CONFIDENCE));
+    json_object_set_new(o, "noise", ab_json_number(r->answer->noise));
+    json_object_set_new(o, "confidence", ab_json_number(AB_TUNE_CONFIDENCE));
+    json_object_set_new(o, "commands", commands_of(r));
     return o;
 }
 
@@ -200,9 +207,9 @@ static json_t *gains(const struct ab_tune_result *r)
         json_object_set_new(o, "knob", text(ab_knob_name(g->knob)));
         json_object_set_new(o, "value", text(value_of(r->space, own, g->knob)));
         json_object_set_new(o, "other", text(r->space->knobs[g->knob].text[g->other]));
-        json_object_set_new(o, "gain", number(g->gain));
-        json_object_set_new(o, "low", number(g->low));
-        json_object_set_new(o, "high", number(g->high));
+        json_object_set_new(o, "gain", ab_json_number(g->gain));
+        json_object_set_new(o, "low", ab_json_number(g->low));
+        json_object_set_new(o, "high", ab_json_number(g->high));
         json_array_append_new(list, o);
     }
     return list;
@@ -213,28 +220,56 @@ static json_t *limits_of(const struct ab_tune_limits *l)
     if (!l) return json_null();
     json_t *o = json_object(), *share = json_object(), *slowest = json_array();
     for (int b = 0; b < AB_BOUNDS; b++)
-        json_object_set_new(share, ab_bound_name((enum ab_bound)b), number(l->share[b]));
+        json_object_set_new(share, ab_bound_name((enum ab_bound)b), ab_json_number(l->share[b]));
     for (int i = 0; i < l->n_slowest; i++) {
         const struct ab_tune_layer *s = &l->slowest[i];
         json_t *layer = json_object();
         json_object_set_new(layer, "name", text(s->name));
-        json_object_set_new(layer, "share", number(s->share));
-        json_object_set_new(layer, "gflops", s->gflops > 0 ? number(s->gflops) : json_null());
-        json_object_set_new(layer, "roof", number(s->roof));
+        json_object_set_new(layer, "share", ab_json_number(s->share));
+        json_object_set_new(layer, "gflops",
+                            s->gflops > 0 ? ab_json_number(s->gflops) : json_null());
+        json_object_set_new(layer, "roof", ab_json_number(s->roof));
         json_array_append_new(slowest, layer);
     }
     json_object_set_new(o, "verdict", text(l->verdict));
     json_object_set_new(o, "share", share);
-    json_object_set_new(o, "compute_reached", number(l->reached[AB_BOUND_COMPUTE]));
-    json_object_set_new(o, "memory_reached", number(l->reached[AB_BOUND_MEMORY]));
-    json_object_set_new(o, "gflops", number(l->gflops));
-    json_object_set_new(o, "peak_gflops", l->peak > 0 ? number(l->peak) : json_null());
-    json_object_set_new(o, "execution_ns", number(l->step_ns));
+    json_object_set_new(o, "compute_reached", ab_json_number(l->reached[AB_BOUND_COMPUTE]));
+    json_object_set_new(o, "memory_reached", ab_json_number(l->reached[AB_BOUND_MEMORY]));
+    json_object_set_new(o, "gflops", ab_json_number(l->gflops));
+    json_object_set_new(o, "peak_gflops", l->peak > 0 ? ab_json_number(l->peak) : json_null());
+    json_object_set_new(o, "execution_ns", ab_json_number(l->step_ns));
     json_object_set_new(o, "executions", json_integer(l->executions));
     json_object_set_new(o, "winograd", json_boolean(l->winograd));
     json_object_set_new(o, "alone", json_boolean(l->alone));
     json_object_set_new(o, "layers", slowest);
     return o;
+}
+
+json_t *ab_tune_rate_json(const struct ab_max_rate *r)
+{
+    json_t *probes = json_array();
+    for (int i = 0; i < r->n_probes; i++) {
+        const struct ab_rate_probe *p = &r->probes[i];
+        json_array_append_new(
+            probes, json_pack("{s:o,s:s,s:b,s:i,s:o,s:o}", "rate", ab_json_number(p->rate), "state",
+                              ab_slo_state_name(p->state), "overloaded", p->overloaded, "requests",
+                              p->requests, "quantile_ns", ab_json_number(p->quantile_ns), "seconds",
+                              ab_json_number(p->seconds)));
+    }
+    return json_pack("{s:o,s:o,s:b,s:b,s:b,s:s,s:o,s:o}", "held", ab_json_number(r->held), "broken",
+                     ab_json_number(r->broken), "settled", r->settled, "confirmed", r->confirmed,
+                     "idle_broken", r->idle_broken, "note", r->note, "spent_s",
+                     ab_json_number(r->spent_s), "probes", probes);
+}
+
+json_t *ab_tune_confirm_json(const struct ab_visit *v, double rate, enum ab_slo_state state,
+                             const struct ab_percentile *latency)
+{
+    return json_pack("{s:o,s:o,s:i,s:s,s:o,s:b}", "rate", ab_json_number(rate), "seconds",
+                     ab_json_number(v->seconds), "requests", v->requests, "state",
+                     ab_slo_state_name(state), "latency_ns",
+                     interval(latency->value, latency->low, latency->high), "overloaded",
+                     v->overloaded);
 }
 
 static json_t *text_of_point(const struct ab_space *space, int point)
@@ -311,8 +346,7 @@ static void value_text(const struct ab_tune_result *r, int point, char *out, siz
     char rate[32], name[16], latency[32] = "?", memory[32];
     ab_number_text(ab_evidence_rate(e, r->answer->noise).value, rate);
     ab_quantile_text(ab_require_quantile(r->require), name);
-    if (isfinite(p.value) &&
-        e->requests >= ab_percentile_least(ab_require_quantile(r->require), AB_TUNE_CONFIDENCE))
+    if (isfinite(p.value) && e->requests >= ab_evidence_needed(e, ab_require_quantile(r->require)))
         ab_time_text(p.value, latency, sizeof latency);
     ab_megabytes_text(e->resident_bytes, memory);
     snprintf(out, size, "%s images/s, %s %s, %s", rate, name, latency, memory);

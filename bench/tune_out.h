@@ -5,6 +5,7 @@
 
 #include "tune.h"
 #include "tune_limits.h"
+#include "tune_rate.h"
 
 #include <stdio.h>
 
@@ -15,6 +16,7 @@ struct ab_tune_result {
     const char *model, *method; /* as they were asked for */
     const char *file;           /* what ab_graph_open takes for the model */
     const struct ab_graph *graph;
+    const struct ab_site *site;
     const struct ab_space *space;
     const struct ab_search *search;
     const struct ab_require *require;
@@ -37,6 +39,11 @@ json_t *ab_tune_json(const struct ab_tune_result *r);
 /* Whole or not at all; refuses what has no configuration. */
 enum ab_status ab_tune_write(const char *path, const json_t *root, struct ab_error *err);
 
+/* The file's "max_rate" and "confirm"; new references. `state`: what became of the SLO. */
+json_t *ab_tune_rate_json(const struct ab_max_rate *r);
+json_t *ab_tune_confirm_json(const struct ab_visit *v, double rate, enum ab_slo_state state,
+                             const struct ab_percentile *latency);
+
 /* A row of a Markdown table: | model | method | asked for | recommended | value | why |. */
 void ab_tune_markdown(FILE *f, const struct ab_tune_result *r);
 
@@ -47,8 +54,6 @@ void ab_tune_markdown(FILE *f, const struct ab_tune_result *r);
  * agreement; NOTHING: nothing meets the requirements; ERROR: nothing could be served. */
 enum ab_exit ab_tune_exit(const struct ab_tune_result *r);
 
-/* The quantile of latency that the objective looks at: the SLO's, or the median. */
-double ab_require_quantile(const struct ab_require *require);
 /* Images a second, with what they may be for all that is known. */
 struct ab_worth ab_evidence_rate(const struct ab_evidence *e, double noise);
 /* A quantile of the latencies of all visits. */
@@ -76,7 +81,20 @@ void ab_megabytes_text(double bytes, char text[32]);
 /* "24.3" with three digits; "?": not known. */
 void ab_number_text(double value, char text[32]);
 
+/* What runs exactly the recommended configuration. */
+struct ab_tune_command {
+    const char *label;
+    char text[6144]; /* lines; a path has 4096 bytes at most */
+};
+enum { AB_TUNE_COMMANDS = 5 };
+/* How many there are; none without a recommendation. */
+int ab_tune_commands(const struct ab_tune_result *r,
+                     struct ab_tune_command commands[AB_TUNE_COMMANDS]);
+
 /* The lower half of the card: what else was seen, what it means, what it cost. */
 void ab_tune_card_rest(FILE *f, const struct ab_tune_result *r);
+/* Its part about the largest rate, the confirmation and forecasts; nothing where none was asked
+ * for. */
+void ab_tune_card_asked(FILE *f, const struct ab_tune_result *r);
 
 #endif

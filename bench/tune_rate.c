@@ -60,10 +60,29 @@ static double time_for(const struct search *s, double rate, double share)
     return fmax(PROBE_SHARE * left, fmin(need, MOST_SHARE * left));
 }
 
+static int probes_at(const struct ab_max_rate *r, double rate, enum ab_slo_state state)
+{
+    int count = 0;
+    for (int i = 0; i < r->n_probes; i++)
+        count += r->probes[i].rate == rate && r->probes[i].state == state;
+    return count;
+}
+
+/* What else runs on a machine comes in stretches in which any rate breaks the limit, and a rate
+ * that breaks takes all above it away: unless the queue grew, it takes two of three probes. */
+static bool in_doubt(const struct ab_max_rate *r)
+{
+    const struct ab_rate_probe *last = &r->probes[r->n_probes - 1];
+    return last->rate > 0 && !last->overloaded && last->state != AB_SLO_OPEN &&
+           probes_at(r, last->rate, AB_SLO_BROKEN) == 1 &&
+           probes_at(r, last->rate, AB_SLO_HELD) < 2;
+}
+
 /* Where to look next; 0: the border is found, or there is none. */
 static double next_rate(struct search *s)
 {
     struct ab_max_rate *r = s->r;
+    if (in_doubt(r)) return r->probes[r->n_probes - 1].rate;
     if (r->held > 0 && isfinite(r->broken) && r->broken <= r->held * CLOSE) {
         r->settled = true;
         return 0;
@@ -82,6 +101,7 @@ static void learn(struct search *s)
 {
     struct ab_max_rate *r = s->r;
     const struct ab_rate_probe *p = &r->probes[r->n_probes - 1];
+    if (in_doubt(r)) return;
     if (p->state == AB_SLO_HELD) {
         r->held = fmax(r->held, p->rate);
         return;
@@ -137,6 +157,7 @@ static enum ab_status confirm(struct search *s, struct ab_error *err)
         if (ab_interrupted) break;
         const struct ab_rate_probe *p = &r->probes[r->n_probes - 1];
         r->confirmed = p->state == AB_SLO_HELD;
+        if (in_doubt(r)) continue;
         if (p->state != AB_SLO_BROKEN) break;
         r->broken = r->held;
         r->held = lower(r, r->held);

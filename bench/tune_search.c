@@ -285,7 +285,7 @@ static bool race(struct choice *c, int a, int b)
 static double deciding(const struct ab_search *s, int point)
 {
     const struct ab_evidence *e = &s->evidence[point];
-    const double least = ab_percentile_least(s->o.require.slo.quantile, AB_TUNE_CONFIDENCE);
+    const double least = ab_evidence_least(e, &s->o.require);
     const double needed = e->requests < least ? 1.15 * least - e->requests : e->requests;
     return fmax(s->base_s, needed / e->images_per_s[e->visits - 1]);
 }
@@ -305,18 +305,36 @@ static bool settle(struct choice *c, int point)
     return take(c, point, fmin(deciding(s, point), most), "race");
 }
 
-/* So little is left that deciding about the leader comes first. */
-static bool pressed(const struct choice *c)
+/* The best point whose SLO is open and can be decided in the time that is left, if it is better
+ * than what holds; -1: none. The leader itself may need more requests than there is time for. */
+static int decidable(const struct choice *c)
 {
     const struct ab_search *s = c->s;
-    return is_open(s, s->leader) && c->left < 2.5 * cost(s, s->leader, deciding(s, s->leader));
+    const int held = ab_search_best(s);
+    int best = -1;
+    double low = held >= 0 ? s->standing[held].low : -(double)INFINITY;
+    for (int i = 0; i < s->n_served; i++) {
+        const int p = s->served[i];
+        if (!is_open(s, p) || s->standing[p].low <= low) continue;
+        if (cost(s, p, deciding(s, p)) > c->left) continue;
+        best = p;
+        low = s->standing[p].low;
+    }
+    return best;
+}
+
+/* So little is left that deciding about `point` comes first. */
+static bool pressed(const struct choice *c, int point)
+{
+    return point >= 0 && c->left < 2.5 * cost(c->s, point, deciding(c->s, point));
 }
 
 static bool choose(struct choice *c, double spent_s)
 {
     struct ab_search *s = c->s;
     if (sweep(c)) return true;
-    if (pressed(c) && settle(c, s->leader)) return true;
+    const int open = is_open(s, s->leader) ? decidable(c) : -1;
+    if (pressed(c, open) && settle(c, open)) return true;
     if (check(c) || cover(c, spent_s)) return true;
     ab_search_expect(s);
     if (climb(c)) return true;
@@ -324,7 +342,8 @@ static bool choose(struct choice *c, double spent_s)
     s->settled = 0.7;
     const int simplest = simplest_alike(s);
     return look_around(c, s->leader) || simplify(c, simplest) || look_around(c, simplest) ||
-           race(c, s->leader, simplest) || settle(c, s->leader) || settle(c, simplest);
+           race(c, s->leader, simplest) || settle(c, open) || settle(c, s->leader) ||
+           settle(c, simplest);
 }
 
 bool ab_search_next(struct ab_search *s, double spent_s, struct ab_ask *ask)

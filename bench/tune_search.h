@@ -21,6 +21,12 @@ bool ab_evidence_add(struct ab_evidence *e, const struct ab_told *told,
 void ab_evidence_free(struct ab_evidence *e);
 /* Whether its maps are what is asked for. */
 bool ab_evidence_accepted(const struct ab_evidence *e, const struct ab_require *require);
+/* How many latencies say as much as one, seen at this quantile: ab_clumps. */
+double ab_evidence_clumps(const struct ab_evidence *e, double quantile);
+/* Requests that an upper side of the quantile takes, in clumps like these. */
+int ab_evidence_needed(const struct ab_evidence *e, double quantile);
+/* The fewest requests, with those there are, that another visit could hold the SLO with. */
+int ab_evidence_least(const struct ab_evidence *e, const struct ab_require *require);
 /* How many visits nothing disturbed. */
 int ab_evidence_clean(const struct ab_evidence *e, const struct ab_require *require, double noise);
 /* The objective's quantile, or the SLO's, of the latencies of these visits; NaN: there are none. */

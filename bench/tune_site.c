@@ -110,7 +110,7 @@ void ab_site_say(const struct ab_site *site, char *text, size_t size)
     const int usable = ab_site_usable(site);
     char count[32];
     snprintf(count, sizeof count, "%d CPU%s", usable, usable == 1 ? "" : "s");
-    if (usable < site->n_cpus)
+    if (site->granted < site->n_cpus)
         snprintf(text, size, "%s, as the container's quota grants %.3g", count, site->granted);
     else if (site->online > site->n_cpus)
         snprintf(text, size, "%s, as the affinity mask (taskset, cpuset) leaves those of %d", count,

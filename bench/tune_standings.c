@@ -60,8 +60,7 @@ static enum ab_tier tier_of(const struct ab_search *s, const struct ab_evidence 
         return AB_TIER_OUT;
     case AB_FIT_UNKNOWN: return AB_TIER_OUT;
     }
-    const int least = ab_percentile_least(r->slo.quantile, AB_TUNE_CONFIDENCE);
-    if (e->requests >= patience * least) return AB_TIER_DOUBTFUL;
+    if (e->requests >= patience * (double)ab_evidence_least(e, r)) return AB_TIER_DOUBTFUL;
     return swift >= -log(r->slo.limit_ns) ? AB_TIER_LIKELY : AB_TIER_DOUBTFUL;
 }
 

@@ -14,11 +14,14 @@ enum { MOST_BATCH = 1024 };
 static const char *const knob_names[AB_KNOBS] = {"engine", "algo",  "memory", "shape",
                                                  "batch",  "place", "pages",  "denormals"};
 /* Knobs of a few words, each in the order of its enumeration, the default first. */
-static const char *const words[AB_KNOBS][3] = {[AB_KNOB_ALGO] = {"auto", "direct"},
-                                               [AB_KNOB_MEMORY] = {"fast", "lean"},
-                                               [AB_KNOB_PLACE] = {"cores", "smt", "free"},
-                                               [AB_KNOB_PAGES] = {"huge", "small"},
-                                               [AB_KNOB_DENORMALS] = {"keep", "flush"}};
+static const struct {
+    const char *const *of;
+    int count;
+} words[AB_KNOBS] = {[AB_KNOB_ALGO] = {ab_algo_words, 2},
+                     [AB_KNOB_MEMORY] = {ab_memory_words, 2},
+                     [AB_KNOB_PLACE] = {ab_place_words, 3},
+                     [AB_KNOB_PAGES] = {ab_pages_words, 2},
+                     [AB_KNOB_DENORMALS] = {ab_denormals_words, 2}};
 
 /* Names that --space knows beside the knobs: they narrow the shapes. */
 enum { THREADS = AB_KNOBS, INSTANCES, NAMES };
@@ -200,8 +203,8 @@ static enum ab_status read_numbers(int name, const char *list, int most, const c
         int number;
         if (!read_number(value, most, &number))
             return ab_fail(err, AB_ERR_ARG,
-                           "--space %s=%s: %s; name whole numbers from 1 to %d, such as %s=1,2",
-                           name_of(name), value, limit, most, name_of(name));
+                           "--space %s=%s: %s; name whole numbers from 1 to %d, such as %s=1%s",
+                           name_of(name), value, limit, most, name_of(name), most > 1 ? ",2" : "");
         if (listed(n, number)) continue;
         if (n->count == AB_KNOB_VALUES)
             return ab_fail(err, AB_ERR_ARG, "--space %s=%s: too many values; name %d at most",
@@ -273,7 +276,7 @@ static enum ab_status shapes_by_numbers(const struct wishes *w, const struct ab_
     struct numbers threads = {.count = 0}, instances = {.count = 0};
     char say[160], limit[200];
     ab_site_say(site, say, sizeof say);
-    snprintf(limit, sizeof limit, "there are %s", say);
+    snprintf(limit, sizeof limit, "not with %s", say);
     enum ab_status status = AB_OK;
     if (w->of[THREADS])
         status = read_numbers(THREADS, w->of[THREADS], usable, limit, &threads, err);
@@ -352,8 +355,8 @@ static enum ab_status choose_words(enum ab_knob knob, const char *list, const st
 {
     struct ab_knob_values can = {.count = 0};
     const bool place = knob == AB_KNOB_PLACE, siblings = have_siblings(site);
-    for (int i = 0; i < 3 && words[knob][i]; i++)
-        if (!place || i != AB_PLACE_SMT || siblings) add(&can, words[knob][i]);
+    for (int i = 0; i < words[knob].count; i++)
+        if (!place || i != AB_PLACE_SMT || siblings) add(&can, words[knob].of[i]);
     *v = can;
     if (!list) return AB_OK;
     const char *why = place && !siblings ? "no core has two hardware threads that may be kept busy"
@@ -388,8 +391,8 @@ enum ab_status ab_knob_offer(const struct ab_words *narrowing, const struct ab_s
 /* The place of `value` among the knob's words; 0, the default, if it is none. */
 static int word_of(enum ab_knob knob, const char *value)
 {
-    for (int i = 0; i < 3 && words[knob][i]; i++)
-        if (!strcmp(words[knob][i], value)) return i;
+    for (int i = 0; i < words[knob].count; i++)
+        if (!strcmp(words[knob].of[i], value)) return i;
     return 0;
 }
 

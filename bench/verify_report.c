@@ -6,16 +6,11 @@
 
 #include "ab_version.h"
 #include "base/outfile.h"
+#include "json_number.h"
 
-#include <math.h>
 #include <string.h>
 
 /* ---- JSON ---- */
-
-static json_t *number(double v)
-{
-    return isfinite(v) ? json_real(v) : json_null();
-}
 
 static json_t *text_or_null(const char *text)
 {
@@ -65,9 +60,9 @@ static json_t *row_json(const struct ab_verify_row *row)
                             json_integer(row->cases[k]));
     json_object_set_new(o, "elements", json_integer(row->elements));
     json_object_set_new(o, "undetermined", json_integer(row->undetermined));
-    json_object_set_new(o, "worst_ratio", number(row->ratio));
+    json_object_set_new(o, "worst_ratio", ab_json_number(row->ratio));
     json_object_set_new(o, "worst_trial", text_or_null(row->worst));
-    json_object_set_new(o, "worst_sharp_ratio", number(row->sharp));
+    json_object_set_new(o, "worst_sharp_ratio", ab_json_number(row->sharp));
     json_object_set_new(o, "mistrusted_trial", text_or_null(row->unsure));
     json_object_set_new(o, "failures", failures_json(row));
     json_object_set_new(o, "varied", varied_json(row));
@@ -87,8 +82,8 @@ static json_t *context_json(const struct ab_verify_session *s)
     json_object_set_new(o, "flags", json_string(AB_BUILD_FLAGS));
     json_object_set_new(o, "isas", isas);
     json_object_set_new(o, "seed", json_integer((json_int_t)s->request.seed));
-    json_object_set_new(o, "fuzz_seconds", number(s->settings->fuzz));
-    json_object_set_new(o, "seconds", number(s->seconds));
+    json_object_set_new(o, "fuzz_seconds", ab_json_number(s->settings->fuzz));
+    json_object_set_new(o, "seconds", ab_json_number(s->seconds));
     json_object_set_new(o, "cases", json_integer(ab_tally_cases(&s->tally)));
     json_object_set_new(o, "failed", json_integer(ab_tally_failures(&s->tally)));
     json_object_set_new(o, "left_out", json_integer(s->left_out));

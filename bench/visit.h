@@ -52,7 +52,7 @@ struct ab_visit {
     int requests;
     double *service_ns; /* [executions] */
     int executions;
-    double seconds, images_per_s; /* of serving; completed images over it */
+    double seconds, images_per_s; /* of serving; images over it, cut executions by their share */
     double resident_bytes,
         peak_bytes;       /* of the process after serving, and at its largest; NaN: not known */
     double planned_bytes; /* the network's weights, and those and the arenas of all plans */

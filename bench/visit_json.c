@@ -2,6 +2,8 @@
 // Options and results of visits as JSON, there and back.
 #include "visit_inside.h"
 
+#include "json_number.h"
+
 #include <inttypes.h>
 #include <math.h>
 #include <stddef.h>
@@ -18,17 +20,12 @@ struct field {
     bool unknown; /* NaN, null, is right */
 };
 
-static json_t *number(double value)
-{
-    return isfinite(value) ? json_real(value) : json_null();
-}
-
 static void put_fields(json_t *json, const struct field *fields, size_t count, const void *from)
 {
     for (size_t i = 0; i < count; i++) {
         double value;
         memcpy(&value, (const char *)from + fields[i].offset, sizeof value);
-        json_object_set_new(json, fields[i].key, number(value));
+        json_object_set_new(json, fields[i].key, ab_json_number(value));
     }
 }
 

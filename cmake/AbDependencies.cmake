@@ -13,7 +13,7 @@ function(ab_group name packages)
     endforeach()
     set(have 1)
     if(AB_WITH_${name} STREQUAL AUTO AND missing)
-        message(STATUS "AB_WITH_${name}: off, not found: ${missing}")
+        message(STATUS "AB_WITH_${name}: off, not found or off: ${missing}")
         set(have 0)
     elseif(NOT AB_WITH_${name})
         set(have 0)
@@ -56,12 +56,12 @@ ab_group(CONFIG libjansson-dev Jansson_FOUND)
 find_package(Hwloc QUIET)
 find_package(SQLite3 3.37 QUIET) # STRICT tables
 find_package(benchmark QUIET)
-ab_group(BENCH "libbenchmark-dev, libhwloc-dev, libjansson-dev and libsqlite3-dev (3.37 or later)"
-         benchmark_FOUND Hwloc_FOUND Jansson_FOUND SQLite3_FOUND)
-if(AB_HAVE_BENCH AND NOT AB_HAVE_CONFIG)
+if(AB_WITH_BENCH AND NOT AB_WITH_BENCH STREQUAL AUTO AND NOT AB_WITH_CONFIG)
     message(FATAL_ERROR "The command needs configurations: configure with -DAB_WITH_CONFIG=ON "
                         "or with -DAB_WITH_BENCH=OFF.")
 endif()
+ab_group(BENCH "libbenchmark-dev, libhwloc-dev, libjansson-dev and libsqlite3-dev (3.37 or later)"
+         AB_WITH_CONFIG benchmark_FOUND Hwloc_FOUND Jansson_FOUND SQLite3_FOUND)
 
 # Charts of `attrbench report`, copied into the program and from there into every page.
 find_file(AB_CHART_JS chart.min.js PATHS /usr/share /usr/local/share

@@ -23,7 +23,7 @@ allow() {
 }
 
 shopt -s nullglob
-own='attrbench/attrbench\.h|ab_version\.h'
+own='attrbench/attrbench\.h|ab_version\.h|ab_sources\.h'
 kernels='simd/kernels\.(h|def)'
 text() { find "$@" -name '*.[ch]' -o -name '*.def' -o -name '*.cc'; }
 

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // One build against another: pairs of rows, what is missing and why, and where programs come from.
 #include "bench/against.h"
+#include "bench/record.h"
 #include "bench/run.h"
+#include "bench/source.h"
 #include "support.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <math.h>
 #include <signal.h>
@@ -214,6 +217,12 @@ TEST(judged)
           "%d rows", r.count);
     CHECK(r.n_missing == 1 && r.missing[0].broke && strstr(r.missing[0].why, "to judge"), "%s",
           r.n_missing ? r.missing[0].why : "nothing is missing");
+    const json_t *reason = json_object_get(r.rows[1][0].record, "verdict_reason");
+    CHECK(reason && strstr(json_string_value(reason), "to judge"), "%s",
+          reason ? json_string_value(reason) : "no reason");
+    CHECK(!json_object_get(r.rows[0][0].record, "verdict_reason") ||
+              !*json_string_value(json_object_get(r.rows[0][0].record, "verdict_reason")),
+          "a reason of A, which was judged");
     ab_against_free(&r);
 }
 
@@ -443,7 +452,38 @@ TEST(revisions)
     CHECK(chdir(before) == 0, "%s", before);
 }
 
+/* Below folders that are not there yet; no folder is made of a name that was cut. */
+TEST(cache_folder)
+{
+    char deep[400], wanted[420], path[500], *home = strdup(getenv("HOME") ? getenv("HOME") : "");
+    set_up();
+    snprintf(deep, sizeof deep, "%s/deep/er/still", work);
+    snprintf(wanted, sizeof wanted, "%s/attrbench", deep);
+    setenv("XDG_CACHE_HOME", deep, 1);
+    CHECK(!ab_cache_folder(path, strlen(wanted)) && !*path, "cut: '%s'", path);
+    shell("! ls '%s/deep' 2>/dev/null", work);
+    CHECK(ab_cache_folder(path, strlen(wanted) + 1) && !strcmp(path, wanted), "'%s'", path);
+    shell("test -d '%s' && test -w '%s'", wanted, wanted);
+    CHECK(ab_cache_folder(path, sizeof path) && !strcmp(path, wanted), "again: '%s'", path);
+    unsetenv("XDG_CACHE_HOME");
+    snprintf(deep, sizeof deep, "%s/no/home", work);
+    setenv("HOME", deep, 1);
+    CHECK(ab_cache_folder(path, sizeof path) && strstr(path, "/no/home/.cache/attrbench"), "'%s'",
+          path);
+    snprintf(deep, sizeof deep, "%s/deep/er/file", work);
+    fclose(fopen(deep, "w"));
+    setenv("XDG_CACHE_HOME", deep, 1);
+    CHECK(!ab_cache_folder(path, sizeof path) && !*path, "below a file: '%s'", path);
+    unsetenv("XDG_CACHE_HOME");
+    setenv("HOME", home, 1);
+    free(home);
+    char longer[1200];
+    memset(longer, 'x', sizeof longer);
+    longer[sizeof longer - 1] = '\0';
+    CHECK(!ab_make_folders(longer) && errno == ENAMETOOLONG, "a name that is too long");
+}
+
 static const struct test_case cases[] = {
-    CASE(pairs),        CASE(a_slower_build), CASE(judged), CASE(cold),     CASE(missing),
-    CASE(cannot_start), CASE(interrupted),    CASE(paths),  CASE(revisions)};
+    CASE(pairs),        CASE(a_slower_build), CASE(judged), CASE(cold),      CASE(missing),
+    CASE(cannot_start), CASE(interrupted),    CASE(paths),  CASE(revisions), CASE(cache_folder)};
 TEST_MAIN("one build against another", cases)

@@ -3,6 +3,7 @@
 // bugs do not, flips are replayed, a damaged cache entry is recomputed.
 #include "agree/agree.h"
 #include "agree/metrics.h"
+#include "agree/referee.h"
 #include "files.h"
 #include "court.h"
 
@@ -482,6 +483,29 @@ TEST(caches)
     ab_graph_destroy(&g);
 }
 
+/* What another build left there is not believed. */
+TEST(caches_of_other_builds)
+{
+    static const char *const methods[] = {"gradient"};
+    struct ab_graph *g = net_chain(26, true);
+    char dir[600], wanted[64];
+    snprintf(dir, sizeof dir, "%s", temp_path("cache_of_builds"));
+    struct court c;
+    court_open(&c, g, methods, 1, dir);
+    const char *sources = ab_referee_sources();
+    CHECK(strlen(sources) == 64 && strspn(sources, "0123456789abcdef") == 64, "'%s'", sources);
+    CHECK(ab_referee_hash(c.referee, sources) != ab_referee_hash(c.referee, "another build's"),
+          "one hash for two builds");
+    snprintf(wanted, sizeof wanted, "/reference-%016llx.bin",
+             (unsigned long long)ab_referee_hash(c.referee, sources));
+    char *path = only_entry(dir);
+    CHECK(strstr(path, wanted), "%s, not %s", path, wanted);
+    court_close(&c);
+    remove(path);
+    free(path);
+    ab_graph_destroy(&g);
+}
+
 static const struct test_case cases[] = {CASE(errors),
                                          CASE(correlations),
                                          CASE(spearman_shares_ranks),
@@ -498,5 +522,6 @@ static const struct test_case cases[] = {CASE(errors),
                                          CASE(flips_are_replayed),
                                          CASE(denominators_are_adopted),
                                          CASE(refuses_other_programs),
-                                         CASE(caches)};
+                                         CASE(caches),
+                                         CASE(caches_of_other_builds)};
 TEST_MAIN("agree", cases)

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // ReLUs with a cap before the referee: all backends agree on them, units that rounding moves across
-// a cap are followed, and other caps are found.
+// a cap are followed, other caps are found, and the cache keeps which units were at theirs.
+#include "agree/referee.h"
 #include "court.h"
+#include "files.h"
 
 TEST(backends_agree)
 {
@@ -133,7 +135,52 @@ TEST(caps_are_fused)
     CHECK(count_steps("lrp-epsilon", AB_OP_POINTWISE, AB_PW_RELU) == 0, "passes of ReLU");
 }
 
-static const struct test_case cases[] = {CASE(backends_agree), CASE(rules_of_their_own_agree),
-                                         CASE(another_cap_disagrees),
-                                         CASE(flips_at_caps_are_replayed), CASE(caps_are_fused)};
+/* Units of the reference's own decisions that are in that state. */
+static long count_units(const struct ab_referee *r, enum ab_unit_state state)
+{
+    long count = 0;
+    for (int id = 0; id < r->own.n_values; id++) {
+        const uint8_t *units = r->own.of[id];
+        if (!units || r->plan->program.values[id].decision != AB_DECIDE_CAP) continue;
+        for (size_t i = 0; i < ab_plan_value_count(r->plan, id); i++) count += units[i] == state;
+    }
+    return count;
+}
+
+TEST(caches)
+{
+    struct ab_graph *g = net_capped(net_chain(26, true), 0.75f);
+    char dir[600], path[700];
+    snprintf(dir, sizeof dir, "%s", temp_path("cache"));
+    struct court first, again;
+    court_open(&first, g, specs, METHODS, dir);
+    snprintf(path, sizeof path, "%s/reference-%016llx.bin", dir,
+             (unsigned long long)ab_referee_hash(first.referee, ab_referee_sources()));
+    CHECK(access(path, R_OK) == 0, "%s is not there", path);
+    for (int state = AB_UNIT_DROPPED; state <= AB_UNIT_AT_CAP; state++)
+        CHECK(count_units(first.referee, (enum ab_unit_state)state) > 0, "no unit is in state %d",
+              state);
+    court_open(&again, g, specs, METHODS, dir);
+    for (int id = 0; id < first.referee->own.n_values; id++)
+        CHECK(
+            !ab_decisions_differ(first.referee->plan, id, &first.referee->own, &again.referee->own),
+            "value %d: other decisions in the cache", id);
+    court_judge(&first, g, "native");
+    court_judge(&again, g, "native");
+    for (int m = 0; m < METHODS; m++)
+        CHECK(!memcmp(&first.results[m].rel_l2, &again.results[m].rel_l2, sizeof(double)) &&
+                  first.results[m].flips == again.results[m].flips,
+              "%s: %.17g and %ld flips, by the cache %.17g and %ld", specs[m],
+              first.results[m].rel_l2, first.results[m].flips, again.results[m].rel_l2,
+              again.results[m].flips);
+    court_close(&first);
+    court_close(&again);
+    remove(path);
+    ab_graph_destroy(&g);
+}
+
+static const struct test_case cases[] = {
+    CASE(backends_agree),        CASE(rules_of_their_own_agree),
+    CASE(another_cap_disagrees), CASE(flips_at_caps_are_replayed),
+    CASE(caps_are_fused),        CASE(caches)};
 TEST_MAIN("caps", cases)

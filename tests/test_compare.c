@@ -189,6 +189,23 @@ static void pattern(double *looks, double usual, double other, int every)
         looks[i] = every && i % every == every - 1 ? other : usual;
 }
 
+/* One process, or a few, that show nothing clear nothing: eight do. */
+TEST(few_looks_clear_nothing)
+{
+    double looks[AB_COMPARE_LOOKS];
+    enum ab_second second;
+    int taken;
+    pattern(looks, 1.0, 0.999, 2);
+    for (int count = 0; count <= 8; count++) {
+        context("%d looks", count);
+        const enum ab_change change = looked(looks, count, 1.04, &second, &taken);
+        CHECK(taken == count, "%d taken", taken);
+        CHECK(second == (count < 8 ? AB_SECOND_OPEN : AB_SECOND_CLEARED) &&
+                  change == (count < 8 ? AB_CHANGE_INCONCLUSIVE : AB_CHANGE_SAME),
+              "%s, %s", ab_second_name(second), ab_change_name(change));
+    }
+}
+
 TEST(looks_confirm_or_clear)
 {
     enum { ALL = AB_COMPARE_LOOKS };
@@ -366,14 +383,27 @@ TEST(json_is_strict)
     CHECK(json_integer_value(json_object_get(root, "exit_code")) == 3, "exit code");
     free(dumped);
     json_decref(root);
+    c.interrupted = true;
+    root = ab_compare_json(&c);
+    CHECK(ab_compare_exit(&c) == AB_EXIT_INTERRUPTED && ab_compare_verdict(&c) == 3 &&
+              json_integer_value(json_object_get(root, "exit_code")) == AB_EXIT_INTERRUPTED,
+          "interrupted: %d", ab_compare_exit(&c));
+    json_decref(root);
+    written(ab_compare_markdown, &c, text, sizeof text);
+    CHECK(strstr(text, "REGRESSION"), "what was found is not hidden by that: %.200s", text);
     ab_comparison_free(&c);
 }
 
-static const struct test_case cases[] = {
-    CASE(identical_runs),         CASE(one_slower_row),
-    CASE(errors_count_too),       CASE(few_undecided_rows_do_not_decide),
-    CASE(looks_confirm_or_clear), CASE(other_machines),
-    CASE(nothing_in_common),      CASE(no_samples_on_either_side),
-    CASE(markdown_is_short),      CASE(junit_and_annotations),
-    CASE(json_is_strict)};
+static const struct test_case cases[] = {CASE(identical_runs),
+                                         CASE(one_slower_row),
+                                         CASE(errors_count_too),
+                                         CASE(few_undecided_rows_do_not_decide),
+                                         CASE(looks_confirm_or_clear),
+                                         CASE(few_looks_clear_nothing),
+                                         CASE(other_machines),
+                                         CASE(nothing_in_common),
+                                         CASE(no_samples_on_either_side),
+                                         CASE(markdown_is_short),
+                                         CASE(junit_and_annotations),
+                                         CASE(json_is_strict)};
 TEST_MAIN("compare", cases)

@@ -50,6 +50,13 @@ code 3 compare a.json slow.json --json
 mkdir o && cp slow.json o/results.json
 code 3 compare a.json o
 
+# Exit code 4, as the help has it: more than a fifth, or a slower one.
+for command in compare gate; do
+    code 0 $command --help
+    tr '\n' ' ' <out | grep -q '4 more than a fifth of the rows inconclusive, or a slower one undecided' &&
+        grep -q '130 interrupted' out || fail "exit codes in the help of $command"
+done
+
 # ---- saved runs ----
 code 0 import a.json --name then
 code 0 import slow.json --name now
@@ -110,6 +117,21 @@ code 0 compare --against "$attrbench" --case "$case" --time 0.02 --quiet --max-s
 grep -q '1 row: 0 regressions' out || fail "identical builds"
 code 3 compare --against "$attrbench" --build ./slower --case "$case" --time 0.02 --quiet
 grep '^regression' out | grep 'dense_plain' | grep -q 'confirmed' || fail "the slower kernel"
+# A build whose first worker is slow, whose second is not, and whose others die at the case.
+cat >flaky <<EOF
+#!/bin/sh
+echo x >>starts
+case \$(wc -l <starts) in
+1) ATTRBENCH_TEST_SLOW='dense_plain=0.5' exec "$attrbench" "\$@" ;;
+2) exec "$attrbench" "\$@" ;;
+*) sed -u '/^open/Q' | "$attrbench" "\$@" ;;
+esac
+EOF
+chmod +x flaky
+code 1 compare --against "$attrbench" --build ./flaky --case "$case" --time 0.05 --quiet
+grep -q '^inconclusive.*dense_plain.*, open$' out || fail "one look cleared a row"
+[[ $(grep -c '^not compared: .*dense_plain.*: B: .*further look 2)' out) == 1 ]] &&
+    [[ $(grep -c '^not compared' out) == 1 ]] || fail "workers that died in further looks"
 # What is less exact: a kernel or a method of three cases, B's alone.
 cat >wrong <<EOF
 #!/bin/sh
@@ -150,6 +172,16 @@ grep -qF 'by time alone, not by error: 3 rows (A: an older build' out || fail "a
 code 0 compare --against ./old --case "$kernel" "${short[@]}" --json
 grep -q '"by_time_alone": 1' out || fail "JSON of an older build"
 
+# As builds are that die of the question.
+cat >deaf <<EOF
+#!/bin/sh
+sed -u '/^judge\$/Q' | "$attrbench" "\$@"
+EOF
+chmod +x deaf
+code 1 compare --against "$attrbench" --build ./deaf --case "$kernel" "${short[@]}"
+grep -q 'by time alone, not by error: 1 row (B: .*to judge' out || fail "a build that died of judging"
+! grep -q 'no-agree' out || fail "an option that nobody gave"
+
 # ---- interrupted ----
 # A worker whose command line is its own ($tmp/here), and which tells when it begins with its
 # COUNTth case.
@@ -185,6 +217,9 @@ for signal in INT TERM; do
 done
 interrupted INT 3 'dense_plain=3' --case "$case" --time 0.5
 grep -q '^interrupted: ' out && grep -q 'regression at first; then' out || fail "interrupted in further looks"
+
+interrupted INT 2 '' --case "$case" --case "$kernel" --time 2 --max-slowdown 90% --json
+grep -q '"exit_code": 130' out || fail "the JSON has another exit code"
 
 code 2 compare --against ./absent --case "$case"
 says absent

@@ -184,10 +184,23 @@ has t/report.md '| engine | native:avx512 | onednn | +39.0 % | +36.0 % | +42.0 %
 has t/report.md 'Forecast for size=448: the model has one size only'
 lacks t/report.md nan
 has t/report.md 'Largest rate: 21.5 requests a second at random kept the limit; 24.2 did not; served again, it held again.'
-has t/report.md 'Confirmed: 17.2 requests a second for 60 s: the limit held, latency 71.2 ms (69.8 ms to 74.0 ms).'
+has t/report.md 'Confirmation: 17.2 requests a second for 60 s: the limit held, latency 71.2 ms (69.8 ms to 74.0 ms).'
 has t/junit.xml 'tests="1" failures="0" skipped="0"'
 has t/deployment.csv 'deployment,model,method,recommended,configuration,'
 [[ $(wc -l <t/deployment.csv) == 14 ]] || fail "deployment.csv has not all points"
+# Files of one name are told apart: by folders, and one that is given twice by a number.
+mkdir -p d/a d/b d/b/a
+cp "$sample" d/a/deploy.json && cp "$sample" d/b/deploy.json && cp "$sample" d/b/a/deploy.json
+code 0 report d/a/deploy.json d/b/deploy.json d/b/a/deploy.json d/b/a/../a/deploy.json d/a/deploy.json d/a/deploy.json --out names
+cut -d, -f1 names/deployment.csv | uniq | tr '\n' '|' >list
+[[ $(<list) == 'deployment|deploy|b/deploy|a/deploy|../a/deploy|d/a/deploy|d/a/deploy (2)|' ]] || fail "names: $(<list)"
+# It goes with the next report that has none.
+cp -r t stale
+code 0 report run --out stale
+[[ ! -e stale/deployment.csv ]] && ! grep -q deployment.csv out || fail "a stale deployment.csv"
+mkdir stale/deployment.csv
+code 1 report run --out stale
+says 'stale/deployment.csv: is of another report'
 python -c '
 import csv, json
 points = json.load(open("'"$sample"'"))["points"]
@@ -196,6 +209,11 @@ assert [r["configuration"] for r in rows] == [p["text"] for p in points]
 assert sum(r["recommended"] == "true" for r in rows) == 1
 assert float(rows[0]["p99_ns"]) == points[0]["latency_ns"]["p99"]["value"]
 assert rows[11]["error"] == points[11]["error"] and rows[11]["p50_ns"] == ""'
+# Slower than the best for certain, but with less memory: the trade-off counts.
+sed 's/"front": false, "alike": false, "dropped": "dominated"/"front": true, "alike": false, "dropped": "dominated"/' "$sample" >front.json
+code 0 report front.json --out t2
+grep -qE '^\| onednn auto fast 1x2 .* \| front \|$' t2/report.md || fail "a point of the front is not told as one"
+data t | grep -q '"commands":\["attrbench explain ' || fail "the page has no commands"
 data t | grep -q '"deployments":\[{"model":"resnet50",' || fail "the page has no deployment"
 code 0 report run "$sample" --out t
 has t/report.md '## Methods'

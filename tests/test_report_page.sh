@@ -96,7 +96,7 @@ cat >driver.js <<'EOF'
     $('dialog button').click();
     check(await until(() => !$('dialog')), 'details of a point do not close');
     const words = $('#deployment').innerText;
-    check(['2 instances of 1 thread', 'p99=80ms', 'What each knob bought', 'What limits it', 'Largest rate', 'Confirmed the limit held', 'Forecast for batch=16'].every((t) => words.includes(t)), 'parts are missing');
+    check(['2 instances of 1 thread', 'p99=80ms', 'What each knob bought', 'What limits it', 'Largest rate', 'Confirmation the limit held', 'Forecast for batch=16'].every((t) => words.includes(t)), 'parts are missing');
     check(!words.includes('NaN') && !words.includes('undefined') && !words.includes('Infinity'), 'a number that is none');
   };
   check(document.documentElement.dataset.state === 'ready', 'not ready');

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// What attrbench tune writes is what attrbench report reads: no field is refused, and none is lost
-// but those that the page has no use for.
+// What attrbench tune writes is what attrbench report reads: no field is refused, none is lost but
+// those that the page has no use for, and none that the page has a use for is never written.
 #include "../bench/report.h"
+#include "../bench/report_tune_fields.h"
 #include "../bench/tune_forecast.h"
 #include "files.h"
 #include "support.h"
@@ -122,6 +123,95 @@ TEST(forecasts_are_read)
     close_scene(s);
 }
 
-static const struct test_case cases[] = {CASE(all_that_is_written_is_read),
-                                         CASE(searches_that_were_cut), CASE(forecasts_are_read)};
+/* ---- nothing is read that is never written ---- */
+
+/* In some of the objects each field is there and not null. */
+static void written(const char *path, const struct field *fields, const json_t *objects)
+{
+    char inside[256];
+    for (const struct field *f = fields; f->name; f++) {
+        json_t *found = json_array();
+        for (size_t i = 0; i < json_array_size(objects); i++) {
+            json_t *value = json_object_get(json_array_get(objects, i), f->name);
+            if (!value || json_is_null(value)) continue;
+            if (f->kind == OBJECTS && json_is_array(value))
+                json_array_extend(found, value);
+            else
+                json_array_append(found, value);
+        }
+        snprintf(inside, sizeof inside, "%.180s.%s", path, f->name);
+        CHECK(json_array_size(found), "%s: reports take it, tune never writes it", inside);
+        if (f->of) written(inside, f->of, found);
+        json_decref(found);
+    }
+}
+
+static json_t *some_forecasts(void)
+{
+    json_t *list = json_array();
+    struct ab_forecast f = {.ask = {.of = AB_FORECAST_CORES, .count = 16},
+                            .ns = {4e6, 3e6, 5e6},
+                            .images_per_s = {250, 200, 333},
+                            .residual = 0.01,
+                            .model = "in words",
+                            .points = {{1, 3e7, 3.1e7}},
+                            .n_points = 1,
+                            .assumptions = {"one"},
+                            .n_assumptions = 1};
+    json_array_append_new(list, ab_forecast_json(&f));
+    snprintf(f.error, sizeof f.error, "one size only");
+    json_array_append_new(list, ab_forecast_json(&f));
+    return list;
+}
+
+TEST(all_that_is_read_is_written)
+{
+    static const struct ab_max_rate rate = {
+        .held = 20, .broken = 24, .note = "few probes", .probes = {{.rate = 20}}, .n_probes = 1};
+    static const struct ab_visit visit = {.seconds = 60, .requests = 900};
+    static const struct ab_percentile latency = {71e6, 69e6, 74e6};
+    json_t *files = json_array();
+    struct scene *s = open_scene(&usual);
+    s->result.max_rate = ab_tune_rate_json(&rate);
+    s->result.confirm = ab_tune_confirm_json(&visit, 16, AB_SLO_HELD, &latency);
+    s->result.forecast = some_forecasts();
+    s->result.context = json_object();
+    json_array_append_new(files, ab_tune_json(&s->result));
+    json_decref(s->result.max_rate);
+    json_decref(s->result.confirm);
+    json_decref(s->result.forecast);
+    json_decref(s->result.context);
+    close_scene(s);
+    /* Where nothing will do, something comes closest. */
+    struct plot plot = usual;
+    plot.verdict = AB_DISAGREE;
+    s = open_scene(&plot);
+    json_array_append_new(files, ab_tune_json(&s->result));
+    close_scene(s);
+    written("", file_fields, files);
+    json_decref(files);
+}
+
+TEST(commands_are_those_of_the_card)
+{
+    struct scene *s = open_scene(&usual);
+    struct ab_report report;
+    const json_t *commands =
+        json_object_get(json_object_get(read_scene(s, &report), "tune"), "commands");
+    struct ab_tune_command own[AB_TUNE_COMMANDS];
+    CHECK(ab_tune_commands(&s->result, own) == AB_TUNE_COMMANDS, "fewer commands");
+    CHECK(json_array_size(commands) == AB_TUNE_COMMANDS, "%zu", json_array_size(commands));
+    for (size_t i = 0; i < AB_TUNE_COMMANDS; i++) {
+        const char *text = json_string_value(json_array_get(commands, i));
+        CHECK(text && !strcmp(text, own[i].text), "%s", text);
+    }
+    CHECK(!strcmp(own[0].text, "attrbench explain --config deploy.json --input F --out F"), "%s",
+          own[0].text);
+    ab_report_destroy(&report);
+    close_scene(s);
+}
+
+static const struct test_case cases[] = {
+    CASE(all_that_is_written_is_read), CASE(searches_that_were_cut), CASE(forecasts_are_read),
+    CASE(all_that_is_read_is_written), CASE(commands_are_those_of_the_card)};
 TEST_MAIN("report_tune", cases)

@@ -73,6 +73,44 @@ TEST(cards)
     check_card("failed", &plot, false);
 }
 
+/* What --find-max-rate, --confirm and --forecast found, and what they did not. */
+TEST(asked_for_besides)
+{
+    struct scene *s = open_scene(&usual);
+    char *text = printed(ab_tune_card_asked, s);
+    CHECK(!*text, "nothing was asked for: %s", text);
+    free(text);
+    s->result.max_rate =
+        json_pack("{s:f,s:f,s:b,s:b,s:s,s:f,s:[{},{}]}", "held", 21.5, "broken", 24.2, "confirmed",
+                  1, "idle_broken", 0, "note", "", "spent_s", 93.0, "probes");
+    s->result.confirm = json_pack("{s:f,s:f,s:i,s:s,s:{s:f,s:f,s:n},s:b}", "rate", 17.2, "seconds",
+                                  60.0, "requests", 1030, "state", "open", "latency_ns", "value",
+                                  71.2e6, "low", 66e6, "high", "overloaded", 0);
+    s->result.forecast =
+        json_pack("[{s:s,s:s,s:f,s:{s:f,s:f,s:f},s:{s:f,s:f,s:f},s:[s,s]},{s:s,s:s}]", "what",
+                  "batch=16", "model", "time = fixed + each x images", "residual", 0.012,
+                  "latency_ns", "value", 310e6, "low", 290e6, "high", 330e6, "images_per_s",
+                  "value", 51.6, "low", 48.5, "high", 55.2, "assumptions", "the same kind of core",
+                  "one socket", "what", "size=448", "error", "the network has no other size");
+    char *card = printed(ab_tune_card, s);
+    text = printed(ab_tune_card_asked, s);
+    CHECK(strstr(card, text), "not on the card: %s", text);
+    check_text("asked", text);
+    free(card);
+    json_decref(s->result.max_rate);
+    json_decref(s->result.confirm);
+    json_decref(s->result.forecast);
+    s->result.confirm = s->result.forecast = NULL;
+    s->result.max_rate =
+        json_pack("{s:f,s:n,s:b,s:b,s:s,s:f,s:[{}]}", "held", 0.0, "broken", "confirmed", 0,
+                  "idle_broken", 1, "note", "too low", "spent_s", 4.0, "probes");
+    text = printed(ab_tune_card_asked, s);
+    CHECK(strstr(text, "none: a client that is alone") && strstr(text, "too low"), "%s", text);
+    free(text);
+    json_decref(s->result.max_rate);
+    close_scene(s);
+}
+
 TEST(words_of_a_shell)
 {
     struct scene *s = open_scene(&usual);
@@ -164,8 +202,8 @@ TEST(the_file_has_all_fields)
         "recommended",      "best",    "points",     "knobs",  "limits",  "max_rate", "confirm",
         "forecast",         "context", "closest",    NULL};
     static const char *const tune_keys[] = {
-        "objective",   "slo",   "min_agree", "load",   "budget_s", "spent_s", "complete",
-        "interrupted", "space", "seed",      "points", "visited",  NULL};
+        "objective",   "slo",   "min_agree", "load",   "budget_s", "spent_s",  "complete",
+        "interrupted", "space", "seed",      "points", "visited",  "commands", NULL};
     static const char *const point_keys[] = {
         "text",          "deploy",  "visits", "images_per_s", "latency_ns",     "quantile",
         "start_ns",      "verdict", "rel_l2", "max_err",      "resident_bytes", "peak_bytes",
@@ -248,6 +286,7 @@ TEST(the_file_is_read_back)
 
 static const struct test_case cases[] = {
     CASE(cards),
+    CASE(asked_for_besides),
     CASE(words_of_a_shell),
     CASE(a_row_for_documents),
     CASE(numbers_as_text),

@@ -242,8 +242,14 @@ TEST(a_quota_limits_what_is_kept_busy)
     check_refused(&site, WORDS("threads=8"), "quota grants 2.5");
     check_cpus(&site, AB_PLACE_CORES, 3, 1, (int[]){3, 2, 1});
     check_cpus(&site, AB_PLACE_CORES, 4, 1, NULL);
+    site.granted = 7.5;
+    ab_site_say(&site, text, sizeof text);
+    CHECK(!strcmp(text, "8 CPUs, as the container's quota grants 7.5"), "%s", text);
     site.granted = 0.3;
     CHECK(ab_site_usable(&site) == 1, "%d", ab_site_usable(&site));
+    check_refused(&site, WORDS("threads=2"),
+                  "not with 1 CPU, as the container's quota grants 0.3; "
+                  "name whole numbers from 1 to 1, such as threads=1");
     site.granted = (double)NAN;
     CHECK(ab_site_usable(&site) == 8, "%d", ab_site_usable(&site));
 }

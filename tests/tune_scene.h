@@ -13,16 +13,23 @@
 
 enum { REQUESTS = 400 };
 
+/* Two CPUs. */
+static inline const struct ab_site *scene_site(void)
+{
+    static int cpus[] = {0, 1}, core[] = {0, 1};
+    static const struct ab_site site = {.cpus = cpus,
+                                        .core = core,
+                                        .n_cpus = 2,
+                                        .granted = (double)INFINITY,
+                                        .isas = 1u << AB_ISA_ref | 1u << AB_ISA_plain |
+                                                1u << AB_ISA_avx2};
+    return &site;
+}
+
 static inline struct ab_space make_space(const char *place)
 {
     static const char *const narrowing[] = {"engine=native:avx2,onednn", "memory=fast", "batch=1,4",
                                             "pages=huge", "denormals=keep"};
-    int cpus[] = {0, 1}, core[] = {0, 1};
-    const struct ab_site site = {.cpus = cpus,
-                                 .core = core,
-                                 .n_cpus = 2,
-                                 .granted = (double)INFINITY,
-                                 .isas = 1u << AB_ISA_ref | 1u << AB_ISA_plain | 1u << AB_ISA_avx2};
     struct ab_words words = {NULL, 0};
     struct ab_space space;
     struct ab_error err = {""};
@@ -31,7 +38,7 @@ static inline struct ab_space make_space(const char *place)
     CHECK(ab_words_add(&words, own, strlen(own)), "out of memory");
     for (size_t i = 0; i < sizeof narrowing / sizeof *narrowing; i++)
         CHECK(ab_words_add(&words, narrowing[i], strlen(narrowing[i])), "out of memory");
-    CHECK(!ab_space_create(&words, &site, &space, &err), "%s", err.text);
+    CHECK(!ab_space_create(&words, scene_site(), &space, &err), "%s", err.text);
     CHECK(space.n_points == 18, "%d points", space.n_points);
     ab_words_free(&words);
     return space;
@@ -87,8 +94,10 @@ struct plot {
 static inline void tell(struct scene *s, const struct plot *plot, const struct shown *w, int visit)
 {
     double latency[REQUESTS];
+    /* In an order in which long ones do not follow each other. */
     for (int i = 0; i < plot->requests; i++)
-        latency[i] = w->latency_ms * 1e6 * (0.95 + 0.1 * i / plot->requests);
+        latency[i] =
+            w->latency_ms * 1e6 * (0.95 + 0.1 * (149 * i % plot->requests) / plot->requests);
     const bool good = plot->verdict == AB_AGREE;
     const struct ab_told told = {
         .images_per_s = w->rate[visit],
@@ -141,6 +150,7 @@ static inline struct scene *open_scene(const struct plot *plot)
                                         .file = "chain",
                                         .method = "lrp-epsilon:eps=0.1",
                                         .graph = s->graph,
+                                        .site = scene_site(),
                                         .space = &s->space,
                                         .search = s->search,
                                         .require = &s->require,

@@ -33,7 +33,7 @@ const pointNote = (d, p) => {
   if (failsAgreement(p)) return 'maps disagree';
   const dropped = {
     slo: 'misses the latency limit',
-    dominated: 'dominated',
+    dominated: p.front ? 'front' : 'behind the best',
     roof: 'cannot be faster',
     error: 'not measured',
   };

@@ -230,7 +230,7 @@ const confirmCard = (d) => {
   return AB.el(
     'div',
     { class: 'card' },
-    AB.el('h3', null, 'Confirmed ', AB.el('span', { class: 'chip ' + style }, words)),
+    AB.el('h3', null, 'Confirmation ', AB.el('span', { class: 'chip ' + style }, words)),
     AB.el(
       'p',
       { class: 'sub' },
@@ -340,7 +340,6 @@ const forecastCard = (f) =>
           .filter(Boolean)
           .join(', '),
     ),
-    f.text ? AB.el('p', { class: 'sub' }, f.text) : null,
     forecastChart(f),
     (f.assumptions || []).length
       ? AB.el(

@@ -59,8 +59,8 @@ struct ab_judged {
 };
 
 /* The reference results of a case; copies what it needs of it. `cache_dir` keeps the reference's
- * own maps and decisions by the content hash of graph, methods, images and targets (NULL: no cache;
- * an unreadable or damaged entry is recomputed, never trusted). */
+ * own maps and decisions by the content hash of graph, methods, images, targets and the library's
+ * sources (NULL: no cache; an unreadable or damaged entry is recomputed, never trusted). */
 struct ab_referee;
 enum ab_status ab_referee_create(const struct ab_graph *graph, const struct ab_judged *judged,
                                  int threads, const char *cache_dir, struct ab_referee **referee,

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // The referee's cache: one file per (graph, methods, images, targets) with the reference's maps and
 // decisions. A header, then targets, their rivals, maps as doubles, and decisions in the order of
-// value ids: kept units as bits, switches as 16-bit numbers, each padded to 8 bytes. Numbers are in
-// the machine's own byte order, which the magic number shows.
+// value ids: kept units as bits, units that may be at a cap as bytes, switches as 16-bit numbers,
+// each padded to 8 bytes. Numbers are in the machine's own byte order, which the magic number
+// shows.
 #include "agree/referee.h"
 
 #include <stdio.h>
@@ -13,7 +14,7 @@
 #include "base/outfile.h"
 
 #define MAGIC                                                                                      \
-    UINT64_C(0x3246455242413031) /* "10ABREF2": the last digit is the format's version             \
+    UINT64_C(0x3346455242413031) /* "10ABREF3": the last digit is the format's version             \
                                   */
 
 struct header {
@@ -62,11 +63,12 @@ static size_t pass_all(const struct ab_referee *r, unsigned char *data, bool sto
     pass(&w, r->maps, sizeof *r->maps * ab_referee_map_count(r) * (size_t)ab_referee_outputs(r));
     for (int id = 0; id < p->n_values; id++) {
         const size_t count = ab_plan_value_count(r->plan, id);
-        if (p->values[id].decision == AB_DECIDE_NOTHING) continue;
-        if (p->values[id].decision == AB_DECIDE_SWITCH)
-            pass(&w, r->own.of[id], count * sizeof(uint16_t));
-        else
-            pass_bits(&w, r->own.of[id], count);
+        switch (p->values[id].decision) {
+        case AB_DECIDE_NOTHING: break;
+        case AB_DECIDE_SWITCH: pass(&w, r->own.of[id], count * sizeof(uint16_t)); break;
+        case AB_DECIDE_CAP: pass(&w, r->own.of[id], count); break;
+        default: pass_bits(&w, r->own.of[id], count);
+        }
     }
     return w.at;
 }

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ab_sources.h"
 #include "plan/builder.h"
 
 size_t ab_referee_map_count(const struct ab_referee *referee)
@@ -36,12 +37,15 @@ const double *ab_referee_single_map(const struct ab_referee *referee, int map)
 
 /* ---- creating ---- */
 
-/* What the reference computes from: equal hashes, equal maps. */
-uint64_t ab_referee_hash(const struct ab_referee *r)
+const char *ab_referee_sources(void)
+{
+    return AB_SOURCES;
+}
+
+uint64_t ab_referee_hash(const struct ab_referee *r, const char *sources)
 {
     uint64_t hash = ab_graph_hash(r->plan->exec.graph);
-    const char *version = ab_version();
-    hash = ab_hash(hash, version, strlen(version));
+    hash = ab_hash(hash, sources, strlen(sources));
     for (int m = 0; m < r->n_methods; m++)
         hash = ab_hash(hash, r->methods[m].spec, strlen(r->methods[m].spec) + 1);
     hash = ab_hash(hash, &r->at, sizeof r->at);
@@ -84,7 +88,7 @@ static bool copy_arguments(struct ab_referee *r, const struct ab_judged *judged)
 /* The reference's own maps and decisions, computed or from the cache. */
 static enum ab_status settle(struct ab_referee *r, const char *cache_dir, struct ab_error *err)
 {
-    const uint64_t hash = cache_dir ? ab_referee_hash(r) : 0;
+    const uint64_t hash = cache_dir ? ab_referee_hash(r, ab_referee_sources()) : 0;
     if (!ab_decisions_alloc(&r->plan->program, r->batch, &r->own))
         return ab_fail(err, AB_ERR_MEMORY, "out of memory for the reference's decisions");
     if (cache_dir && ab_cache_load(r, cache_dir, hash)) return AB_OK;

@@ -35,8 +35,10 @@ bool ab_referee_has_rival(const struct ab_referee *referee, int map);
 
 /* ---- referee.c, judge.c: methods of a single pass ---- */
 
-/* What the reference computes from: equal hashes, equal maps. */
-uint64_t ab_referee_hash(const struct ab_referee *referee);
+/* What the reference computes from: equal hashes, equal maps. `sources`: what it is itself, which
+ * is another thing in each build whose library is another: ab_referee_sources(). */
+uint64_t ab_referee_hash(const struct ab_referee *referee, const char *sources);
+const char *ab_referee_sources(void);
 /* A referee that has computed nothing yet: no own maps and decisions. */
 enum ab_status ab_referee_blank(const struct ab_graph *graph, const struct ab_judged *judged,
                                 int threads, struct ab_referee **referee, struct ab_error *err);

@@ -45,7 +45,7 @@ static enum ab_status hash_method(const struct ab_referee *r, const struct ab_me
     const size_t choices = (size_t)r->batch * (size_t)r->n_targets;
     const enum ab_status status = ab_draw_open(method, r->plan->exec.graph, &draw, err);
     if (status) return status;
-    *hash = ab_referee_hash(r);
+    *hash = ab_referee_hash(r, ab_referee_sources());
     *hash = ab_hash(*hash, r->own.target, choices * sizeof *r->own.target);
     *hash = ab_hash(*hash, method->spec, strlen(method->spec) + 1);
     if (draw.baseline)

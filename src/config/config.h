@@ -38,6 +38,11 @@ struct ab_deploy {
                   where place is FREE */
 };
 
+/* The words of each enumeration, in its order. */
+extern const char *const ab_algo_words[2],
+    *const ab_memory_words[2], *const ab_pages_words[2], *const ab_denormals_words[2],
+                                                             *const ab_place_words[3];
+
 /* A value that cannot be, on this machine either: AB_ERR_ARG, AB_ERR_UNSUPPORTED. */
 enum ab_status ab_deploy_check(const struct ab_deploy *d, struct ab_error *err);
 /* "native:avx512 auto fast 1x2 batch=4 cores huge keep" (threads x instances): equal for equal

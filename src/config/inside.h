@@ -27,10 +27,6 @@ void ab_cpu_list(char *text, size_t size);
 /* What ab_deploy_check says of any machine. */
 enum ab_status ab_deploy_check_values(const struct ab_deploy *d, struct ab_error *err);
 
-extern const char *const ab_algo_words[2],
-    *const ab_memory_words[2], *const ab_pages_words[2], *const ab_denormals_words[2],
-                                                             *const ab_place_words[3];
-
 /* ---- config.c, read.c ---- */
 
 struct ab_config {

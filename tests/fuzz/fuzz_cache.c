@@ -59,7 +59,7 @@ static void read_entry(void)
     const struct ab_judged c = judged();
     MUST(!ab_referee_create(state.graph, &c, 1, state.folder, &referee, &err), "%s", err.text);
     snprintf(state.path, sizeof state.path, "%s/reference-%016llx.bin", state.folder,
-             (unsigned long long)ab_referee_hash(referee));
+             (unsigned long long)ab_referee_hash(referee, ab_referee_sources()));
     ab_referee_destroy(&referee);
     struct stat info;
     FILE *file = fopen(state.path, "rb");

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+// What drives the search: visits by processes that serve nobody, budgets that are too small, and
+// the arrivals of visits.
+#include "bench/tune_drive.h"
+#include "bench/visit_inside.h"
+#include "files.h"
+
+/* One point. */
+static struct ab_words narrowing;
+
+static void narrow(void)
+{
+    static const char *const words[] = {"engine=native:plain", "algo=direct", "memory=fast",
+                                        "threads=1",           "instances=1", "batch=1",
+                                        "place=free",          "pages=small", "denormals=keep"};
+    if (narrowing.count) return;
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        CHECK(ab_words_add(&narrowing, words[i], strlen(words[i])), "out of memory");
+}
+
+/* The search has the address of the space: it stays where it is. */
+static struct ab_tune t;
+
+static void open_tune(const char *load, double budget_s, const char *program)
+{
+    t = (struct ab_tune){.model = "digits",
+                         .spec = "gradient",
+                         .narrowing = &narrowing,
+                         .require = {.objective = AB_OBJECTIVE_LATENCY},
+                         .budget_s = budget_s,
+                         .seed = 5,
+                         .quiet = true,
+                         .program = program};
+    struct ab_error err;
+    narrow();
+    CHECK(ab_load_shape_parse(load, &t.load, &err) == AB_OK, "%s", err.text);
+    CHECK(ab_tune_open(&t, &err) == AB_OK, "%s", err.text);
+    CHECK(t.space.n_points == 1, "%d points", t.space.n_points);
+    CHECK(t.opened_s > 0 && t.opened_s <= ab_tune_spent(&t), "opened in %g s", t.opened_s);
+}
+
+static const char *script(const char *name, const char *body)
+{
+    const char *path = temp_path(name);
+    char text[8192];
+    snprintf(text, sizeof text, "#!/bin/sh\n%s\n", body);
+    write_file(name, text, strlen(text));
+    CHECK(chmod(path, 0755) == 0, "%s cannot be made a program", path);
+    return path;
+}
+
+/* A process that ends without having served anybody, as where the time is up. */
+static const char *serves_nobody(void)
+{
+    static char body[4096];
+    struct ab_visit v = {.requests = 0};
+    json_t *json = ab_visit_json(&v);
+    char *text = json_dumps(json, JSON_COMPACT);
+    snprintf(body, sizeof body, "cat >/dev/null; echo; sleep 0.2; echo '%s'", text);
+    free(text);
+    json_decref(json);
+    return script("nobody", body);
+}
+
+static void visited_once(void)
+{
+    const double latency = 1e6;
+    const struct ab_told told = {.images_per_s = 1000,
+                                 .latency_ns = &latency,
+                                 .requests = 1,
+                                 .wall_s = 1,
+                                 .verdict = AB_AGREE};
+    CHECK(ab_search_tell(t.search, 0, &told), "out of memory");
+}
+
+/* Whoever is cut off may well be served with more time. */
+TEST(a_visit_that_is_cut_off_says_nothing_of_the_point)
+{
+    open_tune("closed", 60, serves_nobody());
+    struct ab_answer answer;
+    struct ab_error err = {""};
+    CHECK(ab_tune_search(&t, &answer, &err) == AB_ERR_ARG, "%s", err.text);
+    CHECK(strstr(err.text, "--budget 60 s is too little for a single visit: opening the model ") &&
+              strstr(err.text, "had served nobody after ") &&
+              strstr(err.text, "; give 60 s or more"),
+          "%s", err.text);
+    const struct ab_evidence *e = ab_search_evidence(t.search, 0);
+    CHECK(!e->visits && !*e->error && e->dropped == AB_DROP_NONE, "it failed: %s", e->error);
+    /* Nor does it end a search that has something to say. */
+    visited_once();
+    CHECK(ab_tune_search(&t, &answer, &err) == AB_OK, "%s", err.text);
+    CHECK(e->visits == 1 && answer.recommended == 0 && !answer.complete, "%d visits", e->visits);
+    ab_answer_free(&answer);
+    ab_tune_close(&t);
+}
+
+TEST(a_budget_that_opening_uses_up)
+{
+    open_tune("closed", 1e-3, serves_nobody());
+    struct ab_answer answer;
+    struct ab_error err = {""};
+    CHECK(ab_tune_search(&t, &answer, &err) == AB_ERR_ARG, "%s", err.text);
+    CHECK(strstr(err.text, "--budget 0.001 s") && !strstr(err.text, "served nobody"), "%s",
+          err.text);
+    ab_tune_close(&t);
+}
+
+/* Visits of a point meet arrivals of their own, visits of several points the same by turns. */
+TEST(arrivals_differ_between_visits)
+{
+    open_tune("poisson:300", 60, NULL);
+    uint64_t seeds[4];
+    for (int i = 0; i < 4; i++) {
+        seeds[i] = ab_tune_visit_options(&t, 0).seed;
+        for (int j = 0; j < i; j++) CHECK(seeds[i] != seeds[j], "visits %d and %d", j, i);
+        CHECK(seeds[i] == ab_tune_visit_options(&t, 0).seed, "another at each look");
+        visited_once();
+    }
+    ab_tune_close(&t);
+    open_tune("poisson:300", 60, NULL);
+    CHECK(ab_tune_visit_options(&t, 0).seed == seeds[0], "another search, other arrivals");
+    t.seed = 6;
+    CHECK(ab_tune_visit_options(&t, 0).seed != seeds[0], "--seed does not matter");
+    ab_tune_close(&t);
+}
+
+static const struct test_case cases[] = {CASE(a_visit_that_is_cut_off_says_nothing_of_the_point),
+                                         CASE(a_budget_that_opening_uses_up),
+                                         CASE(arrivals_differ_between_visits)};
+TEST_MAIN("tune_drive", cases)

@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: Apache-2.0
+// What visits showed of a point, and what that makes it worth: evidence.
+#include "../bench/tune_search.h"
+#include "support.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const struct ab_require throughput = {.objective = AB_OBJECTIVE_THROUGHPUT};
+
+/* A visit of `n` requests that all take as long. */
+static void add_visit(struct ab_evidence *e, const struct ab_require *r, double images_per_s,
+                      double latency, int n)
+{
+    double *latencies = malloc((size_t)n * sizeof *latencies);
+    for (int i = 0; i < n; i++) latencies[i] = latency;
+    const struct ab_told told = {.images_per_s = images_per_s,
+                                 .latency_ns = latencies,
+                                 .requests = n,
+                                 .resident_bytes = 1e9 / images_per_s,
+                                 .verdict = AB_AGREE,
+                                 .rel_l2 = 1e-5};
+    CHECK(ab_evidence_add(e, &told, r), "out of memory");
+    free(latencies);
+}
+
+static void check_near(double got, double want)
+{
+    CHECK(fabs(got / want - 1) < 1e-9, "%g, not %g", got, want);
+}
+
+TEST(disturbed_visits_do_not_count)
+{
+    struct ab_evidence e = {.visits = 0};
+    CHECK(isnan(ab_evidence_value(&e, &throughput, 0.02).value), "a value of nothing");
+    add_visit(&e, &throughput, 10, 1e8, 5);
+    struct ab_worth v = ab_evidence_value(&e, &throughput, 0.02);
+    check_near(v.value, 10);
+    CHECK(v.low < 10 && v.low > 9.7 && v.high > 10 && v.high < 10.3, "%g to %g", v.low, v.high);
+    add_visit(&e, &throughput, 8, 1.25e8, 5);
+    add_visit(&e, &throughput, 9.9, 1.01e8, 5);
+    add_visit(&e, &throughput, 10.1, 0.99e8, 5);
+    v = ab_evidence_value(&e, &throughput, 0.02);
+    check_near(v.value, 10);
+    CHECK(v.high / v.low < 1.03, "%g to %g", v.low, v.high);
+    CHECK(ab_evidence_clean(&e, &throughput, 0.02) == 3, "not 3");
+    /* Noise that wide makes it one of them. */
+    CHECK(ab_evidence_clean(&e, &throughput, 0.2) == 4, "not 4");
+    const struct ab_require latency = {.objective = AB_OBJECTIVE_LATENCY};
+    check_near(ab_evidence_value(&e, &latency, 0.02).value, 1e-8);
+    const struct ab_require memory = {.objective = AB_OBJECTIVE_MEMORY};
+    check_near(ab_evidence_value(&e, &memory, 0.02).value, 8e-9);
+    ab_evidence_free(&e);
+}
+
+TEST(requirements_are_judged)
+{
+    struct ab_evidence e = {.visits = 0};
+    struct ab_require r = throughput;
+    CHECK(ab_evidence_fits(&e, &r) == AB_FIT_UNKNOWN, "nothing is known");
+    add_visit(&e, &r, 10, 1e8, 5);
+    CHECK(ab_evidence_fits(&e, &r) == AB_FIT_MEETS, "nothing is asked for");
+    r.min_agree = 1e-6;
+    CHECK(ab_evidence_fits(&e, &r) == AB_FIT_FAILS, "rel. L2 1e-5");
+    r.min_agree = 1e-4;
+    CHECK(ab_evidence_fits(&e, &r) == AB_FIT_MEETS, "rel. L2 1e-5");
+    r.slo = (struct ab_slo){.quantile = 0.9, .limit_ns = 1.1e8};
+    CHECK(ab_evidence_fits(&e, &r) == AB_FIT_OPEN, "five requests decide nothing");
+    add_visit(&e, &r, 10, 1e8, 100);
+    CHECK(ab_evidence_fits(&e, &r) == AB_FIT_MEETS, "all below");
+    /* Another program slows one visit: that decides nothing. */
+    add_visit(&e, &r, 7, 1.4e8, 100);
+    CHECK(ab_evidence_fits(&e, &r) == AB_FIT_OPEN, "half is above");
+    r.slo.limit_ns = 0.9e8;
+    CHECK(ab_evidence_fits(&e, &r) == AB_FIT_FAILS, "all above");
+    e.overloaded = true;
+    r.slo.limit_ns = 2e8;
+    CHECK(ab_evidence_fits(&e, &r) == AB_FIT_FAILS, "overloaded");
+    e.overloaded = false;
+    e.verdict = AB_DISAGREE;
+    CHECK(ab_evidence_fits(&e, &r) == AB_FIT_FAILS, "disagrees");
+    ab_evidence_free(&e);
+    const struct ab_told nothing = {.images_per_s = 0, .wall_s = 5};
+    CHECK(ab_evidence_add(&e, &nothing, &r), "out of memory");
+    CHECK(ab_evidence_fits(&e, &r) == AB_FIT_FAILS && e.error[0] && e.spent_s == 5, "no images");
+    ab_evidence_free(&e);
+}
+
+/* `executions` of a batch of eight, whose images all wait as long, in visits of so many. */
+static void add_batches(struct ab_evidence *e, const struct ab_require *r, struct rng *rng,
+                        int executions, int of_a_visit)
+{
+    enum { BATCH = 8, MOST = 1024 };
+    double latency[MOST];
+    for (int done = 0; done < executions; done += of_a_visit) {
+        for (int i = 0; i < BATCH * of_a_visit; i++)
+            latency[i] = i % BATCH ? latency[i - 1] : 8e7 + 1e7 * rng_uniform(rng);
+        const struct ab_told told = {.images_per_s = 100,
+                                     .latency_ns = latency,
+                                     .requests = BATCH * of_a_visit,
+                                     .verdict = AB_AGREE};
+        CHECK(ab_evidence_add(e, &told, r), "out of memory");
+    }
+}
+
+/* The images of an execution are one sample, however short the visits. */
+TEST(copies_decide_nothing)
+{
+    static const int of_a_visit[] = {2, 5, 10, 40};
+    struct ab_require r = throughput;
+    r.slo = (struct ab_slo){.quantile = 0.99, .limit_ns = 1e8};
+    for (size_t k = 0; k < sizeof of_a_visit / sizeof *of_a_visit; k++) {
+        struct rng rng = rng_new(9);
+        struct ab_evidence e = {.visits = 0};
+        context("%d executions a visit", of_a_visit[k]);
+        add_batches(&e, &r, &rng, 40, of_a_visit[k]);
+        CHECK(e.requests == 320, "%d requests", e.requests);
+        CHECK(ab_evidence_fits(&e, &r) == AB_FIT_OPEN, "40 executions decide");
+        CHECK(ab_evidence_least(&e, &r) > 1200, "%d would do", ab_evidence_least(&e, &r));
+        add_batches(&e, &r, &rng, 1160, of_a_visit[k]);
+        CHECK(ab_evidence_fits(&e, &r) == AB_FIT_MEETS, "1200 do not");
+        ab_evidence_free(&e);
+    }
+}
+
+/* Asked after each visit whether it holds, of points exactly at the limit. */
+TEST(asking_after_each_visit_is_not_wrong_more_often)
+{
+    enum { POINTS = AB_TEST_SLOW ? 100 : 400, VISITS = 12, REQUESTS = 60 };
+    struct ab_require r = throughput;
+    struct rng rng = rng_new(10);
+    int held = 0;
+    r.slo = (struct ab_slo){.quantile = 0.9, .limit_ns = 9e7};
+    for (int p = 0; p < POINTS; p++) {
+        struct ab_evidence e = {.visits = 0};
+        bool once = false;
+        for (int v = 0; v < VISITS; v++) {
+            double latency[REQUESTS];
+            for (int i = 0; i < REQUESTS; i++) latency[i] = 1e8 * rng_uniform(&rng);
+            const struct ab_told told = {.images_per_s = 10,
+                                         .latency_ns = latency,
+                                         .requests = REQUESTS,
+                                         .verdict = AB_AGREE};
+            CHECK(ab_evidence_add(&e, &told, &r), "out of memory");
+            once = once || ab_evidence_fits(&e, &r) == AB_FIT_MEETS;
+        }
+        held += once;
+        ab_evidence_free(&e);
+    }
+    const double most = (1 - AB_TUNE_CONFIDENCE) * POINTS;
+    CHECK(held > 0 && held <= most + 3 * sqrt(most), "%d of %d, which do not hold", held, POINTS);
+}
+
+static const struct test_case cases[] = {CASE(disturbed_visits_do_not_count),
+                                         CASE(requirements_are_judged), CASE(copies_decide_nothing),
+                                         CASE(asking_after_each_visit_is_not_wrong_more_often)};
+TEST_MAIN("tune_evidence", cases)
