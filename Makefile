@@ -17,7 +17,7 @@ help:
 
 build:
 	@tools/setup.sh build
-	cmake --preset $(PRESET) $(CMAKE_ARGS)
+	cmake --preset $(PRESET) -DAB_TESTS=AUTO $(CMAKE_ARGS)
 	cmake --build --preset $(PRESET)
 
 run: build
