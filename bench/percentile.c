@@ -166,32 +166,12 @@ void ab_slo_text(const struct ab_slo *slo, char *text, size_t size)
                   : "us");
 }
 
-/* ---- limits: judging ---- */
+/* ---- limits: what is known ---- */
 
 const char *ab_slo_state_name(enum ab_slo_state state)
 {
     static const char *const names[] = {"open", "held", "broken"};
     return names[state];
-}
-
-/* Nothing is sorted: whether the k-th smallest is within the limit is a matter of counting. What is
- * no number counts as beyond. */
-static int count_within(const struct ab_slo *slo, const double *latency_ns, int count)
-{
-    int within = 0;
-    for (int i = 0; i < count; i++) within += latency_ns[i] <= slo->limit_ns;
-    return within;
-}
-
-enum ab_slo_state ab_slo_judge(const struct ab_slo *slo, const double *latency_ns, int count,
-                               double confidence)
-{
-    if (count < 1) return AB_SLO_OPEN;
-    const double tail = 1 - confidence, q = slo->quantile;
-    const int within = count_within(slo, latency_ns, count), low = ab_order_rank(count, q, tail),
-              high = ab_order_rank(count, 1 - q, tail);
-    if (high && within > count - high) return AB_SLO_HELD;
-    return low && within < low ? AB_SLO_BROKEN : AB_SLO_OPEN;
 }
 
 /* ---- limits: looking early ---- */
@@ -278,7 +258,9 @@ int ab_slo_looks_least(const struct ab_slo_looks *looks, const struct ab_slo *sl
 
 int ab_slo_beyond(const struct ab_slo *slo, const double *latency_ns, int count)
 {
-    return count - count_within(slo, latency_ns, count);
+    int within = 0;
+    for (int i = 0; i < count; i++) within += latency_ns[i] <= slo->limit_ns;
+    return count - within;
 }
 
 enum ab_slo_state ab_slo_look(struct ab_slo_looks *looks, const struct ab_slo *slo,

@@ -30,13 +30,11 @@ struct ab_slo {
 enum ab_status ab_slo_parse(const char *text, struct ab_slo *slo, struct ab_error *err);
 void ab_slo_text(const struct ab_slo *slo, char *text, size_t size);
 
+/* HELD: the upper side of the quantile's interval is within the limit; BROKEN: its lower side is
+ * above. */
 enum ab_slo_state { AB_SLO_OPEN, AB_SLO_HELD, AB_SLO_BROKEN };
 /* "open", "held", "broken". */
 const char *ab_slo_state_name(enum ab_slo_state state);
-/* HELD: the interval's upper side is within the limit; BROKEN: its lower side is above. Latencies
- * in any order. */
-enum ab_slo_state ab_slo_judge(const struct ab_slo *slo, const double *latency_ns, int count,
-                               double confidence);
 
 /* How many latencies say as much as one that is independent, at least 1. Where there are queues or
  * bursts of other work, long ones come in clumps: the mean length of runs above a high level, over

@@ -191,12 +191,21 @@ TEST(wrong_texts)
 
 static const struct ab_slo p99 = {0.99, 100};
 
+/* The first of many looks gets half of what may be wrong: with this it is as sure as one alone. */
+static enum ab_slo_state look_once(const struct ab_slo *slo, const double *values, int count,
+                                   double confidence)
+{
+    struct ab_slo_looks looks = {0};
+    return ab_slo_look_at(&looks, slo, count, ab_slo_beyond(slo, values, count),
+                          1 - 2 * (1 - confidence));
+}
+
 /* `beyond` of `count` latencies above the limit. */
 static enum ab_slo_state judged(int count, int beyond)
 {
     double values[5000] = {0};
     for (int i = 0; i < count; i++) values[i] = i % count < beyond ? 101 : 100;
-    return ab_slo_judge(&p99, values, count, 0.99);
+    return look_once(&p99, values, count, 0.99);
 }
 
 TEST(judging)
@@ -213,7 +222,7 @@ TEST(judging)
     double values[459];
     for (int i = 0; i < 459; i++) values[i] = 1;
     values[7] = (double)NAN;
-    CHECK(ab_slo_judge(&p99, values, 459, 0.99) == AB_SLO_OPEN, "what is no number is good");
+    CHECK(look_once(&p99, values, 459, 0.99) == AB_SLO_OPEN, "what is no number is good");
 }
 
 /* Judging agrees with the interval. */
@@ -226,7 +235,7 @@ TEST(judging_is_the_interval)
         const double q = t % 3 ? t % 3 == 1 ? 0.5 : 0.9 : 0.99;
         for (int i = 0; i < count; i++) values[i] = floor(1000 * rng_uniform(&r));
         const struct ab_slo slo = {q, floor(1000 * (q + 0.1 * (rng_uniform(&r) - 0.5)))};
-        const enum ab_slo_state got = ab_slo_judge(&slo, values, count, 0.95);
+        const enum ab_slo_state got = look_once(&slo, values, count, 0.95);
         ab_sort(values, (size_t)count);
         const struct ab_percentile p = ab_percentile_of(values, count, q, 0.95);
         const enum ab_slo_state want = p.high <= slo.limit_ns ? AB_SLO_HELD
