@@ -110,6 +110,8 @@ struct ab_told {
     double seconds;           /* of wall_s, those of serving; 0: not known */
     const double *latency_ns; /* [requests]; copied */
     int requests;
+    int alike; /* so many of them in a row say as much as one: images of one execution that were
+                  asked for at one time. At least 1; 0: 1 */
     double resident_bytes, peak_bytes, planned_bytes;
     bool overloaded;
     const char *error; /* the visit failed; NULL: it did not */
@@ -135,6 +137,7 @@ struct ab_evidence {
     double *latency_ns;                            /* [requests] of all visits */
     int requests;
     int *upto; /* [visits]: requests up to the end of each visit */
+    int alike; /* the most that say as much as one in any visit */
     double resident_bytes, peak_bytes, planned_bytes; /* the largest */
     bool overloaded;                                  /* in any visit */
     enum ab_verdict verdict;

@@ -244,10 +244,11 @@ static void print_so_far(FILE *f, const struct ab_tune_result *r)
 }
 
 /* The quantile that the limit is on, where it is not known to be held. */
-static void print_late(FILE *f, const struct ab_evidence *e, const struct ab_slo *slo)
+static void print_late(FILE *f, const struct ab_evidence *e, const struct ab_require *require)
 {
+    const struct ab_slo *slo = &require->slo;
     const struct ab_percentile p = ab_evidence_latency(e, slo->quantile);
-    const int least = ab_evidence_needed(e, slo->quantile);
+    const int least = ab_evidence_least(e, require);
     char name[16], value[32], limit[32];
     ab_quantile_text(slo->quantile, name);
     ab_time_text(slo->limit_ns, limit, sizeof limit);
@@ -269,7 +270,8 @@ static void print_late(FILE *f, const struct ab_evidence *e, const struct ab_slo
 static void print_misses(FILE *f, const struct ab_tune_result *r, const struct ab_evidence *e)
 {
     const struct ab_slo *slo = &r->require->slo;
-    if (slo->limit_ns > 0 && ab_evidence_slo(e, r->require) != AB_SLO_HELD) print_late(f, e, slo);
+    if (slo->limit_ns > 0 && ab_evidence_slo(e, r->require) != AB_SLO_HELD)
+        print_late(f, e, r->require);
     if (ab_evidence_accepted(e, r->require)) return;
     if (e->verdict == AB_DISAGREE)
         fprintf(f, "  %-13s its maps disagree with the reference: %s\n", "agreement", e->why);

@@ -132,6 +132,15 @@ static enum ab_status tell(struct ab_tune *t, int point, const struct ab_told *t
     return t->journal ? ab_journal_add(t->journal, &t->space, point, told, err) : AB_OK;
 }
 
+/* Images of an execution that were asked for at one time: those of clients that wait for one
+ * another. */
+static int asked_at_once(const struct ab_visit_options *o)
+{
+    if (o->load.kind != AB_LOAD_CLOSED) return 1;
+    const int streams = o->load.streams, batch = o->deploy->batch;
+    return streams > 0 && streams < batch ? streams : batch;
+}
+
 /* Visits and judges. `cut`: it ended, by an interrupt or with the budget, before anybody was
  * served, and nothing is known of the point. */
 static enum ab_status visit(struct ab_tune *t, int point, const struct ab_visit_options *o,
@@ -162,6 +171,7 @@ static enum ab_status visit(struct ab_tune *t, int point, const struct ab_visit_
                                 .start_ns = v.start_ns,
                                 .latency_ns = v.latency_ns,
                                 .requests = v.requests,
+                                .alike = asked_at_once(o),
                                 .seconds = v.seconds,
                                 .resident_bytes = v.resident_bytes,
                                 .peak_bytes = v.peak_bytes,

@@ -85,6 +85,7 @@ bool ab_evidence_add(struct ab_evidence *e, const struct ab_told *told,
     raise_to(&e->peak_bytes, told->peak_bytes);
     raise_to(&e->planned_bytes, told->planned_bytes);
     e->overloaded = e->overloaded || told->overloaded;
+    if (told->alike > e->alike) e->alike = told->alike;
     /* The worst of all visits, should they differ. */
     const bool worse = e->visits == 1 || (told->verdict != AB_AGREE && e->verdict == AB_AGREE) ||
                        told->rel_l2 > e->rel_l2;
@@ -221,7 +222,8 @@ double ab_evidence_clumps(const struct ab_evidence *e, double quantile)
         const int first = first_of(e, v);
         ab_clumps_add(&c, quantile, e->latency_ns + first, e->upto[v] - first);
     }
-    return ab_clumps_mean(&c);
+    /* Runs are too few where a visit has few executions: those that it is known to have count. */
+    return fmax(e->alike, ab_clumps_mean(&c));
 }
 
 int ab_evidence_needed(const struct ab_evidence *e, double quantile)
@@ -231,7 +233,8 @@ int ab_evidence_needed(const struct ab_evidence *e, double quantile)
 }
 
 /* What is known after the last of the visits whose pace is at least `needed`. The end of each is a
- * look: who asks after every visit asks that often. */
+ * look: who asks after every visit asks that often. What a look decided stands until another
+ * decides otherwise: one that cannot decide takes nothing back. */
 static enum ab_slo_state judge(const struct ab_evidence *e, const struct ab_require *require,
                                double needed, struct ab_slo_looks *looks)
 {
@@ -244,7 +247,8 @@ static enum ab_slo_state judge(const struct ab_evidence *e, const struct ab_requ
         if (needed > 0 && pace(e, require, v) < needed) continue;
         count += n / clumps;
         beyond += ab_slo_beyond(slo, e->latency_ns + first, n) / clumps;
-        state = ab_slo_look_at(looks, slo, count, beyond, AB_TUNE_CONFIDENCE);
+        const enum ab_slo_state now = ab_slo_look_at(looks, slo, count, beyond, AB_TUNE_CONFIDENCE);
+        if (now != AB_SLO_OPEN) state = now;
     }
     return state;
 }
@@ -253,8 +257,8 @@ int ab_evidence_least(const struct ab_evidence *e, const struct ab_require *requ
 {
     struct ab_slo_looks looks = {0};
     judge(e, require, 0, &looks);
-    return (int)ceil(ab_evidence_clumps(e, require->slo.quantile) *
-                     ab_slo_looks_least(&looks, &require->slo, AB_TUNE_CONFIDENCE));
+    const int least = ab_slo_looks_least(&looks, &require->slo, AB_TUNE_CONFIDENCE);
+    return (int)fmin(ceil(ab_evidence_clumps(e, require->slo.quantile) * least), INT_MAX);
 }
 
 enum ab_fit ab_evidence_fits(const struct ab_evidence *e, const struct ab_require *require)

@@ -129,7 +129,8 @@ static json_t *json_of(const struct ab_space *space, int point, const struct ab_
     }
     for (int i = 0; i < told->requests && good; i++)
         good = !json_array_append_new(latencies, ab_json_number(told->latency_ns[i]));
-    good = good && !json_object_set_new(object, "overloaded", json_boolean(told->overloaded)) &&
+    good = good && !json_object_set_new(object, "alike", json_integer(told->alike)) &&
+           !json_object_set_new(object, "overloaded", json_boolean(told->overloaded)) &&
            !json_object_set_new(object, "verdict", json_string(ab_verdict_name(told->verdict))) &&
            !json_object_set_new(object, "why", text_of(told->why)) &&
            !json_object_set_new(object, "error", text_of(told->error)) &&
@@ -160,6 +161,9 @@ static bool read_told(const json_t *object, struct ab_told *told)
     *told = (struct ab_told){.error = json_string_value(json_object_get(object, "error")),
                              .why = json_string_value(json_object_get(object, "why")),
                              .overloaded = json_is_true(json_object_get(object, "overloaded"))};
+    const json_int_t alike = json_integer_value(json_object_get(object, "alike"));
+    if (alike < 0 || alike > AB_DEPLOY_MAX_BATCH) return false;
+    told->alike = (int)alike;
     if (!json_is_array(latencies) || count > INT32_MAX / 2 || !read_verdict(object, &told->verdict))
         return false;
     for (int i = 0; i < NUMBERS; i++) {

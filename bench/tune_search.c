@@ -114,6 +114,7 @@ bool ab_search_tell(struct ab_search *s, int point, const struct ab_told *told)
     if (!reserve_history(s) || !ab_evidence_add(e, told, &s->o.require)) return false;
     s->seen[point] = s->standing[point].stale = true;
     s->over_s[point] = fmax(s->over_s[point], told->wall_s - serving);
+    s->judge_s = fmax(s->judge_s, told->judge_s);
     if (e->visits > before) {
         s->history[s->n_history++] = (struct ab_visited){point, before};
         if (before == 0) s->served[s->n_served++] = point;
@@ -125,21 +126,25 @@ bool ab_search_tell(struct ab_search *s, int point, const struct ab_told *told)
 
 /* ---- what a visit costs ---- */
 
-/* By what those of the point took, else those of its engine, else any. */
+/* By what those of the point took, else those of its engine, else any. Maps of a new class have to
+ * be judged. */
 static double cost(const struct ab_search *s, int point, double seconds)
 {
     const struct ab_point *points = s->o.space->points;
+    const int class = ab_search_class(&points[point]);
     double over[2] = {0, 0}, serve[2] = {(double)INFINITY, (double)INFINITY};
+    double judge_s = s->judge_s;
     if (s->evidence[point].visits > 0) return s->over_s[point] + fmax(seconds, s->serve_s[point]);
     for (int i = 0; i < s->n_served; i++) {
         const int other = s->served[i];
         const bool alike =
             points[other].level[AB_KNOB_ENGINE] == points[point].level[AB_KNOB_ENGINE];
+        if (ab_search_class(&points[other]) == class) judge_s = 0;
         over[alike] = fmax(over[alike], s->over_s[other]);
         serve[alike] = fmin(serve[alike], s->serve_s[other]);
     }
     const bool known = isfinite(serve[1]);
-    return over[known] + fmax(seconds, isfinite(serve[known]) ? serve[known] : 0);
+    return judge_s + over[known] + fmax(seconds, isfinite(serve[known]) ? serve[known] : 0);
 }
 
 /* Visits grow longer: their start costs the same, and what is left is close. */

@@ -106,6 +106,7 @@ struct ab_search {
     struct ab_evidence *evidence;
     struct ab_standing *standing; /* of those that were served */
     double *over_s, *serve_s;     /* of its visits: the most beside serving, the least of serving */
+    double judge_s;               /* the longest that judging maps took */
     double *roof;                 /* of the goal; INFINITY: none known */
     bool *seen, *out;             /* was visited; is not to be visited again */
     struct ab_seen *rows;
@@ -127,6 +128,9 @@ struct ab_search {
     double settled; /* share of the work, whatever the time */
 };
 
+/* Maps depend on these knobs: the class of a point, below AB_CLASSES. */
+enum { AB_CLASSES = AB_KNOB_VALUES * 8 };
+int ab_search_class(const struct ab_point *p);
 /* Brings noise, standings, tiers and the leader up to date. */
 void ab_search_stand(struct ab_search *s);
 /* Fits the model and lists prospects. */

@@ -126,16 +126,14 @@ enum { DISAGREED = 2, BROKE = 3 };
 
 /* What results depend on: the bits of maps are the same for every shape, batch, place and kind of
  * pages. These knobs have two values at most, beside the engine. */
-enum { CLASSES = AB_KNOB_VALUES * 8 };
-
-static int class_of(const struct ab_point *p)
+int ab_search_class(const struct ab_point *p)
 {
     return p->level[AB_KNOB_ENGINE] * 8 + p->level[AB_KNOB_ALGO] * 4 +
            p->level[AB_KNOB_MEMORY] * 2 + p->level[AB_KNOB_DENORMALS];
 }
 
 struct tally {
-    int disagreed[CLASSES], agreed[CLASSES], broke[AB_KNOB_VALUES], ran[AB_KNOB_VALUES];
+    int disagreed[AB_CLASSES], agreed[AB_CLASSES], broke[AB_KNOB_VALUES], ran[AB_KNOB_VALUES];
 };
 
 static void count_failures(const struct ab_search *s, struct tally *t)
@@ -147,14 +145,15 @@ static void count_failures(const struct ab_search *s, struct tally *t)
         const struct ab_point *p = &s->o.space->points[i];
         (e->error[0] ? t->broke : t->ran)[p->level[AB_KNOB_ENGINE]]++;
         if (e->visits > 0)
-            (ab_evidence_accepted(e, &s->o.require) ? t->agreed : t->disagreed)[class_of(p)]++;
+            (ab_evidence_accepted(e, &s->o.require) ? t->agreed
+                                                    : t->disagreed)[ab_search_class(p)]++;
     }
 }
 
 static enum ab_drop drop_unseen(const struct ab_search *s, const struct tally *t, int point)
 {
     const struct ab_point *p = &s->o.space->points[point];
-    const int class = class_of(p), engine = p->level[AB_KNOB_ENGINE];
+    const int class = ab_search_class(p), engine = p->level[AB_KNOB_ENGINE];
     if (t->disagreed[class] >= DISAGREED && !t->agreed[class]) return AB_DROP_AGREEMENT;
     if (t->broke[engine] >= BROKE && !t->ran[engine]) return AB_DROP_ERROR;
     if (s->feasible && s->roof[point] < s->standing[s->leader].low) return AB_DROP_ROOF;

@@ -192,10 +192,10 @@ TEST(finds_the_best_latency)
 }
 
 /* What breaks the limit while the neighbour runs may be refused; what breaks it always must be. */
-static void check_limits(const struct rates *r)
+static void check_limits(const struct rates *r, double near)
 {
-    CHECK(share_holds(r->machines - r->broken, r->machines, 0.95), "%d break the limit", r->broken);
-    CHECK(share_holds(r->near_sure, r->machines, 0.95),
+    CHECK(r->broken <= 0.05 * r->machines, "%d break the limit", r->broken);
+    CHECK(share_holds(r->near_sure, r->machines, near),
           "only %d of %d within 3 %% of what keeps the limit", r->near_sure, r->machines);
 }
 
@@ -203,14 +203,18 @@ TEST(finds_the_best_within_a_limit)
 {
     struct rates r =
         many("throughput, p90 <= 3 x alone", SOME, 600, AB_OBJECTIVE_THROUGHPUT, 0.9, 3, NULL);
-    check_limits(&r);
+    check_limits(&r, 0.95);
     r = many("throughput, p90 <= 1.2 x alone", SOME, 600, AB_OBJECTIVE_THROUGHPUT, 0.9, 1.2, NULL);
-    check_limits(&r);
+    check_limits(&r, 0.95);
+    r = many("throughput, p99", SOME, 600, AB_OBJECTIVE_THROUGHPUT, 0.99, 3, NULL);
+    /* 2944 requests decide about a batch of eight: slow networks have no time for that. */
+    check_limits(&r, 0.9);
+    CHECK(!r.none, "%d without advice", r.none);
     r = many("throughput, p99, 20 minutes", SOME, 1200, AB_OBJECTIVE_THROUGHPUT, 0.99, 3, NULL);
-    check_limits(&r);
+    check_limits(&r, 0.95);
     r = many("throughput, p90, quiet", SOME, 600, AB_OBJECTIVE_THROUGHPUT, 0.9, 3, be_quiet);
     check_rates(&r, 0.97, 0.25);
-    check_limits(&r);
+    check_limits(&r, 0.95);
 }
 
 /* The same machine at other times. */
@@ -489,6 +493,8 @@ TEST(judging_does_not_make_an_engine_dear)
         context("seed %llu", (unsigned long long)seed);
         /* Judging takes most of the time; what is left is less than it took of one engine. */
         CHECK(o.spent_s > 130 && o.visits >= 10, "%d visits in %g s", o.visits, o.spent_s);
+        /* Nor is it begun where there is no time for it, once it is known. */
+        CHECK(o.spent_s <= q.budget_s + o.longest_s, "%g s", o.spent_s);
         double spent_s = 0;
         for (int i = 0; i < space.n_points; i++)
             spent_s += ab_search_evidence(o.search, i)->spent_s;

@@ -147,6 +147,7 @@ static inline void visit(struct machine *m, const struct ab_point *p, double sec
         told->error = "it does not run";
         told->wall_s = 1;
     }
+    told->alike = d->batch;
     const int engine = is_onednn(d) ? 4 : !strcmp(d->backend, "native:avx2") ? 2 : 1;
     if (!(m->judged & engine)) told->judge_s = m->judge_s;
     m->judged |= engine;
@@ -166,7 +167,7 @@ struct question {
 /* How a search went. */
 struct outcome {
     struct ab_search *search;  /* owned */
-    double spent_s, longest_s; /* all visits; the longest */
+    double spent_s, longest_s; /* all visits and judging; the longest visit */
     int visits;
     bool over; /* an ask cost more than was left */
 };
@@ -191,7 +192,7 @@ static inline struct outcome explore(const struct ab_space *space, struct machin
         visit(m, &space->points[ask.point], ask.seconds, &told);
         CHECK(ab_search_tell(out.search, ask.point, &told), "out of memory");
         out.spent_s += told.wall_s + told.judge_s;
-        out.longest_s = fmax(out.longest_s, told.wall_s + told.judge_s);
+        out.longest_s = fmax(out.longest_s, told.wall_s);
         free((void *)told.latency_ns);
     }
     return out;
