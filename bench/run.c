@@ -34,6 +34,11 @@ void ab_interrupt_catch(void)
     sigaction(SIGTERM, &action, NULL);
 }
 
+bool ab_interrupt_asked(void)
+{
+    return ab_interrupted;
+}
+
 /* ---- setting up ---- */
 
 static enum ab_status open_images(struct ab_run *run, struct ab_run_model *m, struct ab_error *err)

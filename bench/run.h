@@ -124,6 +124,8 @@ struct ab_run {
 /* Set by SIGINT and SIGTERM: finish the sample at hand, keep what is there. */
 extern volatile sig_atomic_t ab_interrupted;
 void ab_interrupt_catch(void);
+/* For the library's hooks: whether ab_interrupted is set. */
+bool ab_interrupt_asked(void);
 
 /* Reference, joint maps and agreement; once per setting. Failures land in the setting. */
 void ab_setting_prepare(struct ab_run *run, struct ab_setting *setting);

@@ -172,7 +172,8 @@ static struct ab_judged case_of(const struct ab_setting *s, const struct ab_meth
                               .n_targets = s->model->targets.count,
                               .input = s->input,
                               .targets = s->targets,
-                              .at = s->model->at ? graph->nodes[s->model->at].name : NULL};
+                              .at = s->model->at ? graph->nodes[s->model->at].name : NULL,
+                              .stopped = ab_interrupt_asked};
 }
 
 static void judge_all(struct ab_run *run, struct ab_setting *s, const struct subset *set,
@@ -188,7 +189,7 @@ static void judge_all(struct ab_run *run, struct ab_setting *s, const struct sub
                                               *run->cache ? run->cache : NULL, &referee, &err);
     if (status != AB_OK) {
         snprintf(s->referee_error, sizeof s->referee_error, "%s", err.text);
-        ab_complain(AB_EXIT_ERROR, "%s: no reference: %s", name, err.text);
+        if (!ab_interrupted) ab_complain(AB_EXIT_ERROR, "%s: no reference: %s", name, err.text);
     } else {
         s->reference_seconds = (ab_now_ns() - start) / 1e9;
         keep_reference(s, set, referee);

@@ -55,7 +55,9 @@ struct ab_judged {
     int n_methods, batch, n_targets;
     const float *input; /* as for ab_plan_execute */
     const int *targets;
-    const char *at; /* as in struct ab_plan_options */
+    const char *at;        /* as in struct ab_plan_options */
+    bool (*stopped)(void); /* asked while the referee computes: true ends it with an error, within
+                              about a second; NULL: never */
 };
 
 /* The reference results of a case; copies what it needs of it. `cache_dir` keeps the reference's

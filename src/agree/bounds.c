@@ -12,8 +12,8 @@
 static const double u = 0x1p-24; /* half a unit in the last place of 1 */
 static const double lambda = 4;  /* of the probabilistic bound lambda * sqrt(n) * u */
 static const double smallest = 0x1p-149;
-/* Terms that are looked at for errors with inheritance, which may reach back over the whole
- * network: about a second. As many again for errors that inherit from the layer below alone;
+/* Terms that are looked at one by one for errors with inheritance, which may reach back over the
+ * whole network: about a second. As many again for errors that inherit from the layer below alone;
  * beyond them it is depth again. */
 static const double most_work = 5e7;
 
@@ -26,7 +26,7 @@ static bool seed_errs(const struct ab_step *s)
 }
 
 /* Operands whose errors reach the result: a gate's `a` only decides. */
-static bool carries(const struct ab_step *s, int operand)
+bool ab_look_carries(const struct ab_step *s, int operand)
 {
     const bool gate = s->op == AB_OP_POINTWISE &&
                       (s->kind == AB_PW_GATE || s->kind == AB_PW_GUIDED || s->kind == AB_PW_RECT ||
@@ -44,7 +44,7 @@ static void count_depths(struct ab_look *look)
         int depth = 0;
         for (int k = 0; k < ab_step_operand_count(s); k++) {
             const int id = ab_step_operand(s, k);
-            if (carries(s, id) && look->depth[id] > depth) depth = look->depth[id];
+            if (ab_look_carries(s, id) && look->depth[id] > depth) depth = look->depth[id];
         }
         if (s->op == AB_OP_CONV || s->op == AB_OP_DENSE) depth++;
         if (s->dst >= 0) look->depth[s->dst] = depth;
@@ -82,11 +82,13 @@ bool ab_look_open(struct ab_look *look, const struct ab_plan *plan, const struct
 {
     const size_t count = (size_t)plan->program.n_values;
     *look = (struct ab_look){.plan = plan};
-    look->data = calloc(count, sizeof *look->data);
+    look->view = calloc(count, sizeof *look->view);
     look->error = calloc(count, sizeof *look->error);
+    look->inheritance = calloc(count * (size_t)plan->exec.batch, sizeof *look->inheritance);
     look->depth = calloc(count, sizeof *look->depth);
     look->amplification = calloc(count, sizeof *look->amplification);
-    if (look->data && look->error && look->depth && look->amplification) {
+    if (look->view && look->error && look->inheritance && look->depth && look->amplification) {
+        for (int id = 0; id < plan->program.n_values; id++) look->view[id] = ab_plan_view(plan, id);
         count_depths(look);
         find_amplifications(look, judged);
         return true;
@@ -95,24 +97,15 @@ bool ab_look_open(struct ab_look *look, const struct ab_plan *plan, const struct
     return false;
 }
 
-void ab_look_drop(struct ab_look *look)
-{
-    for (int id = 0; look->data && id < look->plan->program.n_values; id++) {
-        free(look->data[id]);
-        look->data[id] = NULL;
-    }
-    for (int id = 0; look->error && id < look->plan->program.n_values; id++) {
-        free(look->error[id]);
-        look->error[id] = NULL;
-    }
-    look->work = 0;
-}
-
 void ab_look_close(struct ab_look *look)
 {
-    ab_look_drop(look);
-    free(look->data);
+    if (!look->plan) return;
+    const int count = look->plan->program.n_values, all = count * look->plan->exec.batch;
+    for (int id = 0; look->error && id < count; id++) free(look->error[id]);
+    for (int i = 0; look->inheritance && i < all; i++) free(look->inheritance[i]);
+    free(look->view);
     free(look->error);
+    free(look->inheritance);
     free(look->depth);
     free(look->amplification);
     *look = (struct ab_look){0};
@@ -130,34 +123,26 @@ static size_t place(const struct ab_look *look, int id, struct ab_unit at)
     return (((size_t)at.n * c + (size_t)at.c) * h + (size_t)at.y) * w + (size_t)at.x;
 }
 
-double ab_look_at(struct ab_look *look, int id, struct ab_unit at)
+double ab_look_at(struct ab_look *look, int id, struct ab_unit from)
 {
-    if (!look->data[id]) {
-        look->data[id] = malloc(sizeof(double) * ab_plan_value_count(look->plan, id));
-        look->failed = look->failed || !look->data[id];
-        if (look->failed) return 0;
-        ab_plan_peek(look->plan, id, look->data[id]);
-    }
-    return look->data[id][place(look, id, at)];
+    const struct ab_view_f64 *v = &look->view[id];
+    const ptrdiff_t at = from.n * v->image + from.c / AB_LANES * v->block + from.y * v->row +
+                         (ptrdiff_t)from.x * AB_LANES + from.c % AB_LANES;
+    if (value_of(look, id)->dtype == AB_SWITCH)
+        return ((const uint16_t *)(const void *)v->data)[at];
+    return v->data[at];
 }
 
 /* ---- sums ---- */
 
-/* The terms of one element of a linear layer's output. */
-struct terms {
-    double squares, count, magnitude;
-    double inherited; /* squares of the terms' own errors, if `inherits` */
-    bool inherits;
-};
-
-static void add_term(struct terms *t, double term)
+static void add_term(struct ab_terms *t, double term)
 {
     t->squares += term * term;
     t->magnitude += fabs(term);
     t->count++;
 }
 
-static double modified(const struct ab_step *s, double w)
+double ab_look_weight(const struct ab_step *s, double w)
 {
     switch (s->wmod) {
     case AB_W_POS: return fmax(w, 0);
@@ -171,7 +156,7 @@ static double modified(const struct ab_step *s, double w)
 }
 
 /* A product of a weight with an element of the step's input. */
-static void add_product(struct ab_look *look, const struct ab_step *s, struct terms *t, double w,
+static void add_product(struct ab_look *look, const struct ab_step *s, struct ab_terms *t, double w,
                         struct ab_unit from)
 {
     add_term(t, w * ab_look_at(look, s->x, from));
@@ -180,7 +165,7 @@ static void add_product(struct ab_look *look, const struct ab_step *s, struct te
 }
 
 /* The index along one axis of src that kernel index k joins with dst index i, or -1. */
-static int source(enum ab_pass pass, int i, int pad, int step, int stride, int size)
+int ab_look_source(enum ab_pass pass, int i, int pad, int step, int stride, int size)
 {
     int at = i * stride - pad + step;
     if (pass == AB_BWD) {
@@ -192,7 +177,7 @@ static int source(enum ab_pass pass, int i, int pad, int step, int stride, int s
 }
 
 static void conv_terms(struct ab_look *look, const struct ab_step *s, struct ab_unit to,
-                       struct terms *t)
+                       struct ab_terms *t)
 {
     const struct ab_node *node = &look->plan->exec.graph->nodes[s->node];
     const struct ab_conv2d_shape *c = &node->conv;
@@ -200,20 +185,22 @@ static void conv_terms(struct ab_look *look, const struct ab_step *s, struct ab_
     const int icg = c->ic / c->g, ocg = c->oc / c->g, area = c->kh * c->kw;
     const int from = fwd ? icg : ocg, group = fwd ? to.c / ocg : to.c / icg;
     for (int k = 0; k < area; k++) {
-        const int y = source(s->pass, to.y, c->pt, k / c->kw * c->dh, c->sh, fwd ? c->ih : c->oh);
-        const int x = source(s->pass, to.x, c->pl, k % c->kw * c->dw, c->sw, fwd ? c->iw : c->ow);
+        const int y =
+            ab_look_source(s->pass, to.y, c->pt, k / c->kw * c->dh, c->sh, fwd ? c->ih : c->oh);
+        const int x =
+            ab_look_source(s->pass, to.x, c->pl, k % c->kw * c->dw, c->sw, fwd ? c->iw : c->ow);
         for (int i = 0; i < from && y >= 0 && x >= 0; i++) {
             const int sc = group * from + i;
             const size_t row = fwd ? (size_t)to.c * (size_t)icg + (size_t)i
                                    : (size_t)sc * (size_t)icg + (size_t)(to.c % icg);
             const double w = (double)node->wei[row * (size_t)area + (size_t)k];
-            add_product(look, s, t, modified(s, w), (struct ab_unit){to.n, sc, y, x});
+            add_product(look, s, t, ab_look_weight(s, w), (struct ab_unit){to.n, sc, y, x});
         }
     }
 }
 
 static void dense_terms(struct ab_look *look, const struct ab_step *s, struct ab_unit to,
-                        struct terms *t)
+                        struct ab_terms *t)
 {
     const struct ab_node *node = &look->plan->exec.graph->nodes[s->node];
     const int in = look->plan->exec.graph->nodes[node->in[0]].dims.c, out = node->dims.c;
@@ -221,7 +208,7 @@ static void dense_terms(struct ab_look *look, const struct ab_step *s, struct ab
     for (int i = 0; i < (fwd ? in : out); i++) {
         const size_t at =
             fwd ? (size_t)to.c * (size_t)in + (size_t)i : (size_t)i * (size_t)in + (size_t)to.c;
-        add_product(look, s, t, modified(s, (double)node->wei[at]),
+        add_product(look, s, t, ab_look_weight(s, (double)node->wei[at]),
                     (struct ab_unit){to.n, i, 0, 0});
     }
 }
@@ -229,6 +216,11 @@ static void dense_terms(struct ab_look *look, const struct ab_step *s, struct ab
 static bool inside(struct ab_dims d, struct ab_unit at)
 {
     return at.y >= 0 && at.y < d.h && at.x >= 0 && at.x < d.w;
+}
+
+double ab_look_spread(const struct ab_look *look, const struct ab_step *s, double most)
+{
+    return look->amplification[s->dst] * sqrt(value_of(look, s->x)->dims.c) * u * most;
 }
 
 /* See ab_kernel_amplification: the largest sum of magnitudes within five pixels decides. */
@@ -239,12 +231,12 @@ static double transform_error(struct ab_look *look, const struct ab_step *s, str
     for (int dy = -5; dy <= 5; dy++)
         for (int dx = -5; dx <= 5; dx++) {
             const struct ab_unit near = {to.n, to.c, to.y + dy, to.x + dx};
-            struct terms t = {0};
+            struct ab_terms t = {0};
             if (!inside(d, near)) continue;
             conv_terms(look, s, near, &t);
             most = fmax(most, t.magnitude);
         }
-    return look->amplification[s->dst] * sqrt(value_of(look, s->x)->dims.c) * u * most;
+    return ab_look_spread(look, s, most);
 }
 
 /* Where the error of an element with inheritance is kept; NULL: out of memory. */
@@ -260,13 +252,31 @@ static double *kept_error(struct ab_look *look, int id, struct ab_unit at)
     return look->error[id] + place(look, id, at);
 }
 
-static double linear_error(struct ab_look *look, const struct ab_step *s, struct ab_unit to)
+double ab_look_of_terms(struct ab_look *look, const struct ab_step *s, struct ab_unit to,
+                        struct ab_terms *t, double spread)
 {
     const struct ab_node *node = &look->plan->exec.graph->nodes[s->node];
     const double z = fabs(ab_look_at(look, s->dst, to));
+    if (s->pass == AB_FWD && node->bias)
+        add_term(t, (double)ab_bias_part(s->bias, s->gain, node->bias[to.c]));
+    if (s->add >= 0) add_term(t, ab_look_at(look, s->add, to));
+    if (s->add >= 0 && t->inherits) t->inherited += pow(ab_look_error(look, s->add, to), 2);
+    const double local = fmax(
+        u * (lambda * sqrt(t->count) * (z + sqrt(t->squares)) + z) + t->count * smallest, spread);
+    return fmax(look->depth[s->dst] * local, local + sqrt(t->inherited));
+}
+
+static double linear_error(struct ab_look *look, const struct ab_step *s, struct ab_unit to)
+{
+    if (look->inherited && look->whole) {
+        if (!ab_look_inherit(look, s, to.n)) return 0;
+        const size_t first = place(look, s->dst, (struct ab_unit){to.n, 0, 0, 0});
+        const float *all = look->inheritance[s->dst * look->plan->exec.batch + to.n];
+        return (double)all[place(look, s->dst, to) - first];
+    }
     const bool whole = look->inherited && look->work < most_work;
     const bool once = look->inherited && look->work < 2 * most_work && look->nested == 0;
-    struct terms t = {.inherits = whole || once};
+    struct ab_terms t = {.inherits = whole || once};
     double *kept = look->inherited ? kept_error(look, s->dst, to) : NULL;
     if (kept && !isnan(*kept)) return *kept;
     look->nested++;
@@ -275,14 +285,9 @@ static double linear_error(struct ab_look *look, const struct ab_step *s, struct
     else
         dense_terms(look, s, to, &t);
     look->nested--;
-    if (s->pass == AB_FWD && node->bias)
-        add_term(&t, (double)ab_bias_part(s->bias, s->gain, node->bias[to.c]));
-    if (s->add >= 0) add_term(&t, ab_look_at(look, s->add, to));
-    if (s->add >= 0 && t.inherits) t.inherited += pow(ab_look_error(look, s->add, to), 2);
-    double local = u * (lambda * sqrt(t.count) * (z + sqrt(t.squares)) + z) + t.count * smallest;
-    if (look->transformed && look->amplification[s->dst] > 0)
-        local = fmax(local, transform_error(look, s, to));
-    const double error = fmax(look->depth[s->dst] * local, local + sqrt(t.inherited));
+    const bool spreads = look->transformed && look->amplification[s->dst] > 0;
+    const double error =
+        ab_look_of_terms(look, s, to, &t, spreads ? transform_error(look, s, to) : 0);
     if (kept && whole) *kept = error;
     return error;
 }
@@ -337,8 +342,8 @@ static double pool_backward_error(struct ab_look *look, const struct ab_step *s,
     const struct ab_pool_shape *p = &look->plan->exec.graph->nodes[s->node].pool;
     double sum = 0;
     for (int k = 0; k < p->kh * p->kw; k++) {
-        const int y = source(AB_BWD, at.y, p->pt, k / p->kw * p->dh, p->sh, p->oh);
-        const int x = source(AB_BWD, at.x, p->pl, k % p->kw * p->dw, p->sw, p->ow);
+        const int y = ab_look_source(AB_BWD, at.y, p->pt, k / p->kw * p->dh, p->sh, p->oh);
+        const int x = ab_look_source(AB_BWD, at.x, p->pl, k % p->kw * p->dw, p->sw, p->ow);
         const struct ab_unit window = {at.n, at.c, y, x};
         if (y < 0 || x < 0) continue;
         if (s->op == AB_OP_AVGPOOL)

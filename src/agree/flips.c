@@ -348,15 +348,17 @@ enum ab_status ab_flips_find(const struct ab_referee *referee, const struct ab_p
     const struct ab_program *p = &referee->plan->program;
     struct finder f = {.referee = referee, .program = p};
     bool whole = ab_look_open(&f.look, referee->plan, judged);
+    f.look.whole = true;
     for (int id = 0; id < ab_flips_count(referee); id++) flips[id] = (struct ab_flips){0};
     for (int id = 0; whole && id < p->n_values; id++) {
         if (!needed[id]) continue;
-        if (theirs->of[id]) {
+        if (ab_exec_stopped(&referee->plan->exec)) f.look.failed = true;
+        whole = !f.look.failed;
+        if (whole && theirs->of[id]) {
             whole = list_flips(&f, id, theirs->of[id]);
             if (whole) check_value(&f, id, &flips[id]);
         }
         if (whole && adoption->count[id]) check_adopted(&f, id, adoption, &flips[id]);
-        ab_look_drop(&f.look);
     }
     if (whole)
         whole = check_choices(&f, theirs, &flips[p->n_values],
@@ -364,8 +366,9 @@ enum ab_status ab_flips_find(const struct ab_referee *referee, const struct ab_p
     whole = whole && !f.look.failed;
     ab_look_close(&f.look);
     free(f.list.items);
-    return whole ? AB_OK
-                 : ab_fail(err, AB_ERR_MEMORY, "out of memory for comparing decisions of layers");
+    if (whole) return AB_OK;
+    if (ab_exec_stopped(&referee->plan->exec)) return ab_plan_stop(err);
+    return ab_fail(err, AB_ERR_MEMORY, "out of memory for comparing decisions of layers");
 }
 
 void ab_flips_describe(const struct ab_referee *referee, int id, const struct ab_flips *flips,

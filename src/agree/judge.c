@@ -83,7 +83,8 @@ static enum ab_status replay(const struct ab_referee *r, const struct trial *t,
         const struct ab_step *s = &r->plan->program.steps[i];
         const bool wanted =
             (s->dst >= 0 && t->needed[s->dst]) || (s->dst2 >= 0 && t->needed[s->dst2]);
-        if (wanted && s->op != AB_OP_OUTPUT) status = r->plan->backend->run(e, s, err);
+        if (wanted && ab_exec_stopped(e)) status = ab_plan_stop(err);
+        if (wanted && s->op != AB_OP_OUTPUT && !status) status = r->plan->backend->run(e, s, err);
     }
     ab_plan_force(r->plan, NULL);
     e->input = NULL;

@@ -117,6 +117,7 @@ enum ab_status ab_referee_blank(const struct ab_graph *graph, const struct ab_ju
     enum ab_status status =
         ab_single_create(graph, judged->methods, judged->n_methods, &options, &r->plan, err);
     if (status) goto fail;
+    r->plan->exec.stopped = judged->stopped;
     r->at = judged->at ? ab_hash(0, judged->at, strlen(judged->at)) : 0;
     r->n_methods = judged->n_methods;
     r->n_targets = r->plan->program.targets;

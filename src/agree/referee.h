@@ -100,27 +100,53 @@ struct ab_unit {
     int n, c, y, x;
 };
 
-/* Looks at the values of a reference plan's last execution; each is exported when first asked for.
- */
+/* Looks at the values of a reference plan's last execution. */
 struct ab_look {
     const struct ab_plan *plan;
-    double **data; /* by value id */
-    int *depth;    /* by value id: linear layers in a row that rounding has passed through */
+    struct ab_view_f64 *view; /* by value id */
+    int *depth; /* by value id: linear layers in a row that rounding has passed through */
     double *amplification; /* by value id: ab_kernel_amplification of the judged plan's kernel */
     bool transformed;      /* grant errors that a transforming kernel spreads over its tiles */
     bool inherited;        /* add up what linear layers' operands bring along, instead of depth */
-    double **error;        /* by value id: such errors as far as they are known, or NaN */
-    double work;           /* terms looked at for them */
+    bool whole;            /* such errors of an image's whole value at once, without a limit on the
+                              work: cheaper where many elements are looked at */
+    double **error;        /* by value id, not whole: as far as they are known, or NaN */
+    float **inheritance;   /* [value id][image], whole: NULL where not known */
+    long passes;           /* linear layers of one image whose whole errors were computed */
+    double work;           /* terms looked at for those that are not whole */
     int nested;            /* linear layers whose terms are being looked at */
-    bool failed;           /* out of memory: everything reads as 0 */
+    bool failed;           /* out of memory, or stopped: bounds mean nothing */
 };
 bool ab_look_open(struct ab_look *look, const struct ab_plan *plan, const struct ab_plan *judged);
 void ab_look_close(struct ab_look *look);
-/* Forgets the exported values: they are as large as the plan. */
-void ab_look_drop(struct ab_look *look);
 double ab_look_at(struct ab_look *look, int id, struct ab_unit u);
 /* What rounding to float, all the way from the image, can do to one element: docs/numerics.md. */
 double ab_look_error(struct ab_look *look, int id, struct ab_unit u);
+
+/* ---- inherit.c, and what it needs of bounds.c ---- */
+
+/* Makes look->inheritance of a CONV or DENSE step's result in image n, and of all linear layers
+ * that it inherits from; false: look->failed. */
+bool ab_look_inherit(struct ab_look *look, const struct ab_step *s, int n);
+
+/* The terms of one element of a linear layer's output. */
+struct ab_terms {
+    double squares, count, magnitude;
+    double inherited; /* squares of the terms' own errors, if `inherits` */
+    bool inherits;
+};
+/* From the products alone: adds bias and summand. `spread`: what the kernel's transform can do. */
+double ab_look_of_terms(struct ab_look *look, const struct ab_step *s, struct ab_unit to,
+                        struct ab_terms *t, double spread);
+/* What the largest sum of magnitudes near an element of a transforming kernel explains. */
+double ab_look_spread(const struct ab_look *look, const struct ab_step *s, double most);
+/* Operands whose errors reach the result. */
+bool ab_look_carries(const struct ab_step *s, int operand);
+/* The weight that the step multiplies with. */
+double ab_look_weight(const struct ab_step *s, double w);
+/* The index along one axis of src that kernel index k (`step` = k times dilation) joins with dst
+ * index i, or -1. */
+int ab_look_source(enum ab_pass pass, int i, int pad, int step, int stride, int size);
 
 /* ---- flips.c ---- */
 

@@ -32,6 +32,7 @@ static enum ab_status reference_maps(const struct ab_referee *r, const struct ab
                                             .targets = r->n_targets};
     struct ab_sampler *s = NULL;
     enum ab_status status = ab_sampler_create(r->plan->exec.graph, method, &options, &s, err);
+    if (!status) s->plan->exec.stopped = r->plan->exec.stopped;
     if (!status) status = ab_sampler_watch(s, r->input, targets, maps, NULL, NULL, err);
     ab_sampler_destroy(&s);
     return status;
@@ -190,7 +191,13 @@ static enum ab_status open_follower(const struct ab_referee *r, const struct ab_
 {
     const size_t count = s->draw.count, each = (size_t)s->each;
     const struct ab_method *base = s->base;
-    const struct ab_judged chunk = {&base, 1, s->chunk, s->each, s->inputs, s->targets};
+    const struct ab_judged chunk = {.methods = &base,
+                                    .n_methods = 1,
+                                    .batch = s->chunk,
+                                    .n_targets = s->each,
+                                    .input = s->inputs,
+                                    .targets = s->targets,
+                                    .stopped = r->plan->exec.stopped};
     f->draw = &s->draw;
     f->input = r->input;
     f->batch = r->batch;
@@ -257,6 +264,7 @@ static enum ab_status judge_samples(const struct ab_referee *r, const struct ab_
     options.retain = true;
     if (!status) status = ab_sampler_create(r->plan->exec.graph, method, &options, &s, err);
     if (!status) status = open_follower(r, s, &f, err);
+    if (!status) s->plan->exec.stopped = r->plan->exec.stopped;
     if (!status) status = ab_sampler_watch(s, r->input, targets, got, follow, &f, err);
     for (int t = 0; t < r->n_targets && !status; t++)
         compare(r, method, f.means + (size_t)t * count, got + (size_t)t * count, &f.results[t],

@@ -44,7 +44,14 @@ struct ab_exec {
     /* Reference only: elements to take over, by value id and in the order of index; NULL: none. */
     struct ab_adopted *const *adopted;
     const size_t *n_adopted; /* by value id */
+    /* Asked between steps: true ends the execution with an error. NULL: never. */
+    bool (*stopped)(void);
 };
+
+static inline bool ab_exec_stopped(const struct ab_exec *exec)
+{
+    return exec->stopped && exec->stopped();
+}
 
 /* The caller's values for a SIGNAL step, [n][c][h][w]. */
 static inline const float *ab_exec_signal(const struct ab_exec *exec, const struct ab_step *s)

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "backend/reference.h"
 #include "plan/builder.h"
 
 static const struct ab_backend *const backends[] = {
@@ -425,6 +426,11 @@ enum ab_status ab_plan_check(const struct ab_plan *plan, const float *input, con
     return status || plan->inside ? status : check_targets(plan, targets, err);
 }
 
+enum ab_status ab_plan_stop(struct ab_error *err)
+{
+    return ab_fail(err, AB_ERR_INTERNAL, "interrupted");
+}
+
 /* Runs all steps that are not constant. ns may be NULL; the first step of a gang has its time. */
 static enum ab_status run_steps(struct ab_plan *plan, double *ns, struct ab_error *err)
 {
@@ -434,6 +440,7 @@ static enum ab_status run_steps(struct ab_plan *plan, double *ns, struct ab_erro
         size = ab_gang_size(p, i);
         for (int k = i; ns && k < i + size; k++) ns[k] = 0;
         if (s->constant) continue;
+        if (ab_exec_stopped(&plan->exec)) return ab_plan_stop(err);
         const double start = ns ? omp_get_wtime() : 0;
         const enum ab_status status = size > 1 ? plan->backend->run_gang(&plan->exec, s, size, err)
                                                : plan->backend->run(&plan->exec, s, err);
@@ -500,6 +507,11 @@ size_t ab_plan_value_count(const struct ab_plan *plan, int id)
 void ab_plan_peek(const struct ab_plan *plan, int id, double *out)
 {
     plan->backend->peek(&plan->exec, id, out);
+}
+
+struct ab_view_f64 ab_plan_view(const struct ab_plan *plan, int id)
+{
+    return ab_reference_map(&plan->exec, id)->view;
 }
 
 void ab_plan_signal(struct ab_plan *plan, const float *values)

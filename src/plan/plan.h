@@ -70,6 +70,10 @@ size_t ab_plan_value_count(const struct ab_plan *plan, int id);
  * the methods' maps need a plan with `retain`, since their memory is reused otherwise; the plan is
  * then exact and larger. */
 void ab_plan_peek(const struct ab_plan *plan, int id, double *out);
+/* The same without a copy, of a reference plan: its own map, 16-bit elements for switches. */
+struct ab_view_f64 ab_plan_view(const struct ab_plan *plan, int id);
+/* The error of an execution that exec.stopped ended. */
+enum ab_status ab_plan_stop(struct ab_error *err);
 /* Makes a reference plan follow `forced[id]` (see struct ab_exec) in later executions; NULL: its
  * own decisions. Borrowed. */
 void ab_plan_force(struct ab_plan *plan, const void *const *forced);
