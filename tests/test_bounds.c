@@ -17,14 +17,15 @@ static bool is_linear(const struct ab_step *s)
     return s && (s->op == AB_OP_CONV || s->op == AB_OP_DENSE);
 }
 
-/* Both looks at every element of value id. */
-static void compare_value(struct ab_look *each, struct ab_look *whole, int id)
+/* Both looks at every `step`-th element of value id, the first of each image among them. */
+static void compare_value(struct ab_look *each, struct ab_look *whole, int id, int step)
 {
     const struct ab_dims d = each->plan->program.values[id].dims;
     for (int n = 0; n < BATCH; n++)
         for (int c = 0; c < d.c; c++)
             for (int y = 0; y < d.h; y++)
                 for (int x = 0; x < d.w; x++) {
+                    if (((c * d.h + y) * d.w + x) % step) continue;
                     const struct ab_unit at = {n, c, y, x};
                     const double a = ab_look_error(each, id, at), b = ab_look_error(whole, id, at);
                     CHECK(b >= a * (1 - 1e-9) && b <= a * (1 + 1e-5),
@@ -63,7 +64,7 @@ static void compare_looks(const struct ab_plan *plan, double spread)
         if (!is_linear(step_of(&whole, id))) continue;
         context("%s, value %d, spread %g", ab_graph_name(plan->exec.graph), id, spread);
         each.work = 0;
-        compare_value(&each, &whole, id);
+        compare_value(&each, &whole, id, spread > 0 ? 499 : 7);
         linear++;
     }
     CHECK(!each.failed && !whole.failed, "out of memory");
@@ -75,10 +76,11 @@ static void compare_looks(const struct ab_plan *plan, double spread)
 
 TEST(whole_values_are_their_elements)
 {
+    static const char *const some[] = {"gradient", "lrp-epsilon", "lrp-alpha-beta"};
     struct ab_graph *graphs[] = {net_chain(41, true), net_branches(42)};
     for (int k = 0; k < 2; k++) {
         struct court c;
-        court_open(&c, graphs[k], specs, METHODS, NULL);
+        court_open(&c, graphs[k], some, 3, NULL);
         struct ab_plan *plan = executed(&c, graphs[k], "reference");
         compare_looks(plan, 0);
         compare_looks(plan, 2);

@@ -294,8 +294,29 @@ static double linear_error(struct ab_look *look, const struct ab_step *s, struct
 
 /* ---- everything else hands errors on ---- */
 
+/* Whether both executions decided alike that the element is 0, or at its cap: then it is exact. */
+static bool settled(struct ab_look *look, const struct ab_step *s, struct ab_unit at)
+{
+    int id = s->a;
+    bool capped = false;
+    switch (s->kind) {
+    case AB_PW_CAP: capped = true; /* fall through */
+    case AB_PW_RELU:
+    case AB_PW_RECT: id = s->dst; break;
+    case AB_PW_CAP_GATE:
+    case AB_PW_CAP_GUIDED: capped = true; break;
+    case AB_PW_GATE:
+    case AB_PW_GUIDED: break;
+    default: return false;
+    }
+    if (!look->followed || !look->followed[id]) return false;
+    const double v = ab_look_at(look, id, at);
+    return v == 0 || (capped && v >= (double)s->scale);
+}
+
 static double pointwise_error(struct ab_look *look, const struct ab_step *s, struct ab_unit at)
 {
+    if (look->inherited && settled(look, s, at)) return 0;
     const double v = fabs(ab_look_at(look, s->dst, at)), ex = ab_look_error(look, s->x, at);
     double st;
     switch (s->kind) {

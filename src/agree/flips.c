@@ -349,6 +349,7 @@ enum ab_status ab_flips_find(const struct ab_referee *referee, const struct ab_p
     struct finder f = {.referee = referee, .program = p};
     bool whole = ab_look_open(&f.look, referee->plan, judged);
     f.look.whole = true;
+    f.look.followed = theirs->of;
     for (int id = 0; id < ab_flips_count(referee); id++) flips[id] = (struct ab_flips){0};
     for (int id = 0; whole && id < p->n_values; id++) {
         if (!needed[id]) continue;

@@ -110,6 +110,8 @@ struct ab_look {
     bool inherited;        /* add up what linear layers' operands bring along, instead of depth */
     bool whole;            /* such errors of an image's whole value at once, without a limit on the
                               work: cheaper where many elements are looked at */
+    void *const *followed; /* by value id: not NULL where the execution followed the decisions of
+                              the one under judgement; or NULL: nowhere */
     double **error;        /* by value id, not whole: as far as they are known, or NaN */
     float **inheritance;   /* [value id][image], whole: NULL where not known */
     long passes;           /* linear layers of one image whose whole errors were computed */
