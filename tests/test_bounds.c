@@ -76,11 +76,12 @@ static void compare_looks(const struct ab_plan *plan, double spread)
 
 TEST(whole_values_are_their_elements)
 {
+    enum { TAKEN = AB_TEST_SLOW ? 1 : 3 };
     static const char *const some[] = {"gradient", "lrp-epsilon", "lrp-alpha-beta"};
     struct ab_graph *graphs[] = {net_chain(41, true), net_branches(42)};
     for (int k = 0; k < 2; k++) {
         struct court c;
-        court_open(&c, graphs[k], some, 3, NULL);
+        court_open(&c, graphs[k], some, TAKEN, NULL);
         struct ab_plan *plan = executed(&c, graphs[k], "reference");
         compare_looks(plan, 0);
         compare_looks(plan, 2);
@@ -117,7 +118,7 @@ TEST(stopping_is_heard)
                                .stopped = stops};
     long last = 0;
     int created = 0, stopped = 0;
-    for (answers = 0;; answers = answers * 5 / 4 + 1) {
+    for (answers = 0;; answers = answers * (AB_TEST_SLOW ? 8 : 5) / 4 + 1) {
         struct ab_error err = {""};
         struct ab_referee *r = NULL;
         asked = 0;
