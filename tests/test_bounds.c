@@ -118,7 +118,7 @@ TEST(stopping_is_heard)
                                .stopped = stops};
     long last = 0;
     int created = 0, stopped = 0;
-    for (answers = 0;; answers = answers * (AB_TEST_SLOW ? 8 : 5) / 4 + 1) {
+    for (answers = 0;; answers = answers * (AB_TEST_SLOW ? 6 : 5) / 4 + 1) {
         struct ab_error err = {""};
         struct ab_referee *r = NULL;
         asked = 0;
