@@ -51,11 +51,6 @@ struct ab_percentile ab_percentile_of_clumps(const double *sorted, int count, do
     return p;
 }
 
-struct ab_percentile ab_percentile_of(const double *sorted, int count, double q, double confidence)
-{
-    return ab_percentile_of_clumps(sorted, count, 1, q, confidence);
-}
-
 int ab_percentile_least(double q, double confidence)
 {
     const double tail = 1 - confidence;

@@ -15,8 +15,7 @@ struct ab_percentile {
     double low, high; /* hold the quantile with the confidence asked for, each side by itself; NaN:
                          so few samples cannot give that side */
 };
-struct ab_percentile ab_percentile_of(const double *sorted, int count, double q, double confidence);
-/* Where `clumps` samples say as much as one, see ab_clumps. */
+/* `clumps` samples say as much as one, see ab_clumps; 1: they are independent. */
 struct ab_percentile ab_percentile_of_clumps(const double *sorted, int count, double clumps,
                                              double q, double confidence);
 /* The fewest samples that give an upper side: 299 for p99 at 95 %, 459 at 99 %. */

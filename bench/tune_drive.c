@@ -51,7 +51,7 @@ static enum ab_status open_journal(struct ab_tune *t, struct ab_error *err)
                                              .machine = machine,
                                              .load = load};
         status = t->resume ? ab_journal_resume(t->journal_path, &head, &t->space, t->search,
-                                               &t->journal, &t->before_s, NULL, err)
+                                               &t->journal, &t->before_s, err)
                            : ab_journal_create(t->journal_path, &head, &t->journal, err);
     } else
         status = ab_fail(err, AB_ERR_MEMORY, "out of memory for the journal");

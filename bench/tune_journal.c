@@ -348,7 +348,6 @@ struct replay {
     const struct ab_space *space;
     struct ab_search *search;
     double spent_s;
-    int visits;
 };
 
 static enum ab_status replay_line(const char *path, int line, const json_t *object,
@@ -371,7 +370,6 @@ static enum ab_status replay_line(const char *path, int line, const json_t *obje
         status = ab_fail(err, AB_ERR_MEMORY, "%s: out of memory", path);
     if (status == AB_OK && told.wall_s > 0) r->spent_s += told.wall_s;
     if (status == AB_OK && told.judge_s > 0) r->spent_s += told.judge_s;
-    r->visits += status == AB_OK;
     free((void *)told.latency_ns);
     return status;
 }
@@ -401,8 +399,7 @@ static enum ab_status read_lines(struct ab_journal *j, char *text, size_t size,
 
 enum ab_status ab_journal_resume(const char *path, const struct ab_journal_head *head,
                                  const struct ab_space *space, struct ab_search *search,
-                                 struct ab_journal **journal, double *spent_s, int *visits,
-                                 struct ab_error *err)
+                                 struct ab_journal **journal, double *spent_s, struct ab_error *err)
 {
     struct replay r = {.space = space, .search = search};
     char *text = NULL;
@@ -415,8 +412,7 @@ enum ab_status ab_journal_resume(const char *path, const struct ab_journal_head 
         status = ab_fail(err, AB_ERR_IO, "%s: cannot be written: %s", path, strerror(errno));
     free(text);
     if (status != AB_OK) ab_journal_close(journal);
-    if (spent_s) *spent_s = r.spent_s;
-    if (visits) *visits = r.visits;
+    *spent_s = r.spent_s;
     return status;
 }
 

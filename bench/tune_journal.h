@@ -28,12 +28,12 @@ struct ab_journal;
 enum ab_status ab_journal_create(const char *path, const struct ab_journal_head *head,
                                  struct ab_journal **journal, struct ab_error *err);
 /* Goes on with the journal there is and tells `search` its visits, in their order; a last line that
- * a kill left unfinished is taken off. `spent_s`: what they cost; `visits`: how many.
- * AB_ERR_FORMAT: no journal, a damaged one, or one of another version; AB_ERR_ARG: of something
- * else, the message says what differs. Either may be NULL: spent_s, visits. */
+ * a kill left unfinished is taken off. `spent_s`: what they cost. AB_ERR_FORMAT: no journal, a
+ * damaged one, or one of another version; AB_ERR_ARG: of something else, the message says what
+ * differs. */
 enum ab_status ab_journal_resume(const char *path, const struct ab_journal_head *head,
                                  const struct ab_space *space, struct ab_search *search,
-                                 struct ab_journal **journal, double *spent_s, int *visits,
+                                 struct ab_journal **journal, double *spent_s,
                                  struct ab_error *err);
 /* Adds one visit of `point` and waits for the disk. After a failure the journal is as it was. */
 enum ab_status ab_journal_add(struct ab_journal *journal, const struct ab_space *space, int point,

@@ -65,16 +65,16 @@ TEST(intervals)
 {
     double values[1000];
     for (int i = 0; i < 1000; i++) values[i] = i + 1;
-    struct ab_percentile p = ab_percentile_of(values, 0, 0.99, 0.99);
+    struct ab_percentile p = ab_percentile_of_clumps(values, 0, 1, 0.99, 0.99);
     CHECK(isnan(p.value) && isnan(p.low) && isnan(p.high), "no samples say something");
-    p = ab_percentile_of(values, 458, 0.99, 0.99);
+    p = ab_percentile_of_clumps(values, 458, 1, 0.99, 0.99);
     CHECK(isnan(p.high) && p.low < p.value && p.value <= 458, "458: %g %g %g", p.low, p.value,
           p.high);
-    p = ab_percentile_of(values, 459, 0.99, 0.99);
+    p = ab_percentile_of_clumps(values, 459, 1, 0.99, 0.99);
     CHECK(p.high == 459, "459: %g", p.high);
-    p = ab_percentile_of(values, 1, 0.5, 0.99);
+    p = ab_percentile_of_clumps(values, 1, 1, 0.5, 0.99);
     CHECK(p.value == 1 && isnan(p.low) && isnan(p.high), "1: %g %g %g", p.low, p.value, p.high);
-    p = ab_percentile_of(values, 1000, 0.5, 0.95);
+    p = ab_percentile_of_clumps(values, 1000, 1, 0.5, 0.95);
     /* 500 less 1.645 deviations of 15.8, and the same above. */
     CHECK(p.low == 474 && p.high == 527, "median: %g to %g", p.low, p.high);
 }
@@ -95,7 +95,8 @@ TEST(coverage)
         for (int t = 0; t < TRIES; t++) {
             for (int i = 0; i < kinds[k].count; i++) values[i] = rng_uniform(&r);
             ab_sort(values, (size_t)kinds[k].count);
-            const struct ab_percentile p = ab_percentile_of(values, kinds[k].count, q, confidence);
+            const struct ab_percentile p =
+                ab_percentile_of_clumps(values, kinds[k].count, 1, q, confidence);
             above += p.low > q;
             beneath += p.high < q;
         }
@@ -237,7 +238,7 @@ TEST(judging_is_the_interval)
         const struct ab_slo slo = {q, floor(1000 * (q + 0.1 * (rng_uniform(&r) - 0.5)))};
         const enum ab_slo_state got = look_once(&slo, values, count, 0.95);
         ab_sort(values, (size_t)count);
-        const struct ab_percentile p = ab_percentile_of(values, count, q, 0.95);
+        const struct ab_percentile p = ab_percentile_of_clumps(values, count, 1, q, 0.95);
         const enum ab_slo_state want = p.high <= slo.limit_ns ? AB_SLO_HELD
                                        : p.low > slo.limit_ns ? AB_SLO_BROKEN
                                                               : AB_SLO_OPEN;
