@@ -154,12 +154,16 @@ static json_t *space_of(const struct ab_space *space)
     return o;
 }
 
+/* Those that the name of a file that is no UTF-8 is part of are left to the card. */
 static json_t *commands_of(const struct ab_tune_result *r)
 {
     struct ab_tune_command commands[AB_TUNE_COMMANDS];
     const int count = ab_tune_commands(r, commands);
     json_t *list = json_array();
-    for (int i = 0; i < count; i++) json_array_append_new(list, text(commands[i].text));
+    for (int i = 0; i < count; i++) {
+        json_t *command = json_string(commands[i].text);
+        if (command) json_array_append_new(list, command);
+    }
     return list;
 }
 

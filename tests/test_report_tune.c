@@ -211,7 +211,25 @@ TEST(commands_are_those_of_the_card)
     close_scene(s);
 }
 
-static const struct test_case cases[] = {
-    CASE(all_that_is_written_is_read), CASE(searches_that_were_cut), CASE(forecasts_are_read),
-    CASE(all_that_is_read_is_written), CASE(commands_are_those_of_the_card)};
+/* A name that JSON cannot hold takes away the commands it is part of, not the page. */
+TEST(names_that_are_no_text)
+{
+    struct scene *s = open_scene(&usual);
+    struct ab_report report;
+    s->result.out = "caf\xe9.json";
+    const json_t *commands =
+        json_object_get(json_object_get(read_scene(s, &report), "tune"), "commands");
+    CHECK(json_array_size(commands) == 2, "%zu", json_array_size(commands));
+    const char *text = json_string_value(json_array_get(commands, 0));
+    CHECK(text && !strncmp(text, "attrbench run --model", 21), "%s", text);
+    ab_report_destroy(&report);
+    close_scene(s);
+}
+
+static const struct test_case cases[] = {CASE(all_that_is_written_is_read),
+                                         CASE(searches_that_were_cut),
+                                         CASE(forecasts_are_read),
+                                         CASE(all_that_is_read_is_written),
+                                         CASE(commands_are_those_of_the_card),
+                                         CASE(names_that_are_no_text)};
 TEST_MAIN("report_tune", cases)
