@@ -25,6 +25,7 @@ add_custom_target(ab_version
         "-DIN=${PROJECT_SOURCE_DIR}/cmake/ab_sources.h.in"
         "-DOUT=${AB_VERSION_DIR}/ab_sources.h"
         "-DAB_COMPILER=${CMAKE_C_COMPILER_ID} ${CMAKE_C_COMPILER_VERSION}"
+        "-DAB_PROCESSOR=${CMAKE_SYSTEM_PROCESSOR}"
         "-DAB_BUILD_FLAGS=${AB_BUILD_FLAGS}"
         -P "${PROJECT_SOURCE_DIR}/cmake/write_sources.cmake"
     WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}"

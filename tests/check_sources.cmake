@@ -5,10 +5,13 @@ cmake_minimum_required(VERSION 3.25)
 set(work "${BUILD_DIR}/check_sources")
 file(REMOVE_RECURSE "${work}")
 
+set(processor x86_64)
+
 # hash_of(VARIABLE [FLAGS]): of the tree as it is.
 function(hash_of result)
     execute_process(COMMAND ${CMAKE_COMMAND} "-DIN=${SOURCE_DIR}/cmake/ab_sources.h.in"
-            "-DOUT=${work}/ab_sources.h" "-DAB_COMPILER=C 1" "-DAB_BUILD_FLAGS=${ARGN}"
+            "-DOUT=${work}/ab_sources.h" "-DAB_COMPILER=C 1" "-DAB_PROCESSOR=${processor}"
+            "-DAB_BUILD_FLAGS=${ARGN}"
             -P "${SOURCE_DIR}/cmake/write_sources.cmake"
         WORKING_DIRECTORY "${work}" RESULT_VARIABLE failed)
     file(STRINGS "${work}/ab_sources.h" line REGEX "define AB_SOURCES ")
@@ -30,6 +33,9 @@ endfunction()
 file(WRITE "${work}/src/agree/a.c" "1")
 file(WRITE "${work}/simd/b.c" "2")
 file(WRITE "${work}/bench/c.c" "3")
+file(WRITE "${work}/bench/CMakeLists.txt" "3")
+file(WRITE "${work}/CMakeLists.txt" "project(p)")
+file(WRITE "${work}/cmake/AbFlags.cmake" "add_compile_options(-ffp-contract=off)")
 hash_of(known -O2)
 differs("other flags")
 file(WRITE "${work}/src/agree/a.c" "4")
@@ -40,7 +46,16 @@ file(RENAME "${work}/simd/b.c" "${work}/simd/d.c")
 differs("another name")
 file(WRITE "${work}/src/kinds.def" "6")
 differs("a list")
+file(WRITE "${work}/cmake/AbFlags.cmake" "add_compile_options(-ffp-contract=fast)")
+differs("a flag of the build")
+file(WRITE "${work}/cmake/AbKernels.cmake" "add_compile_options(-O1)")
+differs("a flag of kernels")
+file(WRITE "${work}/CMakeLists.txt" "project(p)\nadd_compile_options(-O2)")
+differs("a flag of all")
+set(processor aarch64)
+differs("another architecture")
 file(WRITE "${work}/bench/c.c" "7")
+file(WRITE "${work}/bench/CMakeLists.txt" "7")
 file(TOUCH "${work}/src/agree/a.c")
 hash_of(hash)
 list(GET known -1 last)
