@@ -114,10 +114,13 @@ static enum ab_status check_load(struct job *j, const char *load, struct ab_erro
         *objective = AB_OBJECTIVE_LATENCY;
         return AB_OK;
     }
+    const bool filed = !j->s->load, asked_rate = j->s->find_max_rate || j->s->confirm;
     return ab_fail(err, AB_ERR_ARG,
-                   "--load %.40s: the rate is given, so that there is no throughput to choose by; "
-                   "give --objective latency or memory, or --find-max-rate",
-                   load);
+                   "%.300s%s %.40s: the rate is given, so that there is no throughput to choose "
+                   "by; give --objective latency or memory, or %s%s",
+                   filed ? j->s->config : "--load", filed ? ": tune.load:" : "", load,
+                   filed ? "--load closed" : "leave --load out",
+                   asked_rate ? "" : " and add --find-max-rate");
 }
 
 static enum ab_status parse_require(struct job *j, struct ab_error *err)

@@ -54,7 +54,11 @@ tune 2 "${digits[@]}" --slo p99=-3ms && says "SLO 'p99=-3ms'"
 tune 2 "${digits[@]}" --min-agree none && says "--min-agree: 'none'"
 tune 2 "${digits[@]}" --min-agree nan && says "--min-agree: 'nan'"
 tune 2 "${digits[@]}" --load poisson && says "poisson:R"
-tune 2 "${digits[@]}" --load poisson:20 --objective throughput && says "the rate is given"
+given=(--load poisson:20 --objective throughput --slo p50=1s)
+tune 2 "${digits[@]}" "${given[@]}" && says "--load poisson:20: the rate is given"
+says "or leave --load out and add --find-max-rate"
+tune 2 "${digits[@]}" "${given[@]}" --find-max-rate && says "or leave --load out"
+grep -qF -e "--find-max-rate" err && fail "the remedy was taken already"
 tune 2 "${digits[@]}" --space threads=100000 && says "CPU"
 tune 2 "${digits[@]}" --space batch=0 && says "whole numbers from 1"
 tune 2 "${digits[@]}" --space colour=red && says "there are engine, algo"
@@ -134,7 +138,8 @@ tune 0 --config loaded.json --quiet --budget 3s --json
 grep -q '"load": "poisson:50"' out || fail "--config measured under another load"
 grep -q '"objective": "memory"' out || fail "--config measured for another objective"
 sed 's/"objective": "memory"/"objective": "throughput"/' loaded.json >fast.json
-tune 2 --config fast.json --quiet && says "--load poisson:50: the rate is given"
+tune 2 --config fast.json --quiet && says "fast.json: tune.load: poisson:50: the rate is given"
+says "or --load closed and add --find-max-rate"
 tune 0 --config fast.json --quiet --budget 3s --load poisson:40 --json
 grep -q '"objective": "latency"' out || fail "throughput under a given rate"
 tune 0 "${digits[@]}" "${some[@]}" --budget 10s --markdown
