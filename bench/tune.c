@@ -533,11 +533,13 @@ const struct ab_command ab_command_tune = {
     .summary = "finds the configuration to deploy: backend, threads, instances, batch and more",
     .usage = "--model M --method S [--slo p99=80ms] [--objective O] [--budget T] [--out F.json] | "
              "--config F",
-    .more = "Every configuration is served by a fresh process under the load; its maps are held "
-            "against the\nreference, and one that fails is never recommended. Exit code: 0 "
-            "recommended, 5 nothing meets the\nrequirements, 6 all that is fast enough disagrees, "
-            "4 the budget ended too early to say, 130\ninterrupted (the answer so far is "
-            "printed). docs/tune.md",
+    .more =
+        "Every configuration is served by a fresh process under the load; its maps are held "
+        "against the\nreference, and one that fails is never recommended. Exit code: 0 "
+        "recommended, 5 nothing meets the\nrequirements (with --confirm: or the limit broke), 6 "
+        "all that is fast enough disagrees, 4 the budget\nended too early to say (with "
+        "--confirm: or the limit stayed open, or no rate held), 130 interrupted\n(the answer so "
+        "far is printed). docs/tune.md",
     .options = options,
     .n_options = sizeof options / sizeof *options,
     .settings_size = sizeof(struct tune_settings),

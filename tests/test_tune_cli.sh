@@ -44,6 +44,10 @@ end() {
     [[ $got == "$3" ]] || fail "$1: exit code $got, not $3"
 }
 
+code 0 tune --help
+prints "(with --confirm: or the limit broke)"
+prints "(with --confirm: or the limit stayed open, or no rate held)"
+
 # ---- wrong usage: one line, that names the thing and the remedy ----
 tune 2 && says "--model M is missing"
 tune 2 --model digits && says "--method S is missing"
