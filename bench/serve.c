@@ -133,7 +133,8 @@ static enum ab_status serve(struct ab_server *s, struct ab_error *err)
     s->zero_ns = ab_now_ns();
     enum ab_status status = ab_queue_open(&s->queue, &s->o->load, places, s->o->seed, 0, err);
     if (status == AB_OK)
-        status = ab_window_start(&s->window, s->o, places, s->queue.load.streams, err);
+        status =
+            ab_window_start(&s->window, s->o, d->instances, places, s->queue.load.streams, err);
     if (status != AB_OK) return status;
     for (int i = 0; i < d->instances; i++)
         s->window.longest = fmax(s->window.longest, s->instances[i].first_ns);
@@ -196,7 +197,7 @@ static enum ab_status tell_window(const struct ab_server *s, struct ab_visit *v,
     v->requests = w->requests;
     v->executions = w->executions;
     v->seconds = isfinite(closed) && closed > w->opened ? (closed - w->opened) / 1e9 : 0;
-    v->images_per_s = v->seconds > 0 ? w->images / v->seconds : 0;
+    v->images_per_s = ab_window_rate(w);
     v->overloaded = ab_window_overloaded(w);
     v->slo = w->slo;
     v->late_ns = s->woken ? s->late_ns / (double)s->woken : (double)NAN;

@@ -53,7 +53,7 @@ struct ab_crowd {
 
 struct ab_window {
     const struct ab_visit_options *o;
-    int places; /* images that can be in service at a time */
+    int instances, places; /* places: images that can be in service at a time */
     double *latency_ns;
     int requests; /* those that asked while it was open, in order of completion */
     double *service_ns;
@@ -66,17 +66,22 @@ struct ab_window {
     double longest;        /* execution so far */
     double images;         /* done while it was open: executions at its edges count by the share of
                               their time that lies inside */
-    long left;             /* in the system when it closed */
-    long pending;          /* of those, still to be served */
-    bool crossed;          /* gave up on somebody */
+    double *begun;         /* [running] */
+    int running;           /* executions */
+    double unseen; /* ns of instances while it was open, in executions whose end nobody saw */
+    long left;     /* in the system when it closed */
+    long pending;  /* of those, still to be served */
+    bool crossed;  /* gave up on somebody */
     struct ab_slo_looks looks;
     enum ab_slo_state slo;
 };
 
 /* `streams`: of a closed load, 0: an open one. */
-enum ab_status ab_window_start(struct ab_window *w, const struct ab_visit_options *o, int places,
-                               int streams, struct ab_error *err);
+enum ab_status ab_window_start(struct ab_window *w, const struct ab_visit_options *o, int instances,
+                               int places, int streams, struct ab_error *err);
 void ab_window_free(struct ab_window *w);
+/* An instance begins an execution. */
+void ab_window_begun(struct ab_window *w, double begin);
 /* An execution from `begin` to `end` served those that had asked at `asked`; `present`: clients
  * that wait or are being served after it, without those who ask again because of it. */
 void ab_window_served(struct ab_window *w, double begin, double end, const double *asked, int count,
@@ -86,6 +91,8 @@ void ab_window_tick(struct ab_window *w, double now, long present, bool stop);
 void ab_window_idle(struct ab_window *w, double now);
 /* When the next tick is due. */
 double ab_window_due(const struct ab_window *w);
+/* Images a second while it was open; 0: nothing was seen. */
+double ab_window_rate(const struct ab_window *w);
 /* Whether the queue grew all the time; of an open load. */
 bool ab_window_overloaded(const struct ab_window *w);
 

@@ -168,6 +168,7 @@ static void serve(struct ab_instance *i)
         return;
     }
     s->served += count;
+    ab_window_begun(&s->window, begin);
     /* Another takes what is left, or watches for the next. */
     pthread_cond_signal(&s->clients);
     pthread_mutex_unlock(&s->lock);

@@ -18,11 +18,12 @@ static const double SETTLED = 0.25;
 static const double PATIENT = 0.5;
 enum { PATIENT_EXECUTIONS = 4 };
 
-enum ab_status ab_window_start(struct ab_window *w, const struct ab_visit_options *o, int places,
-                               int streams, struct ab_error *err)
+enum ab_status ab_window_start(struct ab_window *w, const struct ab_visit_options *o, int instances,
+                               int places, int streams, struct ab_error *err)
 {
     const size_t most = AB_VISIT_REQUESTS;
     *w = (struct ab_window){.o = o,
+                            .instances = instances,
                             .places = places,
                             .opened = 0,
                             .closed = INFINITY,
@@ -35,7 +36,8 @@ enum ab_status ab_window_start(struct ab_window *w, const struct ab_visit_option
     w->latency_ns = calloc(most, sizeof *w->latency_ns);
     w->service_ns = calloc(most, sizeof *w->service_ns);
     w->crowd = calloc(most, sizeof *w->crowd);
-    if (w->latency_ns && w->service_ns && w->crowd) return AB_OK;
+    w->begun = calloc((size_t)instances, sizeof *w->begun);
+    if (w->latency_ns && w->service_ns && w->crowd && w->begun) return AB_OK;
     return ab_fail(err, AB_ERR_MEMORY, "out of memory for latencies");
 }
 
@@ -44,6 +46,7 @@ void ab_window_free(struct ab_window *w)
     free(w->latency_ns);
     free(w->service_ns);
     free(w->crowd);
+    free(w->begun);
     *w = (struct ab_window){0};
 }
 
@@ -59,9 +62,13 @@ static void look(struct ab_window *w, bool last)
             ab_slo_look(&w->looks, &w->o->slo, w->latency_ns, w->requests, w->o->confidence, last);
 }
 
+/* Executions that outlast the counting gave no images: of the time of their instances, what went
+ * into them does not count either. */
 static void finish(struct ab_window *w, double now)
 {
     w->over = now;
+    for (int i = 0; i < w->running; i++)
+        w->unseen += fmax(0, w->closed - fmax(w->begun[i], w->opened));
     look(w, true);
 }
 
@@ -102,11 +109,26 @@ static double inside(const struct ab_window *w, double begin, double end)
     return to > from ? (to - from) / (end - begin) : 0;
 }
 
+void ab_window_begun(struct ab_window *w, double begin)
+{
+    if (w->running < w->instances) w->begun[w->running++] = begin;
+}
+
+static void ended(struct ab_window *w, double begin)
+{
+    for (int i = 0; i < w->running; i++)
+        if (w->begun[i] == begin) {
+            w->begun[i] = w->begun[--w->running];
+            return;
+        }
+}
+
 void ab_window_served(struct ab_window *w, double begin, double end, const double *asked, int count,
                       long present)
 {
     int counted = 0;
     if (isfinite(w->over)) return;
+    ended(w, begin);
     w->longest = fmax(w->longest, end - begin);
     for (int i = 0; i < count; i++) {
         counted += asked[i] < w->closed;
@@ -154,6 +176,13 @@ double ab_window_due(const struct ab_window *w)
     /* Once the time has passed it is requests that are waited for. */
     return w->requests < least_requests(w) ? w->opened + most
                                            : w->opened + fmin(o->seconds * 1e9, most);
+}
+
+double ab_window_rate(const struct ab_window *w)
+{
+    const double closed = fmin(w->closed, w->over);
+    const double seen = isfinite(closed) ? (closed - w->opened) - w->unseen / w->instances : 0;
+    return w->images > 0 && seen > 0 ? w->images / (seen / 1e9) : 0;
 }
 
 /* Clients in the system, as the last execution before that time left it. */

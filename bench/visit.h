@@ -52,7 +52,8 @@ struct ab_visit {
     int requests;
     double *service_ns; /* [executions] */
     int executions;
-    double seconds, images_per_s; /* of serving; images over it, cut executions by their share */
+    double seconds;      /* of serving */
+    double images_per_s; /* cut executions by their share, see ab_window_rate */
     double resident_bytes,
         peak_bytes;       /* of the process after serving, and at its largest; NaN: not known */
     double planned_bytes; /* the network's weights, and those and the arenas of all plans */

@@ -75,7 +75,7 @@ static struct ab_window simulated(const struct ab_visit_options *o, int batch, d
     struct ab_error err;
     double asked[8], now = 0;
     CHECK(ab_queue_open(&q, &o->load, batch, o->seed, 0, &err) == AB_OK, "%s", err.text);
-    CHECK(ab_window_start(&w, o, batch, q.load.streams, &err) == AB_OK, "%s", err.text);
+    CHECK(ab_window_start(&w, o, 1, batch, q.load.streams, &err) == AB_OK, "%s", err.text);
     while (!isfinite(w.over)) {
         ab_queue_admit(&q, now);
         ab_window_tick(&w, now, q.waiting, false);
@@ -87,6 +87,7 @@ static struct ab_window simulated(const struct ab_visit_options *o, int batch, d
             continue;
         }
         const double begin = now;
+        ab_window_begun(&w, begin);
         now += service;
         const double due = ab_window_due(&w);
         if (due > begin && due < now) ab_window_tick(&w, due, q.waiting + count, false);
@@ -136,6 +137,11 @@ TEST(closed_window)
     o.most_seconds = 0.3;
     w = simulated(&o, 1, 1e7);
     CHECK(w.requests == 30 && w.over == 30e7, "%d until %g", w.requests, w.over);
+    ab_window_free(&w);
+    /* Nobody waits for the execution that this ends, so that its time does not count. */
+    w = simulated(&o, 1, 1.1e8);
+    CHECK(w.requests == 2 && w.over == 30e7 && fabs(ab_window_rate(&w) * 0.11 - 1) < 1e-9,
+          "%d until %g, %g a second", w.requests, w.over, ab_window_rate(&w));
     ab_window_free(&w);
     /* Clients of a batch are served together. */
     o = (struct ab_visit_options){.load = {AB_LOAD_CLOSED, 4, 0}, .seconds = 1};
@@ -201,6 +207,72 @@ TEST(window_with_a_limit)
     ab_window_free(&w);
 }
 
-static const struct test_case cases[] = {CASE(closed_queue), CASE(open_queue), CASE(closed_window),
-                                         CASE(open_window), CASE(window_with_a_limit)};
+/* An execution of `count` clients who asked when it began. */
+static void serve(struct ab_window *w, double begin, double end, int count)
+{
+    const double asked[] = {begin, begin};
+    ab_window_served(w, begin, end, asked, count, count);
+}
+
+/* Whoever stops it in the middle of executions learns the rate of those that were seen. */
+TEST(stopped_window)
+{
+    struct ab_visit_options o = {.load = {AB_LOAD_CLOSED, 0, 0}, .seconds = 60};
+    struct ab_window w;
+    struct ab_error err;
+    CHECK(ab_window_start(&w, &o, 1, 2, 2, &err) == AB_OK, "%s", err.text);
+    ab_window_begun(&w, 0);
+    serve(&w, 0, 1e9, 2);
+    ab_window_begun(&w, 1e9);
+    ab_window_tick(&w, 1.9e9, 2, true);
+    CHECK(w.over == 1.9e9 && fabs(ab_window_rate(&w) - 2) < 1e-9, "%g a second",
+          ab_window_rate(&w));
+    serve(&w, 1e9, 2e9, 2);
+    CHECK(w.images == 2 && fabs(ab_window_rate(&w) - 2) < 1e-9, "counted when it was over");
+    ab_window_free(&w);
+    /* Two instances, one of which is about to be done. */
+    CHECK(ab_window_start(&w, &o, 2, 2, 2, &err) == AB_OK, "%s", err.text);
+    ab_window_begun(&w, 0);
+    ab_window_begun(&w, 0);
+    serve(&w, 0, 1e9, 1);
+    ab_window_begun(&w, 1e9);
+    ab_window_tick(&w, 1.1e9, 2, true);
+    CHECK(fabs(ab_window_rate(&w) - 2) < 1e-9, "%g a second", ab_window_rate(&w));
+    ab_window_free(&w);
+    /* More clients than places: it opened in the middle of what is cut. */
+    CHECK(ab_window_start(&w, &o, 2, 2, 3, &err) == AB_OK, "%s", err.text);
+    ab_window_begun(&w, 0);
+    ab_window_begun(&w, 0.5e9);
+    serve(&w, 0, 1e9, 1);
+    ab_window_begun(&w, 1e9);
+    serve(&w, 1e9, 2e9, 1);
+    ab_window_begun(&w, 2e9);
+    ab_window_tick(&w, 2.2e9, 3, true);
+    CHECK(fabs(ab_window_rate(&w) - 2) < 1e-9, "%g a second", ab_window_rate(&w));
+    ab_window_free(&w);
+    /* While those that asked in time are waited for. */
+    o.seconds = 2.5;
+    CHECK(ab_window_start(&w, &o, 1, 1, 1, &err) == AB_OK, "%s", err.text);
+    for (int i = 0; i < 2; i++) {
+        ab_window_begun(&w, i * 1e9);
+        serve(&w, i * 1e9, (i + 1) * 1e9, 1);
+    }
+    ab_window_begun(&w, 2e9);
+    ab_window_tick(&w, 2.5e9, 1, false);
+    CHECK(w.closed == 2.5e9 && isinf(w.over), "it does not wait");
+    ab_window_tick(&w, 2.6e9, 1, true);
+    CHECK(w.over == 2.6e9 && fabs(ab_window_rate(&w) - 1) < 1e-9, "%g a second",
+          ab_window_rate(&w));
+    ab_window_free(&w);
+    /* Before anything was seen there is no rate. */
+    CHECK(ab_window_start(&w, &o, 1, 1, 1, &err) == AB_OK, "%s", err.text);
+    ab_window_begun(&w, 0);
+    ab_window_tick(&w, 1e9, 1, true);
+    CHECK(w.requests == 0 && ab_window_rate(&w) == 0, "%g a second", ab_window_rate(&w));
+    ab_window_free(&w);
+}
+
+static const struct test_case cases[] = {CASE(closed_queue),        CASE(open_queue),
+                                         CASE(closed_window),       CASE(open_window),
+                                         CASE(window_with_a_limit), CASE(stopped_window)};
 TEST_MAIN("serving", cases)
