@@ -275,7 +275,11 @@ static enum ab_status find_rate(struct job *j, double *held, struct ab_error *er
     const struct ab_tune *t = &j->tune;
     const struct ab_visit_options base = ab_tune_visit_options(t, j->answer.recommended);
     const struct ab_evidence *e = ab_search_evidence(t->search, j->answer.recommended);
-    const double closed = ab_evidence_rate(e, j->answer.noise).value;
+    const struct ab_deploy *d = &t->space.points[j->answer.recommended].deploy;
+    /* Other loads do not show what it can do at most. */
+    const bool full = t->load.kind == AB_LOAD_CLOSED &&
+                      (t->load.streams == 0 || t->load.streams >= d->instances * d->batch);
+    const double closed = full ? ab_evidence_rate(e, j->answer.noise).value : 0;
     const double seconds = fmax(RATE_SECONDS, t->budget_s - j->searched_s);
     struct ab_max_rate rate;
     if (!t->quiet) fprintf(stderr, "the rate at which the SLO breaks, in about %.0f s\n", seconds);

@@ -15,9 +15,10 @@ static const double CLOSE = 1.05;
 static const double BEYOND = 1.1, FURTHER = 1.5;
 /* Below, arrivals hardly ever meet: whatever breaks there breaks alone. */
 static const double RARE = 1.0 / 256;
-/* Shares of the time: of the look at a single client, of what is left for one probe, of what is
- * kept for confirming. */
-static const double IDLE_SHARE = 0.1, PROBE_SHARE = 0.25, MOST_SHARE = 0.6, CONFIRM_SHARE = 0.25;
+/* Shares of the time: of the look at a single client, of that at clients without end, of what is
+ * left for one probe, of what is kept for confirming. */
+static const double IDLE_SHARE = 0.1, CLOSED_SHARE = 0.1, PROBE_SHARE = 0.25, MOST_SHARE = 0.6,
+                    CONFIRM_SHARE = 0.25;
 
 struct search {
     ab_rate_fn probe;
@@ -26,7 +27,7 @@ struct search {
     double seconds;     /* of all */
     double high;        /* rates from here on do not hold, or are not worth a try */
     bool undecided;     /* `high` is where a probe could not say in its time */
-    double closed_rate; /* images a second of clients without end */
+    double closed_rate; /* images a second of clients without end; 0: not known yet */
     double overhead;    /* s of starting a process, as far as seen */
     struct ab_max_rate *r;
 };
@@ -48,6 +49,29 @@ static enum ab_status try(struct search *s, double rate, double seconds, struct 
     r->spent_s += p->seconds;
     r->n_probes++;
     return AB_OK;
+}
+
+/* Starts from what clients without end get, no less than what one gets who is alone. */
+static enum ab_status look_at_capacity(struct search *s, struct ab_error *err)
+{
+    struct ab_max_rate *r = s->r;
+    const struct ab_rate_probe *idle = &r->probes[0];
+    enum ab_status status = AB_OK;
+    s->overhead = idle->seconds;
+    if (idle->images_per_s > 0)
+        s->overhead = fmax(0, idle->seconds - idle->requests / idle->images_per_s);
+    if (!(s->closed_rate > 0)) {
+        struct ab_rate_probe closed = {.seconds = 0};
+        status = s->probe(s->user, INFINITY, CLOSED_SHARE * s->seconds, &closed, err);
+        if (status != AB_OK) return status;
+        r->spent_s += closed.seconds;
+        s->closed_rate = closed.images_per_s;
+    }
+    s->closed_rate = fmax(s->closed_rate, idle->images_per_s);
+    s->high = BEYOND * s->closed_rate;
+    if (!(s->high > 0) && !ab_interrupted)
+        snprintf(r->note, sizeof r->note, "nobody was served in %.3g s", r->spent_s);
+    return status;
 }
 
 /* What one probe may take; 0: there is no time to show that the rate holds. */
@@ -176,22 +200,21 @@ enum ab_status ab_rate_search(ab_rate_fn probe, void *user, int least, double cl
                        .user = user,
                        .least = least,
                        .seconds = seconds,
-                       .high = BEYOND * closed_rate,
                        .closed_rate = closed_rate,
                        .r = r};
     *r = (struct ab_max_rate){.broken = INFINITY};
-    if (!(closed_rate > 0 && isfinite(closed_rate)) || !(seconds > 0))
+    if (!(closed_rate >= 0 && isfinite(closed_rate)) || !(seconds > 0))
         return ab_fail(err, AB_ERR_ARG, "a search from %g images a second within %g s", closed_rate,
                        seconds);
     enum ab_status status = try(&s, 0, IDLE_SHARE * seconds, err);
     if (status != AB_OK || ab_interrupted) return status;
-    s.overhead = fmax(0, r->probes[0].seconds - r->probes[0].requests / closed_rate);
-    s.overhead = fmin(s.overhead, r->probes[0].seconds);
     if (r->probes[0].state == AB_SLO_BROKEN) {
         r->idle_broken = true;
         snprintf(r->note, sizeof r->note, "the limit is too low even for a client that is alone");
         return AB_OK;
     }
+    status = look_at_capacity(&s, err);
+    if (status != AB_OK || ab_interrupted || *r->note) return status;
     status = bisect(&s, err);
     return status == AB_OK ? confirm(&s, err) : status;
 }
@@ -210,9 +233,11 @@ static enum ab_status visit(void *user, double rate, double seconds, struct ab_r
     struct visits *all = user;
     struct ab_visit v;
     struct ab_visit_options o = *all->base;
-    o.load = rate > 0 ? (struct ab_load_shape){.kind = AB_LOAD_POISSON, .rate = rate}
-                      : (struct ab_load_shape){.kind = AB_LOAD_CLOSED, .streams = 1};
-    o.slo = *all->slo;
+    o.load = (struct ab_load_shape){.kind = AB_LOAD_CLOSED, .streams = rate > 0 ? 0 : 1};
+    if (rate > 0 && isfinite(rate))
+        o.load = (struct ab_load_shape){.kind = AB_LOAD_POISSON, .rate = rate};
+    /* What clients without end get is no matter of the limit. */
+    o.slo = isfinite(rate) ? *all->slo : (struct ab_slo){0, 0};
     o.seconds = seconds;
     o.least_requests = 1;
     o.most_seconds = 2 * seconds;
@@ -223,6 +248,7 @@ static enum ab_status visit(void *user, double rate, double seconds, struct ab_r
     *p = (struct ab_rate_probe){.state = v.slo,
                                 .overloaded = v.overloaded,
                                 .requests = v.requests,
+                                .images_per_s = v.images_per_s,
                                 .quantile_ns = (double)NAN,
                                 .seconds = v.wall_s};
     if (v.requests) {

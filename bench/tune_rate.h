@@ -19,8 +19,9 @@ struct ab_rate_probe {
     enum ab_slo_state state;
     bool overloaded;
     int requests;
-    double quantile_ns; /* the SLO's, of this probe; NaN: no requests */
-    double seconds;     /* that it took, the start of the process included */
+    double images_per_s; /* that were served */
+    double quantile_ns;  /* the SLO's, of this probe; NaN: no requests */
+    double seconds;      /* that it took, the start of the process included */
 };
 
 enum { AB_RATE_PROBES = 32 };
@@ -38,15 +39,17 @@ struct ab_max_rate {
     double spent_s;
 };
 
-/* `closed_rate`: images a second of clients without end, where the search begins. `seconds`: of the
- * search as a whole; the last probe may outlast it. `base`: what is served, confidence and seed;
- * its load, times and SLO do not matter. Ends early, with what there is, when ab_interrupted is
- * set. AB_ERR_ARG: times or rates that cannot be; errors of a visit. */
+/* `closed_rate`: images a second of clients without end, where the search begins; 0: it looks, for
+ * a tenth of the time. `seconds`: of the search as a whole; the last probe may outlast it. `base`:
+ * what is served, confidence and seed; its load, times and SLO do not matter. Ends early, with what
+ * there is, when ab_interrupted is set. AB_ERR_ARG: times or rates that cannot be; errors of a
+ * visit. */
 enum ab_status ab_tune_max_rate(const struct ab_visit_options *base, const struct ab_slo *slo,
                                 double closed_rate, double seconds, struct ab_max_rate *result,
                                 struct ab_error *err);
 
-/* The search alone. `probe` fills all of *p but `rate`, after at most some `seconds`; `least`: the
+/* The search alone. `probe` fills all of *p but `rate`, after at most some `seconds`; a rate of
+ * INFINITY asks for clients without end, of which images_per_s and seconds matter. `least`: the
  * fewest requests that show that a rate holds. */
 typedef enum ab_status (*ab_rate_fn)(void *user, double rate, double seconds,
                                      struct ab_rate_probe *p, struct ab_error *err);

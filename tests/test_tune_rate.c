@@ -19,6 +19,8 @@ struct simulated {
     double overhead; /* s of starting a process */
     int probes, stop_after, fail_after;
     bool mute;     /* never decides */
+    bool dead;     /* serves nobody */
+    double alone;  /* the share of all that it can do that one client gets; 0: all */
     int disturbed; /* 1 of so many probes meets a neighbour that doubles services */
 };
 
@@ -43,10 +45,13 @@ static enum ab_status probe(void *user, double rate, double seconds, struct ab_r
 {
     struct simulated *s = user;
     const struct ab_slo slo = {0.99, s->limit};
-    const double pace = rate > 0 ? fmin(rate, 1 / s->service) : 1 / s->service;
+    const double capacity = 1 / s->service, alone = s->alone > 0 ? s->alone : 1;
+    const double pace = rate > 0 ? fmin(rate, capacity) : alone * capacity;
     const bool met = s->disturbed && rng_uniform(&s->rng) * s->disturbed < 1;
     const int most = (int)fmax(1, seconds * pace);
     double *latency = malloc((size_t)most * sizeof *latency);
+    *p = (struct ab_rate_probe){.quantile_ns = (double)NAN, .seconds = seconds};
+    if (s->dead) return free(latency), AB_OK;
     if (++s->probes == s->fail_after)
         return free(latency), ab_fail(err, AB_ERR_INTERNAL, "the server is gone");
     if (s->probes == s->stop_after) ab_interrupted = 1;
@@ -62,6 +67,7 @@ static enum ab_status probe(void *user, double rate, double seconds, struct ab_r
     *p = (struct ab_rate_probe){.state = state,
                                 .overloaded = rate * s->service > 1,
                                 .requests = count,
+                                .images_per_s = pace,
                                 .quantile_ns = latency[0],
                                 .seconds = count / pace + s->overhead};
     free(latency);
@@ -168,6 +174,52 @@ TEST(looks_beyond)
     CHECK(r.held > 80 && r.broken >= 95 && isfinite(r.broken), "stopped early");
 }
 
+/* From the rate of another load, down to a hundredth of what it can do, and from none it comes as
+ * far as from the true one. */
+TEST(starts_where_the_server_ends)
+{
+    static const struct {
+        double known, alone;
+    } starts[] = {{100, 1}, {1, 1}, {0, 1}, {0, 0.25}};
+    enum { SEARCHES = AB_TEST_SLOW ? 20 : 100 };
+    const double border = true_border(server(0.01, 0.06));
+    double sum[4] = {0};
+    for (size_t i = 0; i < sizeof starts / sizeof *starts; i++) {
+        int over = 0;
+        for (uint64_t t = 0; t < SEARCHES; t++) {
+            struct simulated s = server(0.01, 0.06);
+            struct ab_max_rate r;
+            struct ab_error err;
+            s.rng = rng_new(3000 + t);
+            s.overhead = 0.5;
+            s.alone = starts[i].alone;
+            CHECK(ab_rate_search(probe, &s, 368, starts[i].known, 200, &r, &err) == AB_OK, "%s",
+                  err.text);
+            context("search %d from %g of 100: border %g, %g holds, %g breaks, %g s: %s", (int)t,
+                    starts[i].known, border, r.held, r.broken, r.spent_s, r.note);
+            CHECK(fabs(r.probes[1].rate - 55) < 1e-6, "it starts at %g", r.probes[1].rate);
+            CHECK(r.spent_s < 220, "too long");
+            sum[i] += r.held / border / SEARCHES;
+            over += r.held > 1.02 * border;
+        }
+        /* 0.77 to 0.82; nothing at all where a hundredth is taken for the true rate. */
+        CHECK(over <= SEARCHES / 10, "%d of %d claim more than holds", over, SEARCHES);
+        CHECK(sum[i] > 0.8 * sum[0], "from %g: %g of the border, %g from the true rate",
+              starts[i].known, sum[i], sum[0]);
+    }
+}
+
+/* Nobody was served while it looked for where to start. */
+TEST(serves_nobody)
+{
+    struct simulated s = server(0.01, 0.3);
+    struct ab_max_rate r;
+    struct ab_error err;
+    s.dead = true;
+    CHECK(ab_rate_search(probe, &s, 368, 0, 60, &r, &err) == AB_OK, "%s", err.text);
+    CHECK(r.held == 0 && r.n_probes == 1 && strstr(r.note, "nobody was served"), "%s", r.note);
+}
+
 TEST(broken_even_alone)
 {
     struct simulated s = server(0.01, 0.009);
@@ -198,6 +250,14 @@ TEST(ends_early)
         ab_interrupted = 0;
         CHECK(r.n_probes == after, "%d probes instead of %d", r.n_probes, after);
     }
+    /* The second of what it asks for is what the server can do. */
+    struct simulated unknown = server(0.01, 0.05);
+    struct ab_max_rate begun;
+    struct ab_error why;
+    unknown.stop_after = 2;
+    CHECK(ab_rate_search(probe, &unknown, 368, 0, 2000, &begun, &why) == AB_OK, "%s", why.text);
+    ab_interrupted = 0;
+    CHECK(begun.n_probes == 1 && begun.held == 0, "%d probes", begun.n_probes);
     for (int after = 1; after < 8; after++) {
         struct simulated s = server(0.01, 0.05);
         struct ab_max_rate r;
@@ -211,7 +271,8 @@ TEST(ends_early)
 
 TEST(wrong_values)
 {
-    static const double wrong[][2] = {{0, 10}, {-1, 10}, {INFINITY, 10}, {10, 0}, {10, -1}};
+    static const double wrong[][2] = {
+        {(double)NAN, 10}, {-1, 10}, {INFINITY, 10}, {10, 0}, {10, -1}};
     struct simulated s = server(0.01, 0.05);
     struct ab_max_rate r;
     struct ab_error err;
@@ -249,6 +310,12 @@ TEST(visits)
     CHECK(!r.idle_broken && r.spent_s > 0 && r.spent_s < 60, "time");
     for (int i = 1; i < r.n_probes; i++)
         CHECK(r.probes[i].rate > 0 && r.probes[i].seconds > 0, "probe %d", i);
+    /* What clients without end get is not known. */
+    CHECK(ab_tune_max_rate(&o, &always, 0, 3, &r, &err) == AB_OK, "%s", err.text);
+    context("%g holds, %g breaks, %d probes, %g s: %s", r.held, r.broken, r.n_probes, r.spent_s,
+            r.note);
+    CHECK(AB_TEST_SLOW || r.held >= 10, "nothing holds");
+    CHECK(r.probes[0].images_per_s > 0 && (r.n_probes < 2 || isfinite(r.probes[1].rate)), "rates");
     o.model = "no-such-model";
     CHECK(ab_tune_max_rate(&o, &always, 20, 3, &r, &err) != AB_OK &&
               strstr(err.text, "no-such-model"),
@@ -259,6 +326,8 @@ static const struct test_case cases[] = {CASE(finds_the_border),
                                          CASE(claims_no_more_than_holds),
                                          CASE(outlives_a_neighbour),
                                          CASE(looks_beyond),
+                                         CASE(starts_where_the_server_ends),
+                                         CASE(serves_nobody),
                                          CASE(broken_even_alone),
                                          CASE(has_no_time),
                                          CASE(ends_early),
