@@ -163,6 +163,34 @@ void ab_agreement_put(json_t *row, const struct ab_agreement *a)
     if (a->verdict != AB_AGREE) put_text(row, "verdict_reason", a->why, "not said");
 }
 
+bool ab_agreement_read(const json_t *row, struct ab_agreement *a)
+{
+    const struct {
+        const char *key;
+        double *to;
+    } fields[] = {{"rel_l2", &a->rel_l2},   {"max_err", &a->max_err},
+                  {"cosine", &a->cosine},   {"err_over_bound", &a->err_over_bound},
+                  {"pearson", &a->pearson}, {"spearman", &a->spearman},
+                  {"ssim", &a->ssim},       {"iou1", &a->iou1},
+                  {"iou5", &a->iou5}};
+    const char *name = json_string_value(json_object_get(row, "verdict")),
+               *why = json_string_value(json_object_get(row, "verdict_reason"));
+    ab_agreement_init(a);
+    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
+        const json_t *value = json_object_get(row, fields[i].key);
+        if (json_is_number(value)) *fields[i].to = json_number_value(value);
+    }
+    a->flips = (long)json_integer_value(json_object_get(row, "flips"));
+    a->illegal_flips = (long)json_integer_value(json_object_get(row, "illegal_flips"));
+    snprintf(a->why, sizeof a->why, "%s", why ? why : "");
+    for (int v = AB_AGREE; v <= AB_SKIPPED && name; v++) {
+        if (strcmp(name, ab_verdict_name((enum ab_verdict)v)) != 0) continue;
+        a->verdict = (enum ab_verdict)v;
+        return true;
+    }
+    return false;
+}
+
 /* What records of kernels have besides. */
 static void put_kernel(json_t *row, const struct ab_record *r)
 {

@@ -69,6 +69,8 @@ json_t *ab_record_json(const struct ab_record *r);
 /* Of an agreement: that there is none yet, and its fields of a row. */
 void ab_agreement_init(struct ab_agreement *a);
 void ab_agreement_put(json_t *row, const struct ab_agreement *a);
+/* Back; a field that is missing or null is NaN. False, skipped: there is no verdict. */
+bool ab_agreement_read(const json_t *row, struct ab_agreement *a);
 
 /* Writes {"context": ..., "results": [...]}, one row a line, strict JSON in ASCII. */
 bool ab_records_print(FILE *f, const json_t *context, const json_t *rows);

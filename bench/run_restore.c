@@ -32,21 +32,6 @@ static void restore_kernels(const json_t *json, struct ab_record *r)
     }
 }
 
-static void restore_agreement(const json_t *json, struct ab_agreement *a)
-{
-    char verdict[32];
-    text(json, "verdict", verdict, sizeof verdict);
-    a->verdict = AB_SKIPPED;
-    for (int v = AB_AGREE; v <= AB_SKIPPED; v++)
-        if (!strcmp(verdict, ab_verdict_name((enum ab_verdict)v))) a->verdict = (enum ab_verdict)v;
-    a->rel_l2 = number(json, "rel_l2");
-    a->max_err = number(json, "max_err");
-    a->cosine = number(json, "cosine");
-    a->err_over_bound = number(json, "err_over_bound");
-    a->flips = (long)json_integer_value(json_object_get(json, "flips"));
-    text(json, "verdict_reason", a->why, sizeof a->why);
-}
-
 /* What the clock and the numbers were like. */
 static void restore_conditions(const struct ab_db_row *row, struct ab_record *r)
 {
@@ -86,7 +71,7 @@ static bool restore_record(const struct ab_db_row *row, struct ab_record *r)
     text(json, "pinned", r->pinned, sizeof r->pinned);
     restore_kernels(json, r);
     restore_conditions(row, r);
-    restore_agreement(json, &r->agreement);
+    ab_agreement_read(json, &r->agreement);
     return true;
 }
 

@@ -240,7 +240,7 @@ bool ab_server_busy(struct ab_server *s)
     return busy;
 }
 
-void ab_server_end(struct ab_server *s)
+void ab_server_rest(struct ab_server *s)
 {
     pthread_mutex_lock(&s->lock);
     s->phase = AB_PHASE_OVER;
@@ -255,6 +255,12 @@ void ab_server_end(struct ab_server *s)
         free(i->asked);
     }
     free(s->instances);
+    s->instances = NULL;
+}
+
+void ab_server_end(struct ab_server *s)
+{
+    ab_server_rest(s);
     ab_queue_free(&s->queue);
     ab_window_free(&s->window);
     ab_images_free(&s->images);

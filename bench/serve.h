@@ -4,6 +4,7 @@
 //     queue: who asks when, who waits                         serve_queue.c
 //     window: when it is counted, what, and when it is over   serve_window.c
 //     server: the model, instances on threads of their own    serve.c, serve_instance.c
+//     judge: what the maps are worth, by the plan once more   serve_judge.c
 //
 // Queue and window know no clock and no threads: times are handed in, in ns since serving began.
 #ifndef AB_SERVE_H
@@ -146,7 +147,15 @@ enum ab_status ab_server_run(struct ab_server *s, const struct ab_visit_options 
                              void (*alive)(void), struct ab_visit *v, struct ab_error *err);
 /* Whether executions are under way that nobody waits for. */
 bool ab_server_busy(struct ab_server *s);
-/* Waits for executions that are under way. */
+/* Waits for executions that are under way; frees the instances. */
+void ab_server_rest(struct ab_server *s);
+/* Judges the maps of a visit, if the options say so and they are new: ends the instances, makes the
+ * plan of the first once more, in a thread that is bound as its own was, and holds it against a
+ * reference that follows its decisions. Where it makes other maps, they are not judged. Once
+ * ab_interrupted is set it takes a second at most; what it had begun may go on then, and the server
+ * must not end before the process does. */
+void ab_server_judge(struct ab_server *s, struct ab_visit *v);
+/* Rests, and frees all else. */
 void ab_server_end(struct ab_server *s);
 
 /* The thread of an instance. */

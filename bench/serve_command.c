@@ -47,9 +47,10 @@ static int serve(const struct ab_visit_options *o, double born_ns)
     struct ab_visit v;
     struct ab_error err;
     const enum ab_status status = ab_server_run(&s, o, born_ns, say_alive, &v, &err);
+    if (status == AB_OK) ab_server_judge(&s, &v);
     const int code = status == AB_OK ? say_visit(&v) : say_error(status, &err);
     ab_visit_free(&v);
-    /* An execution may take longer than whoever asked waits. */
+    /* An execution, or judging, may take longer than whoever asked waits. */
     if (ab_interrupted || ab_server_busy(&s)) {
         fflush(stdout);
         _exit(code);
@@ -62,6 +63,7 @@ int ab_visit_serve(void)
 {
     struct ab_visit_options o;
     struct ab_deploy deploy = {0};
+    struct ab_judging judging = {NULL};
     struct ab_error err;
     json_error_t at;
     double born_ns;
@@ -74,9 +76,10 @@ int ab_visit_serve(void)
             ab_fail(&err, AB_ERR_ARG,
                     "serve: options: no JSON (%.80s); they come from `attrbench tune`", at.text);
     else
-        status = ab_visit_options_read(json, &o, &deploy, &born_ns, &err);
+        status = ab_visit_options_read(json, &o, &deploy, &judging, &born_ns, &err);
     const int code = status == AB_OK ? serve(&o, born_ns) : say_error(status, &err);
     ab_deploy_free(&deploy);
+    free(judging.known);
     json_decref(json);
     return code;
 }

@@ -80,17 +80,6 @@ static enum ab_status make_buffers(struct ab_instance *i, struct ab_error *err)
     return AB_OK;
 }
 
-/* For who judges them; whoever asked has made the file. */
-static enum ab_status write_maps(const struct ab_instance *i, const char *path,
-                                 struct ab_error *err)
-{
-    FILE *f = fopen(path, "wb");
-    const bool written = f && fwrite(i->map, 1, i->map_bytes, f) == i->map_bytes;
-    if (f && fclose(f) == 0 && written) return AB_OK;
-    return ab_fail(err, AB_ERR_IO, "%.300s: its maps cannot be written there: %s", path,
-                   strerror(errno));
-}
-
 static enum ab_status set_up(struct ab_instance *i, struct ab_error *err)
 {
     enum ab_status status = make_plan(i, err);
@@ -105,8 +94,7 @@ static enum ab_status set_up(struct ab_instance *i, struct ab_error *err)
     i->hash = ab_maps_hash(i->map, i->map_bytes / sizeof *i->map / (size_t)batch, batch,
                            i->server->images.count);
     i->subnormals = (long)ab_subnormal_count(i->map, i->map_bytes / sizeof *i->map);
-    const char *path = i->server->o->maps;
-    return path && i->number == 0 ? write_maps(i, path, err) : AB_OK;
+    return AB_OK;
 }
 
 /* ---- serving ---- */

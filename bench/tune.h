@@ -3,8 +3,8 @@
 //
 //     options -> ab_space: knobs, values, the points that exist           tune_space.c
 //        ab_search: which point to visit next, and what was seen there    tune_search*.c
-//        ab_visit: a fresh process serves the point under the load        visit.h
-//        ab_tune_agree: what its maps are worth                           tune_agree.c
+//        ab_visit: a fresh process serves the point under the load, and
+//                  judges its maps                                        visit.h
 //        journal: a line for each visit                                   tune_journal.c
 //     evidence -> ab_answer: recommendation, front, knobs                 tune_answer.c
 //        card, JSON                                                       tune_card.c, tune_json.c

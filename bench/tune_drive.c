@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Drives the search: visits, judges, writes down, until the answer is there or the budget is gone.
+// Drives the search: visits, writes down, until the answer is there or the budget is gone.
 #include "tune_drive.h"
 
 #include "run.h"
@@ -8,8 +8,6 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 double ab_tune_spent(const struct ab_tune *t)
 {
@@ -75,19 +73,14 @@ static enum ab_status open_search(struct ab_tune *t, struct ab_error *err)
 
 enum ab_status ab_tune_open(struct ab_tune *t, struct ab_error *err)
 {
-    char cache[1024];
     t->began_ns = ab_now_ns();
-    t->maps = memfd_create("maps", MFD_CLOEXEC);
-    snprintf(t->maps_path, sizeof t->maps_path, "/proc/%ld/fd/%d", (long)getpid(), t->maps);
     enum ab_status status = ab_source_open(t->model, NULL, &t->source, err);
     if (status == AB_OK) status = ab_method_parse(t->spec, &t->method, err);
     if (status == AB_OK) status = ab_method_fits(t->source.graph, t->method, 0, err);
     if (status == AB_OK) status = ab_site_look(&t->site, err);
     if (status == AB_OK) status = ab_space_create(t->narrowing, &t->site, &t->space, err);
-    const char *folder = ab_cache_folder(cache, sizeof cache) ? cache : NULL;
-    if (status == AB_OK)
-        status = ab_tune_judge_create(&t->source, t->method, folder, ab_site_usable(&t->site),
-                                      &t->judge, err);
+    if (ab_cache_folder(t->cache, sizeof t->cache)) t->judging.cache_dir = t->cache;
+    if (status == AB_OK) t->judging.threads = ab_site_usable(&t->site);
     if (status == AB_OK) status = ab_tune_roof_create(t->source.graph, t->method, &t->roof, err);
     if (status == AB_OK) status = open_search(t, err);
     if (status == AB_OK) status = open_journal(t, err);
@@ -97,11 +90,11 @@ enum ab_status ab_tune_open(struct ab_tune *t, struct ab_error *err)
 
 void ab_tune_close(struct ab_tune *t)
 {
-    if (t->maps > 0) close(t->maps);
     ab_journal_close(&t->journal);
     ab_search_destroy(&t->search);
     ab_tune_roof_destroy(&t->roof);
-    ab_tune_judge_destroy(&t->judge);
+    free(t->judging.known);
+    free(t->agreed);
     ab_space_free(&t->space);
     ab_site_free(&t->site);
     ab_method_destroy(&t->method);
@@ -141,30 +134,55 @@ static int asked_at_once(const struct ab_visit_options *o)
     return streams > 0 && streams < batch ? streams : batch;
 }
 
-/* Visits and judges. `cut`: it ended, by an interrupt or with the budget, before anybody was
- * served, and nothing is known of the point. */
+/* Room for one more whose maps are known; false: out of memory. */
+static bool make_room(struct ab_tune *t)
+{
+    const size_t count = (size_t)t->judging.n_known + 1;
+    uint64_t *known = realloc(t->judging.known, count * sizeof *known);
+    if (known) t->judging.known = known;
+    struct ab_agreement *agreed = realloc(t->agreed, count * sizeof *agreed);
+    if (agreed) t->agreed = agreed;
+    return known && agreed;
+}
+
+/* What the maps of a visit are worth, as it says or as is known. What could not be judged is not
+ * known then: another process may manage. */
+static struct ab_agreement agreement_of(struct ab_tune *t, const struct ab_visit *v)
+{
+    struct ab_agreement a = {.verdict = v->unequal ? AB_MISTRUSTED : AB_SKIPPED};
+    snprintf(a.why, sizeof a.why, "%s",
+             v->unequal  ? "its instances made different maps"
+             : v->judged ? v->agreement.why
+                         : "not judged");
+    if (v->unequal) return a;
+    for (int i = 0; i < t->judging.n_known; i++)
+        if (t->judging.known[i] == v->map_hash) return t->agreed[i];
+    if (!v->judged || v->agreement.verdict == AB_SKIPPED) return a;
+    if (make_room(t)) {
+        t->judging.known[t->judging.n_known] = v->map_hash;
+        t->agreed[t->judging.n_known++] = v->agreement;
+    }
+    return v->agreement;
+}
+
+/* `cut`: it ended, by an interrupt or with the budget, before anybody was served, or by an
+ * interrupt before its maps were judged: nothing is known of the point. */
 static enum ab_status visit(struct ab_tune *t, int point, const struct ab_visit_options *o,
                             bool *cut, struct ab_error *err)
 {
     struct ab_visit v = {.requests = 0};
     struct ab_error why = {""};
-    struct ab_agreement agreed = {.verdict = AB_SKIPPED};
-    const double began = ab_now_ns();
     const enum ab_status visited = ab_visit(o, &v, &why);
-    const double wall_s = (ab_now_ns() - began) / 1e9;
-    struct ab_told told = {.error = NULL, .verdict = AB_SKIPPED};
+    const struct ab_agreement agreed = agreement_of(t, &v);
+    struct ab_told told = {
+        .error = NULL, .wall_s = v.wall_s, .judge_s = v.judge_s, .verdict = AB_SKIPPED};
     /* A visit goes on until there are requests, if nothing ends it. */
-    *cut = visited == AB_OK ? !v.requests : ab_interrupted != 0;
+    *cut = (visited == AB_OK && !v.requests) ||
+           (ab_interrupted && (visited != AB_OK || agreed.verdict == AB_SKIPPED));
     if (*cut) {
-        t->cut_s = wall_s;
+        t->cut_s = v.wall_s;
         ab_visit_free(&v);
         return AB_OK;
-    }
-    if (visited == AB_OK && !v.unequal)
-        ab_tune_judge_maps(t->judge, o->deploy, v.map_hash, t->maps, &agreed);
-    if (v.unequal) {
-        agreed.verdict = AB_MISTRUSTED;
-        snprintf(agreed.why, sizeof agreed.why, "its instances made different maps");
     }
     if (visited == AB_OK)
         told = (struct ab_told){.images_per_s = v.images_per_s,
@@ -177,14 +195,14 @@ static enum ab_status visit(struct ab_tune *t, int point, const struct ab_visit_
                                 .peak_bytes = v.peak_bytes,
                                 .planned_bytes = v.planned_bytes,
                                 .overloaded = v.overloaded,
+                                .wall_s = v.wall_s,
+                                .judge_s = v.judge_s,
                                 .verdict = agreed.verdict,
                                 .rel_l2 = agreed.rel_l2,
                                 .max_err = agreed.max_err,
                                 .why = agreed.why};
     else
         told.error = why.text;
-    told.wall_s = wall_s;
-    told.judge_s = (ab_now_ns() - began) / 1e9 - wall_s;
     const enum ab_status status = tell(t, point, &told, err);
     ab_visit_free(&v);
     return status;
@@ -232,7 +250,7 @@ static enum ab_status search(struct ab_tune *t, struct ab_error *err)
         tell_progress(t, &ask, &done);
         struct ab_visit_options o = ab_tune_visit_options(t, ask.point);
         o.seconds = ask.seconds;
-        o.maps = t->maps_path;
+        o.judging = &t->judging;
         o.most_seconds = fmax(ask.seconds, t->budget_s - ab_tune_spent(t));
         o.least_requests = 2 * o.deploy->instances * o.deploy->batch;
         status = visit(t, ask.point, &o, &cut, err);

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// The work behind attrbench tune: visits that the search asks for, judged and written down.
+// The work behind attrbench tune: visits that the search asks for, written down. What maps are
+// worth is told by the process that served; of those whose bits it has seen before, it is known
+// here.
 #ifndef AB_TUNE_DRIVE_H
 #define AB_TUNE_DRIVE_H
 
 #include "source.h"
 #include "tune.h"
-#include "tune_agree.h"
 #include "tune_journal.h"
 #include "tune_limits.h"
 #include "tune_rate.h"
@@ -28,13 +29,13 @@ struct ab_tune {
     struct ab_method *method;
     struct ab_site site;
     struct ab_space space;
-    struct ab_tune_judge *judge;
+    char cache[1024];
+    struct ab_judging judging;
+    struct ab_agreement *agreed; /* [judging.n_known]: what is known of maps */
     struct ab_tune_roof *roof;
     struct ab_search *search;
     struct ab_journal *journal; /* NULL: none */
-    int maps;                   /* a file in memory that visits write their maps to */
-    char maps_path[64];
-    double before_s; /* of the budget, spent by the runs that this one resumes */
+    double before_s;            /* of the budget, spent by the runs that this one resumes */
     double began_ns;
     double opened_s; /* what opening took */
     double cut_s;    /* what the visit took that ended before anybody was served; 0: none did */

@@ -228,7 +228,7 @@ enum ab_status ab_visit(const struct ab_visit_options *o, struct ab_visit *v, st
     if (status != AB_OK) ab_visit_free(v);
     /* Killed while it had nothing to tell yet. */
     if (ab_interrupted) status = AB_OK;
-    v->wall_s = (ab_now_ns() - start) / 1e9;
+    v->wall_s = (ab_now_ns() - start) / 1e9 - v->judge_s;
     return status;
 }
 

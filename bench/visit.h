@@ -14,6 +14,7 @@
 #ifndef AB_VISIT_H
 #define AB_VISIT_H
 
+#include "agree/agree.h"
 #include "config/config.h"
 #include "percentile.h"
 
@@ -30,6 +31,17 @@ enum ab_status ab_load_shape_parse(const char *text, struct ab_load_shape *load,
                                    struct ab_error *err);
 void ab_load_shape_text(const struct ab_load_shape *load, char *text, size_t size);
 
+/* Maps of the first instance's first execution are held against the reference, which follows the
+ * decisions of the plan that made them (agree.h). A library that chooses its algorithms by timing
+ * may choose others in another process, whose maps have other bits and other decisions: so the
+ * process that served judges, when it has served and its times and memory are known. */
+struct ab_judging {
+    const char *cache_dir; /* of references, which are dear; NULL: none */
+    int threads;           /* of the reference */
+    uint64_t *known;       /* [n_known] ab_maps_hash of maps that were judged before: not again */
+    int n_known;
+};
+
 struct ab_visit_options {
     const char *program; /* an attrbench; NULL: the running program */
     const char *model, *method;
@@ -40,11 +52,10 @@ struct ab_visit_options {
     double most_seconds; /* ... or so long has passed; 0: no limit */
     struct ab_slo slo;   /* limit_ns > 0: ends as soon as it is held or broken with `confidence` */
     double confidence;
-    uint64_t seed;    /* of the arrivals */
-    const char *maps; /* a file that gets the maps of the first instance's first execution, floats
-                         of [batch][c][h][w]; NULL: none */
-    double patience;  /* s without a sign of life (a plan made, an image served) after which the
-                         process is killed; 0: 300 */
+    uint64_t seed;                    /* of the arrivals */
+    const struct ab_judging *judging; /* NULL: maps are not judged */
+    double patience; /* s without a sign of life (a plan made, an image served, computing while
+                        maps are judged) after which the process is killed; 0: 300 */
 };
 
 struct ab_visit {
@@ -59,7 +70,7 @@ struct ab_visit {
     double planned_bytes; /* the network's weights, and those and the arenas of all plans */
     double start_ns;      /* from the start of the process to its first map: */
     double load_ns, setup_ns, first_ns; /* reading the model, making a plan, the first execution */
-    double wall_s;                      /* of the visit as a whole: what it cost */
+    double wall_s;                      /* of the visit as a whole, without judge_s: what it cost */
     uint64_t map_hash;     /* ab_maps_hash of each instance's first execution, of the usual images
                               in turn */
     bool unequal;          /* the instances' maps were not the same */
@@ -68,7 +79,12 @@ struct ab_visit {
     double late_ns;  /* mean time from an arrival to the instance that slept until then awake: part
                         of latencies; NaN: none slept */
     long subnormals; /* in those maps */
-    double stolen, pressure; /* shares, see load.h; NaN: not known */
+    bool judged;     /* those maps were: not if nobody asked or was served, where they are known and
+                        where they are unequal */
+    struct ab_agreement agreement; /* if judged. A failure, an interrupt too, is a verdict skipped
+                                      that says why */
+    double judge_s;                /* what that took */
+    double stolen, pressure;       /* shares, see load.h; NaN: not known */
 };
 
 /* A child that crashes, refuses or does not answer is an error that says so. Ends early, with what

@@ -14,10 +14,11 @@ enum { AB_VISIT_REQUESTS = 1 << 20 };
 /* born_ns: when the process that is to serve was started, by ab_now_ns. New reference; NULL: out of
  * memory. */
 json_t *ab_visit_options_json(const struct ab_visit_options *o, double born_ns);
-/* `o` and `deploy` borrow from `json`, but for the CPUs: ab_deploy_free. */
+/* `o`, `deploy` and `judging`, where there is any, borrow from `json`, but for the CPUs:
+ * ab_deploy_free, and what is known: free(judging->known). After an error too. */
 enum ab_status ab_visit_options_read(const json_t *json, struct ab_visit_options *o,
-                                     struct ab_deploy *deploy, double *born_ns,
-                                     struct ab_error *err);
+                                     struct ab_deploy *deploy, struct ab_judging *judging,
+                                     double *born_ns, struct ab_error *err);
 
 /* New reference; NULL: out of memory. */
 json_t *ab_visit_json(const struct ab_visit *v);

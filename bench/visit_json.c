@@ -3,6 +3,7 @@
 #include "visit_inside.h"
 
 #include "json_number.h"
+#include "record.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -76,6 +77,32 @@ static json_t *deploy_json(const struct ab_deploy *d)
     return json;
 }
 
+static json_t *hash_json(uint64_t hash)
+{
+    char text[20];
+    snprintf(text, sizeof text, "%016" PRIx64, hash);
+    return json_string(text);
+}
+
+static bool read_hash(const json_t *json, uint64_t *hash)
+{
+    const char *text = json_string_value(json);
+    char *end;
+    if (!text || strlen(text) != 16 || strspn(text, "0123456789abcdef") != 16) return false;
+    *hash = strtoull(text, &end, 16);
+    return true;
+}
+
+static json_t *judging_json(const struct ab_judging *how)
+{
+    json_t *json = json_pack("{s:i}", "threads", how->threads), *known = json_array();
+    for (int i = 0; i < how->n_known; i++) json_array_append_new(known, hash_json(how->known[i]));
+    json_object_set_new(json, "known", known);
+    /* A name that is no UTF-8 text: without. */
+    if (how->cache_dir) json_object_set_new(json, "cache_dir", json_string(how->cache_dir));
+    return json;
+}
+
 json_t *ab_visit_options_json(const struct ab_visit_options *o, double born_ns)
 {
     json_t *json = json_pack("{s:s,s:s,s:o,s:i,s:i,s:i,s:I,s:f}", "model", o->model, "method",
@@ -83,7 +110,7 @@ json_t *ab_visit_options_json(const struct ab_visit_options *o, double born_ns)
                              "streams", o->load.streams, "least_requests", o->least_requests,
                              "seed", (json_int_t)(o->seed & INT64_MAX), "born_ns", born_ns);
     if (json) put_fields(json, option_fields, OPTION_FIELDS, o);
-    if (json && o->maps) json_object_set_new(json, "maps", json_string(o->maps));
+    if (json && o->judging) json_object_set_new(json, "judging", judging_json(o->judging));
     return json;
 }
 
@@ -123,6 +150,23 @@ static enum ab_status read_cpus(const json_t *json, struct ab_deploy *d, struct 
     return AB_OK;
 }
 
+static enum ab_status read_judging(const json_t *json, struct ab_judging *how, struct ab_error *err)
+{
+    const json_t *known = json_object_get(json, "known");
+    const size_t count = json_array_size(known);
+    how->cache_dir = json_string_value(json_object_get(json, "cache_dir"));
+    if (!json_is_object(json)) return wrong("judging", err);
+    if (!read_int(json, "threads", 1, &how->threads)) return wrong("judging.threads", err);
+    if (!json_is_array(known) || count > AB_VISIT_REQUESTS) return wrong("judging.known", err);
+    how->known = malloc((count + 1) * sizeof *how->known);
+    if (!how->known) return ab_fail(err, AB_ERR_MEMORY, "out of memory for what is known of maps");
+    for (size_t i = 0; i < count; i++)
+        if (!read_hash(json_array_get(known, i), &how->known[i]))
+            return wrong("judging.known", err);
+    how->n_known = (int)count;
+    return AB_OK;
+}
+
 static enum ab_status read_deploy(const json_t *json, struct ab_deploy *d, struct ab_error *err)
 {
     int values[DEPLOY_KEYS];
@@ -144,20 +188,23 @@ static enum ab_status read_deploy(const json_t *json, struct ab_deploy *d, struc
 }
 
 enum ab_status ab_visit_options_read(const json_t *json, struct ab_visit_options *o,
-                                     struct ab_deploy *deploy, double *born_ns,
-                                     struct ab_error *err)
+                                     struct ab_deploy *deploy, struct ab_judging *judging,
+                                     double *born_ns, struct ab_error *err)
 {
-    const json_t *seed = json_object_get(json, "seed"), *born = json_object_get(json, "born_ns");
+    const json_t *seed = json_object_get(json, "seed"), *born = json_object_get(json, "born_ns"),
+                 *how = json_object_get(json, "judging");
     int kind;
     *o = (struct ab_visit_options){
         .model = json_string_value(json_object_get(json, "model")),
         .method = json_string_value(json_object_get(json, "method")),
-        .maps = json_string_value(json_object_get(json, "maps")),
         .seed = (uint64_t)json_integer_value(seed),
         .deploy = deploy,
+        .judging = how ? judging : NULL,
     };
+    *judging = (struct ab_judging){NULL};
     *born_ns = json_number_value(born);
-    const enum ab_status status = read_deploy(json_object_get(json, "deploy"), deploy, err);
+    enum ab_status status = read_deploy(json_object_get(json, "deploy"), deploy, err);
+    if (status == AB_OK && how) status = read_judging(how, judging, err);
     if (status != AB_OK) return status;
     if (!o->model) return wrong("model", err);
     if (!o->method) return wrong("method", err);
@@ -188,7 +235,8 @@ static const struct field result_fields[] = {
     RESULT(seconds, false),   RESULT(images_per_s, false),  RESULT(resident_bytes, true),
     RESULT(peak_bytes, true), RESULT(planned_bytes, false), RESULT(start_ns, false),
     RESULT(load_ns, false),   RESULT(setup_ns, false),      RESULT(first_ns, false),
-    RESULT(late_ns, true),    RESULT(stolen, true),         RESULT(pressure, true)};
+    RESULT(late_ns, true),    RESULT(stolen, true),         RESULT(pressure, true),
+    RESULT(judge_s, false)};
 enum { RESULT_FIELDS = sizeof result_fields / sizeof *result_fields };
 
 static json_t *times_json(const double *ns, int count)
@@ -200,14 +248,17 @@ static json_t *times_json(const double *ns, int count)
 
 json_t *ab_visit_json(const struct ab_visit *v)
 {
-    char hash[20];
-    snprintf(hash, sizeof hash, "%016" PRIx64, v->map_hash);
-    json_t *json = json_pack("{s:o,s:o,s:s,s:b,s:b,s:i,s:I}", "latency_ns",
-                             times_json(v->latency_ns, v->requests), "service_ns",
-                             times_json(v->service_ns, v->executions), "map_hash", hash, "unequal",
-                             v->unequal, "overloaded", v->overloaded, "slo", (int)v->slo,
-                             "subnormals", (json_int_t)v->subnormals);
+    json_t *json = json_pack(
+        "{s:o,s:o,s:o,s:b,s:b,s:i,s:I}", "latency_ns", times_json(v->latency_ns, v->requests),
+        "service_ns", times_json(v->service_ns, v->executions), "map_hash", hash_json(v->map_hash),
+        "unequal", v->unequal, "overloaded", v->overloaded, "slo", (int)v->slo, "subnormals",
+        (json_int_t)v->subnormals);
     if (json) put_fields(json, result_fields, RESULT_FIELDS, v);
+    json_t *agreement = json && v->judged ? json_object() : NULL;
+    if (agreement) {
+        ab_agreement_put(agreement, &v->agreement);
+        json_object_set_new(json, "agreement", agreement);
+    }
     return json;
 }
 
@@ -227,28 +278,22 @@ static bool read_times(const json_t *json, const char *key, double **ns, int *co
     return true;
 }
 
-static bool read_hash(const json_t *json, uint64_t *hash)
-{
-    const char *text = json_string_value(json_object_get(json, "map_hash"));
-    char *end;
-    if (!text || strlen(text) != 16 || strspn(text, "0123456789abcdef") != 16) return false;
-    *hash = strtoull(text, &end, 16);
-    return true;
-}
-
 const char *ab_visit_read(const json_t *json, struct ab_visit *v)
 {
     const json_t *unequal = json_object_get(json, "unequal"),
                  *overloaded = json_object_get(json, "overloaded"),
-                 *subnormals = json_object_get(json, "subnormals");
+                 *subnormals = json_object_get(json, "subnormals"),
+                 *agreement = json_object_get(json, "agreement");
     int slo;
     if (!read_times(json, "latency_ns", &v->latency_ns, &v->requests)) return "latency_ns";
     if (!read_times(json, "service_ns", &v->service_ns, &v->executions)) return "service_ns";
-    if (!read_hash(json, &v->map_hash)) return "map_hash";
+    if (!read_hash(json_object_get(json, "map_hash"), &v->map_hash)) return "map_hash";
     if (!json_is_boolean(unequal)) return "unequal";
     if (!json_is_boolean(overloaded)) return "overloaded";
     if (!json_is_integer(subnormals) || json_integer_value(subnormals) < 0) return "subnormals";
     if (!read_int(json, "slo", 0, &slo) || slo > AB_SLO_BROKEN) return "slo";
+    v->judged = agreement;
+    if (agreement && !ab_agreement_read(agreement, &v->agreement)) return "agreement";
     v->unequal = json_is_true(unequal);
     v->overloaded = json_is_true(overloaded);
     v->subnormals = (long)json_integer_value(subnormals);

@@ -105,6 +105,83 @@ TEST(a_budget_that_opening_uses_up)
     ab_tune_close(&t);
 }
 
+/* A process that serves two, with maps that have that verdict; keeps the options that it got. */
+static const char *serves_two(enum ab_verdict verdict, bool unequal)
+{
+    static char body[4096];
+    double latency[2] = {1e6, 2e6};
+    struct ab_visit v = {.latency_ns = latency,
+                         .requests = 2,
+                         .images_per_s = 100,
+                         .seconds = 0.02,
+                         .map_hash = 7,
+                         .unequal = unequal,
+                         .judged = !unequal,
+                         .agreement = {.verdict = verdict, .rel_l2 = 0.5, .why = "so it is"},
+                         .judge_s = 0.25};
+    json_t *json = ab_visit_json(&v);
+    char *text = json_dumps(json, JSON_COMPACT);
+    snprintf(body, sizeof body, "cat >>%s; echo >>%s; echo '%s'", temp_path("options"),
+             temp_path("options"), text);
+    free(text);
+    json_decref(json);
+    return script("two", body);
+}
+
+/* How many maps a visit was told to be known. */
+static int known_to(int visit)
+{
+    char line[4096] = "";
+    FILE *f = fopen(temp_path("options"), "r");
+    for (int i = 0; f && i <= visit; i++) CHECK(fgets(line, sizeof line, f), "no visit %d", i);
+    CHECK(f, "no visit");
+    fclose(f);
+    json_t *json = json_loads(line, 0, NULL);
+    const json_t *known = json_object_get(json_object_get(json, "judging"), "known");
+    CHECK(json_is_array(known), "visit %d is not asked to judge: %s", visit, line);
+    const int count = (int)json_array_size(known);
+    if (count) {
+        const char *hash = json_string_value(json_array_get(known, 0));
+        CHECK(hash && !strcmp(hash, "0000000000000007"), "hash %s", hash);
+    }
+    json_decref(json);
+    return count;
+}
+
+/* Maps that were judged are known to the visits that follow; what could not be judged is tried
+ * again; instances that differ are not judged at all. */
+TEST(what_maps_are_worth_is_remembered)
+{
+    static const struct {
+        enum ab_verdict verdict, told;
+        bool unequal;
+        int known;
+    } all[] = {{AB_AGREE, AB_AGREE, false, 1},
+               {AB_DISAGREE, AB_DISAGREE, false, 1},
+               {AB_SKIPPED, AB_SKIPPED, false, 0},
+               {AB_SKIPPED, AB_MISTRUSTED, true, 0}};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        context("%s", ab_verdict_name(all[i].told));
+        unlink(temp_path("options"));
+        open_tune("closed", 60, serves_two(all[i].verdict, all[i].unequal));
+        struct ab_answer answer;
+        struct ab_error err = {""};
+        CHECK(ab_tune_search(&t, &answer, &err) == AB_OK, "%s", err.text);
+        const struct ab_evidence *e = ab_search_evidence(t.search, 0);
+        CHECK(e->verdict == all[i].told, "%s: %s", ab_verdict_name(e->verdict), e->why);
+        CHECK(all[i].unequal || !strcmp(e->why, all[i].verdict == AB_AGREE ? "" : "so it is"), "%s",
+              e->why);
+        CHECK(e->spent_s >= 0.25 * e->visits, "judging took no time");
+        CHECK(known_to(0) == 0, "known before the first");
+        CHECK(t.judging.n_known == all[i].known, "%d are known", t.judging.n_known);
+        for (int n = 1; n < e->visits; n++)
+            CHECK(known_to(n) == all[i].known, "visit %d knows %d", n, known_to(n));
+        CHECK(all[i].verdict != AB_AGREE || e->visits > 1, "one visit: the test says little");
+        ab_answer_free(&answer);
+        ab_tune_close(&t);
+    }
+}
+
 /* Visits of a point meet arrivals of their own, visits of several points the same by turns. */
 TEST(arrivals_differ_between_visits)
 {
@@ -124,7 +201,7 @@ TEST(arrivals_differ_between_visits)
     ab_tune_close(&t);
 }
 
-static const struct test_case cases[] = {CASE(a_visit_that_is_cut_off_says_nothing_of_the_point),
-                                         CASE(a_budget_that_opening_uses_up),
-                                         CASE(arrivals_differ_between_visits)};
+static const struct test_case cases[] = {
+    CASE(a_visit_that_is_cut_off_says_nothing_of_the_point), CASE(a_budget_that_opening_uses_up),
+    CASE(what_maps_are_worth_is_remembered), CASE(arrivals_differ_between_visits)};
 TEST_MAIN("tune_drive", cases)

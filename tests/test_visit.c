@@ -533,18 +533,20 @@ TEST(options_there_and_back)
                                 .cpus = cpus};
     struct ab_visit_options o = asking(&d, "poisson:12.5"), back;
     struct ab_deploy got;
+    struct ab_judging judging;
     struct ab_error err;
     double born;
     char before[AB_DEPLOY_TEXT], after[AB_DEPLOY_TEXT];
     o.slo = (struct ab_slo){0.99, 80e6};
     json_t *json = ab_visit_options_json(&o, 123);
-    CHECK(ab_visit_options_read(json, &back, &got, &born, &err) == AB_OK, "%s", err.text);
+    CHECK(ab_visit_options_read(json, &back, &got, &judging, &born, &err) == AB_OK, "%s", err.text);
     ab_deploy_text(&d, before);
     ab_deploy_text(&got, after);
     CHECK(!strcmp(before, after) && got.cpus[0] == 3 && got.cpus[3] == 0, "%s", after);
     CHECK(back.seed == 11 && back.load.rate == 12.5 && back.slo.limit_ns == 80e6 && born == 123 &&
               back.confidence == 0.99 && back.seconds == 0.2 && !strcmp(back.model, "digits"),
           "others");
+    CHECK(!back.judging && !judging.known, "judged");
     ab_deploy_free(&got);
     static const char *const keys[] = {"model",   "method",   "deploy",     "load",
                                        "streams", "seed",     "born_ns",    "seconds",
@@ -553,7 +555,8 @@ TEST(options_there_and_back)
         json_t *copy = json_deep_copy(json);
         json_object_set_new(copy, keys[i], json_false());
         context("%s", keys[i]);
-        CHECK(ab_visit_options_read(copy, &back, &got, &born, &err) == AB_ERR_ARG, "taken");
+        CHECK(ab_visit_options_read(copy, &back, &got, &judging, &born, &err) == AB_ERR_ARG,
+              "taken");
         CHECK(strstr(err.text, strcmp(keys[i], "deploy") ? keys[i] : "backend"), "%s", err.text);
         ab_deploy_free(&got);
         json_decref(copy);
