@@ -70,6 +70,17 @@ static bool add_visit(struct ab_evidence *e, const struct ab_told *told,
     return true;
 }
 
+/* What could not be judged may be anything, and stays so whatever other visits show. */
+static int badness(enum ab_verdict verdict)
+{
+    switch (verdict) {
+    case AB_AGREE: return 0;
+    case AB_SKIPPED: return 1;
+    case AB_MISTRUSTED: return 2;
+    default: return 3;
+    }
+}
+
 bool ab_evidence_add(struct ab_evidence *e, const struct ab_told *told,
                      const struct ab_require *require)
 {
@@ -87,8 +98,9 @@ bool ab_evidence_add(struct ab_evidence *e, const struct ab_told *told,
     e->overloaded = e->overloaded || told->overloaded;
     if (told->alike > e->alike) e->alike = told->alike;
     /* The worst of all visits, should they differ. */
-    const bool worse = e->visits == 1 || (told->verdict != AB_AGREE && e->verdict == AB_AGREE) ||
-                       told->rel_l2 > e->rel_l2;
+    const int rank = badness(told->verdict), before = badness(e->verdict);
+    const bool worse =
+        e->visits == 1 || rank > before || (rank == before && told->rel_l2 > e->rel_l2);
     if (!worse) return true;
     e->verdict = told->verdict;
     e->rel_l2 = told->rel_l2;

@@ -87,6 +87,31 @@ TEST(requirements_are_judged)
     ab_evidence_free(&e);
 }
 
+/* A visit that agrees takes nothing back, in whatever order they come. */
+TEST(the_worst_of_all_visits_counts)
+{
+    static const struct {
+        enum ab_verdict verdict;
+        double rel_l2;
+    } visits[] = {{AB_SKIPPED, 0}, {AB_AGREE, 1e-6}, {AB_DISAGREE, 1e-3}, {AB_AGREE, 2e-6}};
+    static const double latency = 1e8;
+    for (int first = 0; first < 4; first++) {
+        struct ab_evidence e = {.visits = 0};
+        for (int k = 0; k < 4; k++) {
+            const int i = (first + k) % 4;
+            const struct ab_told told = {.images_per_s = 10,
+                                         .latency_ns = &latency,
+                                         .requests = 1,
+                                         .verdict = visits[i].verdict,
+                                         .rel_l2 = visits[i].rel_l2};
+            CHECK(ab_evidence_add(&e, &told, &throughput), "out of memory");
+            CHECK(first != 0 || k > 1 || e.verdict == AB_SKIPPED, "unjudged maps agree");
+        }
+        CHECK(e.verdict == AB_DISAGREE && e.rel_l2 == 1e-3, "%s", ab_verdict_name(e.verdict));
+        ab_evidence_free(&e);
+    }
+}
+
 /* `executions` of a batch of eight, whose images all wait as long, in visits of so many. */
 static void add_batches(struct ab_evidence *e, const struct ab_require *r, struct rng *rng,
                         int executions, int of_a_visit)
@@ -186,7 +211,10 @@ TEST(a_limit_that_held_goes_on_holding)
     ab_evidence_free(&e);
 }
 
-static const struct test_case cases[] = {
-    CASE(disturbed_visits_do_not_count), CASE(requirements_are_judged), CASE(copies_decide_nothing),
-    CASE(asking_after_each_visit_is_not_wrong_more_often), CASE(a_limit_that_held_goes_on_holding)};
+static const struct test_case cases[] = {CASE(disturbed_visits_do_not_count),
+                                         CASE(requirements_are_judged),
+                                         CASE(the_worst_of_all_visits_counts),
+                                         CASE(copies_decide_nothing),
+                                         CASE(asking_after_each_visit_is_not_wrong_more_often),
+                                         CASE(a_limit_that_held_goes_on_holding)};
 TEST_MAIN("tune_evidence", cases)
