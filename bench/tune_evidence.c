@@ -134,13 +134,18 @@ static double pace(const struct ab_evidence *e, const struct ab_require *require
     return 1 / quantile_of(e->latency_ns + first, e->upto[visit] - first, 0.5);
 }
 
+static double best_pace(const struct ab_evidence *e, const struct ab_require *require)
+{
+    double best = 0;
+    for (int v = 0; v < e->visits; v++) best = fmax(best, pace(e, require, v));
+    return best;
+}
+
 /* The least pace of a visit that nothing disturbed. */
 static double pace_needed(const struct ab_evidence *e, const struct ab_require *require,
                           double noise)
 {
-    double best = 0;
-    for (int v = 0; v < e->visits; v++) best = fmax(best, pace(e, require, v));
-    return best * exp(-band * noise);
+    return best_pace(e, require) * exp(-band * noise);
 }
 
 int ab_evidence_clean(const struct ab_evidence *e, const struct ab_require *require, double noise)
@@ -244,22 +249,26 @@ int ab_evidence_needed(const struct ab_evidence *e, double quantile)
     return (int)fmin(ceil(ab_evidence_clumps(e, quantile) * least), INT_MAX);
 }
 
-/* What is known after the last of the visits whose pace is at least `needed`. The end of each is a
- * look: who asks after every visit asks that often. What a look decided stands until another
- * decides otherwise: one that cannot decide takes nothing back. */
+/* What is known after the last of the visits. `undisturbed`: what slowed a visit made its requests
+ * wait as much longer, and is taken off; what is late even so would be late without it. The end of
+ * each visit is a look: who asks after every visit asks that often. What a look decided stands
+ * until another decides otherwise: one that cannot decide takes nothing back. */
 static enum ab_slo_state judge(const struct ab_evidence *e, const struct ab_require *require,
-                               double needed, struct ab_slo_looks *looks)
+                               bool undisturbed, struct ab_slo_looks *looks)
 {
-    const struct ab_slo *slo = &require->slo;
-    const double clumps = ab_evidence_clumps(e, slo->quantile);
+    const double clumps = ab_evidence_clumps(e, require->slo.quantile);
+    const double best = best_pace(e, require), needed = pace_needed(e, require, usual_noise);
     enum ab_slo_state state = AB_SLO_OPEN;
     double count = 0, beyond = 0;
     for (int v = 0; v < e->visits; v++) {
         const int first = first_of(e, v), n = e->upto[v] - first;
-        if (needed > 0 && pace(e, require, v) < needed) continue;
+        const double at = pace(e, require, v);
+        struct ab_slo slo = require->slo;
+        if (undisturbed && at < needed) slo.limit_ns *= best / at;
         count += n / clumps;
-        beyond += ab_slo_beyond(slo, e->latency_ns + first, n) / clumps;
-        const enum ab_slo_state now = ab_slo_look_at(looks, slo, count, beyond, AB_TUNE_CONFIDENCE);
+        beyond += ab_slo_beyond(&slo, e->latency_ns + first, n) / clumps;
+        const enum ab_slo_state now =
+            ab_slo_look_at(looks, &slo, count, beyond, AB_TUNE_CONFIDENCE);
         if (now != AB_SLO_OPEN) state = now;
     }
     return state;
@@ -268,7 +277,7 @@ static enum ab_slo_state judge(const struct ab_evidence *e, const struct ab_requ
 int ab_evidence_least(const struct ab_evidence *e, const struct ab_require *require)
 {
     struct ab_slo_looks looks = {0};
-    judge(e, require, 0, &looks);
+    judge(e, require, false, &looks);
     const int least = ab_slo_looks_least(&looks, &require->slo, AB_TUNE_CONFIDENCE);
     return (int)fmin(ceil(ab_evidence_clumps(e, require->slo.quantile) * least), INT_MAX);
 }
@@ -281,8 +290,7 @@ enum ab_fit ab_evidence_fits(const struct ab_evidence *e, const struct ab_requir
     if (!(require->slo.limit_ns > 0)) return AB_FIT_MEETS;
     if (e->overloaded) return AB_FIT_FAILS;
     struct ab_slo_looks looks = {0}, clean = {0};
-    const enum ab_slo_state all = judge(e, require, 0, &looks);
+    const enum ab_slo_state all = judge(e, require, false, &looks);
     if (all != AB_SLO_BROKEN) return all == AB_SLO_HELD ? AB_FIT_MEETS : AB_FIT_OPEN;
-    const double needed = pace_needed(e, require, usual_noise);
-    return judge(e, require, needed, &clean) == AB_SLO_BROKEN ? AB_FIT_FAILS : AB_FIT_OPEN;
+    return judge(e, require, true, &clean) == AB_SLO_BROKEN ? AB_FIT_FAILS : AB_FIT_OPEN;
 }

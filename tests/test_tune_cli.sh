@@ -81,7 +81,7 @@ tune 1 "${digits[@]}" --out none/deploy.json && says "none/deploy.json"
 [[ ! -e deploy.json ]] || fail "something was written"
 
 # ---- the largest rate, and its confirmation, which is long: interrupted further below ----
-begin rate --model digits --method gradient "${one[@]}" --budget 2s --slo p50=1s --confirm --out rate.json
+begin rate --model digits --method gradient "${one[@]}" --budget 10s --slo p50=1s --confirm --out rate.json
 rate=$!
 
 # ---- a whole search ----
@@ -126,7 +126,7 @@ tune 2 "${digits[@]}" "${one[@]/batch=1/batch=${many}2}" --budget 2s --out deep.
 says "--space was"
 
 # ---- nothing that will do ----
-tune 5 "${digits[@]}" "${some[@]}" --budget 10s --slo p50=1us --out never.json
+tune 5 "${digits[@]}" "${some[@]}" --budget 20s --slo p50=1us --out never.json
 prints "Nothing meets the requirements"
 prints "closest"
 tune 6 "${digits[@]}" "${some[@]}" --budget 10s --min-agree 1e-12 --out never.json

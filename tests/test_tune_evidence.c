@@ -74,6 +74,13 @@ TEST(requirements_are_judged)
     CHECK(ab_evidence_fits(&e, &r) == AB_FIT_OPEN, "half is above");
     r.slo.limit_ns = 0.9e8;
     CHECK(ab_evidence_fits(&e, &r) == AB_FIT_FAILS, "all above");
+    /* Nor does it need visits of one pace where all are far above. */
+    r.slo = (struct ab_slo){.quantile = 0.5, .limit_ns = 1e6};
+    struct ab_evidence paces = {.visits = 0};
+    for (int v = 0; v < 4; v++) add_visit(&paces, &r, 10 - v, 1e9 / (10 - v), 2);
+    CHECK(ab_evidence_fits(&paces, &r) == AB_FIT_FAILS, "a hundred times too slow");
+    ab_evidence_free(&paces);
+    r.slo = (struct ab_slo){.quantile = 0.9, .limit_ns = 0.9e8};
     e.overloaded = true;
     r.slo.limit_ns = 2e8;
     CHECK(ab_evidence_fits(&e, &r) == AB_FIT_FAILS, "overloaded");
