@@ -150,7 +150,7 @@ static void utc_of(const char *date, char text[32])
     char sign = '+';
     text[0] = '\0';
     const int got =
-        sscanf(date, "%d-%d-%dT%d:%d:%d%c%d:%d", &when.tm_year, &when.tm_mon, &when.tm_mday,
+        sscanf(date, "%4d-%2d-%2dT%2d:%2d:%2d%c%2d:%2d", &when.tm_year, &when.tm_mon, &when.tm_mday,
                &when.tm_hour, &when.tm_min, &when.tm_sec, &sign, &hours, &minutes);
     if (got < 6) return;
     when.tm_year -= 1900;
