@@ -46,7 +46,9 @@ void ab_cell_frame(struct ab_canvas *canvas, int x, int y)
 void ab_sheet_head(struct ab_canvas *canvas, const char *text)
 {
     ab_canvas_text(canvas, MARGIN, 20, 3, ab_ink, "attrbench");
-    ab_canvas_text(canvas, MARGIN, 54, 2, ab_gray, text);
+    /* Below the scale, which a long line would run into. */
+    const int room = canvas->width - 2 * MARGIN;
+    ab_canvas_text(canvas, MARGIN, 70, ab_text_width(text, 2) <= room ? 2 : 1, ab_gray, text);
     int wide = 256, x = canvas->width - MARGIN - wide;
     for (int i = 0; i < wide; i++)
         ab_canvas_fill(canvas, x + i, 24, 1, 16, ab_diverging(2.0 * i / (wide - 1) - 1));
