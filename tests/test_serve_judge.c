@@ -7,6 +7,7 @@
 #include "bench/run.h"
 #include "bench/stats.h"
 #include "files.h"
+#include "first_child.h"
 
 #include <math.h>
 #include <pthread.h>
@@ -151,15 +152,7 @@ TEST(what_fails_is_told)
 /* Three seconds after the process was started that this one started. */
 static void *terminate(void *user)
 {
-    char children[64];
-    int child = 0;
-    snprintf(children, sizeof children, "/proc/self/task/%d/children", (int)getpid());
-    for (int tries = 0; tries < 500 && !child; tries++) {
-        FILE *f = fopen(children, "r");
-        if (f && fscanf(f, "%d", &child) != 1) child = 0;
-        if (f) fclose(f);
-        usleep(10000);
-    }
+    const int child = first_child();
     usleep(3000000);
     if (child) kill(child, SIGTERM);
     return user;

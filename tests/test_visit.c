@@ -4,6 +4,7 @@
 #include "bench/run.h"
 #include "bench/stats.h"
 #include "bench/visit_inside.h"
+#include "first_child.h"
 #include "support.h"
 
 #include <math.h>
@@ -334,15 +335,7 @@ static int signal_to_send;
 
 static void *interfere(void *user)
 {
-    char path[64];
-    int child = 0;
-    snprintf(path, sizeof path, "/proc/self/task/%d/children", (int)getpid());
-    for (int tries = 0; tries < 500 && !child; tries++) {
-        FILE *f = fopen(path, "r");
-        if (f && fscanf(f, "%d", &child) != 1) child = 0;
-        if (f) fclose(f);
-        usleep(10000);
-    }
+    const int child = first_child();
     usleep(1500000);
     if (signal_to_send && child) kill(child, signal_to_send);
     /* By the thread that looks whether it was interrupted, as there is but one in the command. */
