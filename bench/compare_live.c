@@ -94,9 +94,11 @@ static enum ab_status first_look(struct look *look, struct ab_comparison *c, str
     enum ab_status status = measure(look, look->live->cases, false, &result, err);
     if (status == AB_OK) status = take_missing(&result, 0, c, err);
     if (status == AB_OK && !result.count) {
-        const char *why = result.n_missing ? result.missing[0].why : "none is left";
-        status = ab_fail(err, AB_ERR_UNSUPPORTED, "no case was measured: %.300s",
-                         ab_interrupted ? "interrupted" : why);
+        const char *why = result.n_missing ? result.missing[0].why
+                          : ab_interrupted ? "interrupted"
+                                           : "none is left";
+        status = ab_fail(err, AB_ERR_UNSUPPORTED, "no case was measured: %.300s%s", why,
+                         ab_interrupted && result.n_missing ? "; then interrupted" : "");
     }
     if (status == AB_OK) {
         take_rows(&result, c);

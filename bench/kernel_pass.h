@@ -20,8 +20,8 @@ struct ab_kernel_runner {
     double *ns;
     bool *disturbed;
     int count;
-    double fastest;
-    bool left; /* out of the race: a slow alternative of oneDNN */
+    double fastest, whole; /* as least_ns, whole_ns of struct ab_local */
+    bool left;             /* out of the race: a slow alternative of oneDNN */
     struct ab_agreement agreement;
 };
 

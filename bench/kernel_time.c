@@ -48,13 +48,17 @@ static void evict(void *user)
 static struct ab_slice sample(struct ab_kernel_pass *p, struct ab_kernel_runner *r, int calls)
 {
     struct turn turn = {p, r};
-    struct ab_local local = {
-        .run = run_once, .user = &turn, .before = p->cold ? evict : NULL, .least_ns = r->fastest};
+    struct ab_local local = {.run = run_once,
+                             .user = &turn,
+                             .before = p->cold ? evict : NULL,
+                             .least_ns = r->fastest,
+                             .whole_ns = r->whole};
     struct ab_slice slice;
     struct ab_error err;
     if (ab_local_slice(&local, calls, &slice, &err) != AB_OK)
         return (struct ab_slice){.ns = INFINITY};
     r->fastest = local.least_ns;
+    r->whole = local.whole_ns;
     return slice;
 }
 

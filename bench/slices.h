@@ -77,9 +77,11 @@ bool ab_steady_look(struct ab_steady *s, double ns);
 /* A side that calls run(user): times `calls` calls, sees context switches and moves.
  *
  * On one thread the time is that of the clock or, if less, the time that the thread ran: what other
- * processes take in between, or a hypervisor that tells, does not count. On several threads it is
- * that of the clock, and a slice is disturbed when any thread of the process was switched out
- * against its will. */
+ * processes take in between, or a hypervisor that tells, does not count. Kernels deduct what a
+ * hypervisor tells when they come to hear of it, which may be more than this slice lost, or all of
+ * it; so that a slice that lost time is never faster than all that lost none, and it is disturbed
+ * if it lost more than a fiftieth. On several threads the time is that of the clock, and a slice is
+ * disturbed when any thread of the process was switched out against its will. */
 struct ab_local {
     enum ab_status (*run)(void *user, struct ab_error *err);
     void *user;
@@ -88,6 +90,7 @@ struct ab_local {
                                    calls are so long that this makes no difference */
     int threads;                /* that a call keeps busy, the calling one among them; 0: 1 */
     double least_ns;            /* of a call so far; 0 at first */
+    double whole_ns;            /* the same, of slices that lost no time; 0 at first */
 };
 /* The slice function of a side whose user is a struct ab_local. */
 enum ab_status ab_local_slice(void *local, int calls, struct ab_slice *slice, struct ab_error *err);

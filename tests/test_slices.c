@@ -368,6 +368,21 @@ TEST(local_slices_see_disturbances)
     CHECK(quiet > 50, "%d of 500 slices undisturbed", quiet);
 }
 
+/* What a kernel deducts too much looks like a call that was far too fast. */
+TEST(slices_that_lost_time_are_not_the_fastest)
+{
+    struct work asleep = {.sleep_us = 2000};
+    struct ab_local l = {.run = work, .user = &asleep, .whole_ns = 1e6};
+    struct ab_slice slice;
+    CHECK(ab_local_slice(&l, 2, &slice, NULL) == AB_OK, "slice");
+    CHECK(slice.disturbed && slice.ns >= 1e6 && slice.ns < 2e6, "%g ns of at least 1e6", slice.ns);
+    CHECK(l.whole_ns == 1e6, "%g ns of a slice that lost time", l.whole_ns);
+    /* The clock is the bound above all. */
+    l.whole_ns = 1e9;
+    CHECK(ab_local_slice(&l, 1, &slice, NULL) == AB_OK, "slice");
+    CHECK(slice.ns < 1e8, "%g ns, more than passed", slice.ns);
+}
+
 /* The least time of reading what should lie in the caches, or should not. */
 static double read_ns(const float *data, size_t bytes, bool evict)
 {
@@ -418,6 +433,7 @@ static const struct test_case cases[] = {
     CASE(an_interruption_leaves_whole_rounds),
     CASE(local_slices_count_calls),
     CASE(local_slices_see_disturbances),
+    CASE(slices_that_lost_time_are_not_the_fastest),
     CASE(eviction_evicts),
 };
 TEST_MAIN("slices", cases)
