@@ -214,13 +214,15 @@ struct ab_knob_gain {
 
 struct ab_answer {
     int recommended; /* a point; -1: nothing meets the requirements */
-    int best;        /* the one with the best value; the recommended is within noise of it */
+    int best;        /* the one with the best value for all that is known; the recommended is as
+                        good within noise */
     int closest;     /* where nothing meets them: what comes closest; -1: nothing was served */
     bool complete;   /* see ab_search_complete */
     double noise;
     bool *front; /* [n_points]: no other is better in latency, throughput, memory or agreement and
                     as good in the rest */
-    bool *alike; /* [n_points]: meets the requirements, within noise of the best */
+    bool *alike; /* [n_points]: meets the requirements, and for all that is known is as good as the
+                    best */
     struct ab_knob_gain gains[AB_KNOBS];
     int n_gains;
 };

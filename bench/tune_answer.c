@@ -77,11 +77,6 @@ static bool meets(const struct ab_evidence *e, const struct ab_require *require)
            ab_evidence_fits(e, require) == AB_FIT_MEETS;
 }
 
-double ab_answer_tolerance(const struct ab_answer *answer, const struct ab_require *require)
-{
-    return require->objective == AB_OBJECTIVE_MEMORY ? LEAST_NOISE : answer->noise;
-}
-
 const char *ab_objective_name(enum ab_objective objective)
 {
     static const char *const names[] = {"latency", "throughput", "memory"};
@@ -122,13 +117,23 @@ static enum ab_status look(struct view *v, struct ab_error *err)
     return AB_OK;
 }
 
+/* For all that is known: one lucky visit is less than three good ones. */
 static void find_best(struct view *v)
 {
     struct ab_answer *a = v->answer;
     for (int i = 0; i < v->space->n_points; i++) {
         if (!meets(seen(v, i), v->require) || !(v->value[i].value > 0)) continue;
-        if (a->best < 0 || v->value[i].value > v->value[a->best].value) a->best = i;
+        if (a->best < 0 || v->value[i].low > v->value[a->best].low) a->best = i;
     }
+}
+
+/* Whether what is known leaves open that it is as good as the best. */
+static bool is_alike(const struct view *v, int point)
+{
+    const struct ab_worth *best = &v->value[v->answer->best], *w = &v->value[point];
+    if (!meets(seen(v, point), v->require) || !(w->value > 0)) return false;
+    const double interval = hypot(log(best->high / best->value), log(w->high / w->value));
+    return log(best->value / w->value) <= ab_alike_within(interval);
 }
 
 /* The simplest of those alike, and of equally simple ones the better. */
@@ -136,9 +141,7 @@ static void recommend(struct view *v)
 {
     struct ab_answer *a = v->answer;
     for (int i = 0; a->best >= 0 && i < v->space->n_points; i++) {
-        const double behind = v->value[a->best].value / v->value[i].value;
-        a->alike[i] =
-            meets(seen(v, i), v->require) && behind <= 1 + ab_answer_tolerance(a, v->require);
+        a->alike[i] = is_alike(v, i);
         if (!a->alike[i]) continue;
         const struct ab_point *now = a->recommended >= 0 ? &v->space->points[a->recommended] : NULL;
         const double simpler = now ? now->simplicity - v->space->points[i].simplicity : 1;

@@ -77,8 +77,7 @@ static void print_table(FILE *f, const struct ab_tune_result *r)
         if (!own) print_row(f, r, a->recommended);
         if (count > ROWS) fprintf(f, "    (%d more in the JSON)\n", count - ROWS);
         if (a->recommended >= 0)
-            fprintf(f, "  * recommended, the simplest of those within %.1f %% of the best (=)\n",
-                    100 * ab_answer_tolerance(a, r->require));
+            fprintf(f, "  * recommended, the simplest of those within noise of the best (=)\n");
         if (misses) fprintf(f, "  ! does not meet the requirements, or is not known to\n");
     }
     free(rows);
@@ -207,11 +206,10 @@ static void doubt_recommended(FILE *f, const struct ab_tune_result *r)
 
 static void print_doubts(FILE *f, const struct ab_tune_result *r, const struct tally *t)
 {
-    fprintf(
-        f,
-        "\nWhat is uncertain\n  - differences below %.1f %% count as none: as much lies between "
-        "visits\n",
-        100 * r->answer->noise);
+    fprintf(f,
+            "\nWhat is uncertain\n  - one visit of each shows no difference below %.1f %%, several "
+            "show smaller ones\n",
+            100 * r->answer->noise);
     if (r->answer->recommended >= 0) doubt_recommended(f, r);
     if (t->open && r->require->slo.limit_ns > 0)
         fprintf(f, "  - of %d the requests were too few to say whether they meet the limit\n",

@@ -13,7 +13,7 @@
 /* Two visits that nothing disturbed differ by less than `noise`, 19 times of 20; half as much
  * again, and it is no accident. */
 static const double band = 1.5;
-/* Noise where only requirements are asked for. */
+/* Two runs never agree better; noise where only requirements are asked for. */
 static const double usual_noise = 0.02;
 
 const char *ab_drop_name(enum ab_drop drop)
@@ -221,6 +221,11 @@ struct ab_worth ab_evidence_value(const struct ab_evidence *e, const struct ab_r
     v.low = v.value / spread;
     v.high = v.value * spread;
     return v;
+}
+
+double ab_alike_within(double interval)
+{
+    return fmax(usual_noise, interval / 2);
 }
 
 /* ---- requirements ---- */

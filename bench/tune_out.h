@@ -66,8 +66,6 @@ bool ab_evidence_served(const struct ab_evidence *e);
 double ab_evidence_error(const struct ab_evidence *e);
 /* Whether it is fast enough, whatever its maps; without a limit it is. */
 enum ab_slo_state ab_evidence_slo(const struct ab_evidence *e, const struct ab_require *require);
-/* Values this near (a share) count as alike. */
-double ab_answer_tolerance(const struct ab_answer *answer, const struct ab_require *require);
 
 const char *ab_objective_name(enum ab_objective objective);
 /* "highest throughput with p99 <= 80 ms; maps within rel. L2 1e-04 of the reference" */

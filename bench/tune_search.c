@@ -10,8 +10,9 @@
 static const double cover_share = 0.45;
 /* A prospect smaller than this share of the noise is not worth a visit. */
 static const double least_gain = 0.1;
-/* Undisturbed visits of what is recommended, and visits at most to get them. */
-enum { ENOUGH = 3, AT_MOST = 6 };
+/* Undisturbed visits of what is recommended, and visits at most to get them; more, up to MANY, as
+ * long as these leave open whether something simpler is as good. */
+enum { ENOUGH = 3, AT_MOST = 6, MANY = 24 };
 
 /* ---- life ---- */
 
@@ -244,7 +245,14 @@ static bool look_around(struct choice *c, int point)
     return false;
 }
 
-/* The simplest point that is within noise of the leader; the leader itself if there is no leader
+/* The 95 % interval of by how much the leader is better: +- so much. */
+static double interval(const struct ab_search *s, int point)
+{
+    const struct ab_standing *a = &s->standing[s->leader], *b = &s->standing[point];
+    return hypot(a->high - a->goal, b->high - b->goal);
+}
+
+/* The simplest point that is as good as the leader; the leader itself if there is no leader
  * that meets the requirements. */
 static int simplest_alike(const struct ab_search *s)
 {
@@ -252,7 +260,8 @@ static int simplest_alike(const struct ab_search *s)
     for (int i = 0; i < s->n_served && s->feasible; i++) {
         const int p = s->served[i];
         if (s->standing[p].tier < AB_TIER_LIKELY) continue;
-        if (s->standing[p].goal < s->standing[s->leader].goal - s->noise) continue;
+        const double behind = s->standing[s->leader].goal - s->standing[p].goal;
+        if (behind > ab_alike_within(interval(s, p))) continue;
         if (p < best) best = p; /* points are in the order of their simplicity */
     }
     return best;
@@ -271,16 +280,19 @@ static bool simplify(struct choice *c, int simplest)
     return false;
 }
 
+/* The leader and something simpler. */
 static bool race(struct choice *c, int a, int b)
 {
     const struct ab_search *s = c->s;
-    const int enough = s->o.require.objective == AB_OBJECTIVE_MEMORY ? 1 : ENOUGH;
+    const bool open = a != b && interval(s, b) > ab_alike_within(0);
+    const int usual = s->o.require.objective == AB_OBJECTIVE_MEMORY ? 1 : ENOUGH;
+    const int enough = open ? MANY : usual, most = open ? MANY : AT_MOST;
     const int turn[2] = {s->evidence[a].visits <= s->evidence[b].visits ? a : b,
                          s->evidence[a].visits <= s->evidence[b].visits ? b : a};
     for (int i = 0; i < 2; i++) {
         const int visits = s->evidence[turn[i]].visits;
-        if (s->standing[turn[i]].clean >= enough || visits >= AT_MOST) continue;
-        c->s->settled = fmax(c->s->settled, 0.75 + 0.04 * visits);
+        if (s->standing[turn[i]].clean >= enough || visits >= most) continue;
+        c->s->settled = fmax(c->s->settled, fmin(0.95, 0.75 + 0.04 * visits));
         if (take(c, turn[i], length_of(s, turn[i]), "race")) return true;
     }
     return false;

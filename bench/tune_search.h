@@ -32,6 +32,10 @@ int ab_evidence_clean(const struct ab_evidence *e, const struct ab_require *requ
 /* The objective's quantile, or the SLO's, of the latencies of these visits; NaN: there are none. */
 double ab_evidence_quantile(const struct ab_evidence *e, const struct ab_require *require,
                             double noise);
+/* A value this much below the best (of logarithms) counts as alike: one standard error of their
+ * difference, whose 95 % interval is +-`interval`, and never less than two runs of one
+ * configuration differ by, which it is of 0. */
+double ab_alike_within(double interval);
 /* What differs between visits of one point, larger is better: the objective's number of visit
  * `visit`, or, `swift`, that of the quantile of latency. */
 double ab_evidence_of_visit(const struct ab_evidence *e, const struct ab_require *require,

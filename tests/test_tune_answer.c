@@ -229,7 +229,7 @@ static void check_answer(const struct scene *s)
     for (int i = 0; i < s->space.n_points; i++) {
         const struct ab_evidence *e = ab_search_evidence(s->search, i);
         const bool meets = ab_evidence_fits(e, &s->require) == AB_FIT_MEETS;
-        const double value = ab_evidence_value(e, &s->require, a->noise).value;
+        const double low = ab_evidence_value(e, &s->require, a->noise).low;
         any = any || meets;
         offered = offered || (ab_evidence_served(e) && e->verdict != AB_DISAGREE);
         front = front || a->front[i];
@@ -237,8 +237,8 @@ static void check_answer(const struct scene *s)
         CHECK(!a->front[i] || ab_evidence_served(e), "point %d is on the front, never served", i);
         if (a->recommended < 0) continue;
         const double best =
-            ab_evidence_value(ab_search_evidence(s->search, a->best), &s->require, a->noise).value;
-        CHECK(!meets || value <= best, "point %d is better than the best", i);
+            ab_evidence_value(ab_search_evidence(s->search, a->best), &s->require, a->noise).low;
+        CHECK(!meets || low <= best, "point %d is better than the best", i);
         CHECK(!a->alike[i] ||
                   s->space.points[i].simplicity >= s->space.points[a->recommended].simplicity,
               "point %d is simpler and alike", i);

@@ -198,24 +198,16 @@ static inline struct outcome explore(const struct ab_space *space, struct machin
     return out;
 }
 
-/* The rule of the answer: the simplest that is within noise of the best. -1: nothing meets the
- * requirements. */
+/* What the answer recommends; -1: nothing. */
 static inline int recommended(const struct ab_space *space, const struct ab_search *s,
                               const struct ab_require *require)
 {
-    const double noise = ab_search_noise(s);
-    double best = 0;
-    for (int i = 0; i < 2 * space->n_points; i++) {
-        const int point = i % space->n_points;
-        const struct ab_evidence *e = ab_search_evidence(s, point);
-        if (ab_evidence_fits(e, require) != AB_FIT_MEETS) continue;
-        const double value = ab_evidence_value(e, require, noise).value;
-        if (i < space->n_points)
-            best = fmax(best, value);
-        else if (value * (1 + noise) >= best)
-            return point;
-    }
-    return -1;
+    struct ab_answer answer;
+    struct ab_error err;
+    CHECK(ab_answer_make(space, s, require, &answer, &err) == AB_OK, "%s", err.text);
+    const int point = answer.recommended;
+    ab_answer_free(&answer);
+    return point;
 }
 
 #endif

@@ -59,6 +59,9 @@ def duel(args, model, method, objective, points):
         for text, point in points.items():
             result = tune(args, model, method, objective, only(point), "--exhaustive", "--budget",
                           args.visit)
+            if not visited(result):
+                sys.exit(f"tune_selftest: {model} {method}: {text}: no visit in --visit "
+                         f"{args.visit}, opening and judging included; give more")
             values[text].append(value(visited(result)[0], objective))
     return {text: statistics.quantiles(v, n=4)[2] for text, v in values.items()}
 
@@ -92,7 +95,7 @@ def main():
     p.add_argument("--space", action="append", default=[], help="as of attrbench tune")
     p.add_argument("--repeat", type=int, default=3, help="runs of tune for each pair")
     p.add_argument("--rounds", type=int, default=5, help="of measuring by turns")
-    p.add_argument("--visit", default="4s", help="of each of these")
+    p.add_argument("--visit", default="12s", help="budget of each of these")
     args = p.parse_args()
     args.attrbench = os.path.abspath(args.attrbench)
     print("| model | method | objective | points | sweep | share of its time | best of the sweep | "
