@@ -14,7 +14,7 @@
 /* Operands come back into a cache of some MiB within 50 us, which is little of calls this long, as
  * is what is deducted too much from the time that they ran. */
 static const double LONG_NS = 5e6;
-/* What interrupts take. */
+/* Interrupts take a smaller share. */
 static const double LOST = 0.02;
 
 /* ---- disturbances ---- */
@@ -46,8 +46,9 @@ static struct witness look(int threads)
  * ran, as far as that can be believed. */
 static double time_left(const struct ab_local *l, double ns, double ran, bool switched, int calls)
 {
-    const bool known = l->whole_ns > 0, deducted = !switched && ns < LONG_NS;
-    return fmin(ns, fmax(ran, known ? l->whole_ns * calls : deducted ? ns : 0));
+    if (l->whole_ns > 0) return fmin(ns, fmax(ran, l->whole_ns * calls));
+    const bool deducted = ran <= 0 || (!switched && ns < LONG_NS);
+    return deducted ? ns : ran;
 }
 
 /* ---- local sides ---- */

@@ -345,14 +345,24 @@ TEST(local_slices_count_calls)
     CHECK(w.calls == 14 && !strcmp(err.text, "no more"), "%d calls", w.calls);
 }
 
+/* Of slices that give up the core: a hypervisor may take it too, for milliseconds, and not tell. */
+static struct ab_slice least_of_slices(struct ab_local *l, int calls)
+{
+    struct ab_slice slice, least = {.ns = INFINITY};
+    for (int i = 0; i < 5; i++) {
+        CHECK(ab_local_slice(l, calls, &slice, NULL) == AB_OK, "slice");
+        CHECK(slice.disturbed, "giving up the core went unseen");
+        if (slice.ns < least.ns) least = slice;
+    }
+    return least;
+}
+
 TEST(local_slices_see_disturbances)
 {
     struct work asleep = {.sleep_us = 2000}, awake = {0};
     struct ab_local l = {.run = work, .user = &asleep};
-    struct ab_slice slice;
     const double start = ab_now_ns();
-    CHECK(ab_local_slice(&l, 1, &slice, NULL) == AB_OK, "slice");
-    CHECK(slice.disturbed, "giving up the core went unseen");
+    struct ab_slice slice = least_of_slices(&l, 1);
     CHECK(ab_now_ns() - start > 4e6 && slice.ns < 2e6, "a sleep of 2 ms counts: %g ns", slice.ns);
     l.threads = 2;
     l.least_ns = 6e6;
@@ -373,13 +383,12 @@ TEST(slices_that_lost_time_are_not_the_fastest)
 {
     struct work asleep = {.sleep_us = 2000};
     struct ab_local l = {.run = work, .user = &asleep, .whole_ns = 1e6};
-    struct ab_slice slice;
-    CHECK(ab_local_slice(&l, 2, &slice, NULL) == AB_OK, "slice");
-    CHECK(slice.disturbed && slice.ns >= 1e6 && slice.ns < 2e6, "%g ns of at least 1e6", slice.ns);
+    struct ab_slice slice = least_of_slices(&l, 2);
+    CHECK(slice.ns >= 1e6 && slice.ns < 2e6, "%g ns of at least 1e6", slice.ns);
     CHECK(l.whole_ns == 1e6, "%g ns of a slice that lost time", l.whole_ns);
     /* The clock is the bound above all. */
     l.whole_ns = 1e9;
-    CHECK(ab_local_slice(&l, 1, &slice, NULL) == AB_OK, "slice");
+    slice = least_of_slices(&l, 1);
     CHECK(slice.ns < 1e8, "%g ns, more than passed", slice.ns);
 }
 
