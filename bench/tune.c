@@ -382,6 +382,8 @@ static enum ab_status show(struct job *j, int *code, struct ab_error *err)
                                      .spent_s = j->searched_s,
                                      .seed = t->seed,
                                      .interrupted = ab_interrupted,
+                                     .stolen = ab_robbery_share(&t->robbery),
+                                     .dropped = t->robbery.dropped,
                                      .out = s->out,
                                      .limits = j->limited ? &j->limits : NULL,
                                      .max_rate = j->max_rate,

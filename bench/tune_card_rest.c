@@ -210,6 +210,11 @@ static void print_doubts(FILE *f, const struct ab_tune_result *r, const struct t
             "\nWhat is uncertain\n  - one visit of each shows no difference below %.1f %%, several "
             "show smaller ones\n",
             100 * r->answer->noise);
+    if (r->stolen >= 0.02)
+        fprintf(f,
+                "  - the host of this virtual machine took %.0f %% of the CPU time that visits "
+                "asked for (%d dropped for that): repeat when it is quieter\n",
+                100 * r->stolen, r->dropped);
     if (r->answer->recommended >= 0) doubt_recommended(f, r);
     if (t->open && r->require->slo.limit_ns > 0)
         fprintf(f, "  - of %d the requests were too few to say whether they meet the limit\n",

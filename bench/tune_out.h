@@ -25,7 +25,9 @@ struct ab_tune_result {
     double budget_s, spent_s;
     uint64_t seed;
     bool interrupted;
-    const char *out;                     /* the file that will hold the configuration; NULL: none */
+    double stolen;   /* share of the CPU time that visits asked for; NaN: not known */
+    int dropped;     /* visits, for that */
+    const char *out; /* the file that will hold the configuration; NULL: none */
     const struct ab_tune_limits *limits; /* NULL: the recommended plan was not profiled */
     /* Objects of the same names in the file; NULL: null there. */
     json_t *max_rate, *confirm, *forecast, *context;

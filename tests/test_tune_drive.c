@@ -5,6 +5,8 @@
 #include "bench/visit_inside.h"
 #include "files.h"
 
+#include <math.h>
+
 /* One point. */
 static struct ab_words narrowing;
 
@@ -201,7 +203,26 @@ TEST(arrivals_differ_between_visits)
     ab_tune_close(&t);
 }
 
+TEST(visits_that_the_host_robbed_are_dropped)
+{
+    struct ab_robbery r = {0};
+    CHECK(isnan(ab_robbery_share(&r)), "a share of nothing");
+    CHECK(!ab_robbery_note(&r, (double)NAN, 1, 1, 100), "dropped, and nothing is known");
+    CHECK(isnan(ab_robbery_share(&r)), "%g of what is not known", ab_robbery_share(&r));
+    CHECK(!ab_robbery_note(&r, 0.04, 1, 1, 100), "4 %% is too much");
+    /* Two in a row, then one that counts whatever was stolen. */
+    static const bool drop[] = {true, true, false, true, true, false};
+    for (size_t i = 0; i < sizeof drop / sizeof *drop; i++)
+        CHECK(ab_robbery_note(&r, 0.2, 1, 4, 100) == drop[i], "visit %zu", i);
+    CHECK(r.dropped == 4 && r.lost_s == 16, "%d dropped, %g s", r.dropped, r.lost_s);
+    CHECK(fabs(ab_robbery_share(&r) - 1.24 / 7) < 1e-12, "%g", ab_robbery_share(&r));
+    /* A quarter of the budget at most. */
+    CHECK(!ab_robbery_note(&r, 0.2, 1, 10, 100), "more than a quarter was lost");
+    CHECK(ab_robbery_note(&r, 0.2, 1, 9, 100), "a quarter is not lost yet");
+}
+
 static const struct test_case cases[] = {
+    CASE(visits_that_the_host_robbed_are_dropped),
     CASE(a_visit_that_is_cut_off_says_nothing_of_the_point), CASE(a_budget_that_opening_uses_up),
     CASE(what_maps_are_worth_is_remembered), CASE(arrivals_differ_between_visits)};
 TEST_MAIN("tune_drive", cases)

@@ -111,6 +111,21 @@ TEST(asked_for_besides)
     close_scene(s);
 }
 
+TEST(a_host_that_steals_is_told_of)
+{
+    struct scene *s = open_scene(&usual);
+    s->result.stolen = 0.17, s->result.dropped = 3;
+    char *card = printed(ab_tune_card, s);
+    CHECK(strstr(card, "took 17 % of the CPU time that visits asked for (3 dropped for that)"),
+          "%s", card);
+    free(card);
+    s->result.stolen = (double)NAN;
+    card = printed(ab_tune_card, s);
+    CHECK(!strstr(card, "host"), "%s", card);
+    free(card);
+    close_scene(s);
+}
+
 TEST(words_of_a_shell)
 {
     struct scene *s = open_scene(&usual);
@@ -287,6 +302,7 @@ TEST(the_file_is_read_back)
 static const struct test_case cases[] = {
     CASE(cards),
     CASE(asked_for_besides),
+    CASE(a_host_that_steals_is_told_of),
     CASE(words_of_a_shell),
     CASE(a_row_for_documents),
     CASE(numbers_as_text),
