@@ -203,7 +203,7 @@ static enum ab_status visit(struct ab_tune *t, int point, const struct ab_visit_
            (ab_interrupted && (visited != AB_OK || agreed.verdict == AB_SKIPPED));
     if (*cut) t->cut_s = v.wall_s;
     const bool drop =
-        visited == AB_OK && !*cut &&
+        visited == AB_OK && !*cut && !ab_interrupted &&
         ab_robbery_note(&t->robbery, v.stolen, v.seconds, v.wall_s + v.judge_s, t->budget_s);
     if (*cut || drop) {
         ab_visit_free(&v);

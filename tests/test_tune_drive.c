@@ -107,6 +107,9 @@ TEST(a_budget_that_opening_uses_up)
     ab_tune_close(&t);
 }
 
+/* What the host takes from these. */
+static double stolen;
+
 /* A process that serves two, with maps that have that verdict; keeps the options that it got. */
 static const char *serves_two(enum ab_verdict verdict, bool unequal)
 {
@@ -116,6 +119,7 @@ static const char *serves_two(enum ab_verdict verdict, bool unequal)
                          .requests = 2,
                          .images_per_s = 100,
                          .seconds = 0.02,
+                         .stolen = stolen,
                          .map_hash = 7,
                          .unequal = unequal,
                          .judged = !unequal,
@@ -221,8 +225,26 @@ TEST(visits_that_the_host_robbed_are_dropped)
     CHECK(ab_robbery_note(&r, 0.2, 1, 9, 100), "a quarter is not lost yet");
 }
 
-static const struct test_case cases[] = {
-    CASE(visits_that_the_host_robbed_are_dropped),
-    CASE(a_visit_that_is_cut_off_says_nothing_of_the_point), CASE(a_budget_that_opening_uses_up),
-    CASE(what_maps_are_worth_is_remembered), CASE(arrivals_differ_between_visits)};
+TEST(dropped_visits_are_not_told)
+{
+    stolen = 0.2;
+    open_tune("closed", 60, serves_two(AB_AGREE, false));
+    stolen = 0;
+    struct ab_answer answer;
+    struct ab_error err = {""};
+    CHECK(ab_tune_search(&t, &answer, &err) == AB_OK, "%s", err.text);
+    const int visits = ab_search_evidence(t.search, 0)->visits;
+    CHECK(visits > 0 && t.robbery.dropped == 2 * visits, "%d dropped, %d told of",
+          t.robbery.dropped, visits);
+    CHECK(fabs(ab_robbery_share(&t.robbery) - 0.2) < 1e-9, "%g", ab_robbery_share(&t.robbery));
+    ab_answer_free(&answer);
+    ab_tune_close(&t);
+}
+
+static const struct test_case cases[] = {CASE(dropped_visits_are_not_told),
+                                         CASE(visits_that_the_host_robbed_are_dropped),
+                                         CASE(a_visit_that_is_cut_off_says_nothing_of_the_point),
+                                         CASE(a_budget_that_opening_uses_up),
+                                         CASE(what_maps_are_worth_is_remembered),
+                                         CASE(arrivals_differ_between_visits)};
 TEST_MAIN("tune_drive", cases)
