@@ -61,6 +61,8 @@ static const struct field tune_fields[] = {
     {"visited", COUNT},
     {"visits", COUNT},
     {"noise", NUMBER},
+    {"stolen", NUMBER},
+    {"dropped", COUNT},
     {"confidence", NUMBER},
     {"commands", TEXTS},
     {NULL}};

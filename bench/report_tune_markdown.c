@@ -77,6 +77,12 @@ static void print_asked(FILE *f, const json_t *tune)
     else if (json_is_false(json_object_get(tune, "complete")))
         fputs("; the budget ended before the search did", f);
     fputs(".\n", f);
+    const double stolen = ab_report_number(tune, "stolen");
+    if (stolen >= 0.02)
+        fprintf(f,
+                "The host of the virtual machine took %.0f %% of the CPU time that visits asked "
+                "for.\n",
+                100 * stolen);
 }
 
 static void print_recommended(FILE *f, const json_t *point)

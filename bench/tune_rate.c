@@ -219,6 +219,16 @@ enum ab_status ab_rate_search(ab_rate_fn probe, void *user, int least, double cl
     return status == AB_OK ? confirm(&s, err) : status;
 }
 
+void ab_rate_withdraw(struct ab_max_rate *r, double rate, bool broke)
+{
+    r->held = lower(r, rate);
+    if (broke) r->broken = rate;
+    r->settled = r->confirmed = false;
+    snprintf(r->note, sizeof r->note, "%.3g a second %s, served for longer%s", rate,
+             broke ? "broke the limit" : "left the limit open",
+             r->held > 0 ? ": what held below that" : "; nothing below that was shown to hold");
+}
+
 /* ---- by visits ---- */
 
 struct visits {

@@ -56,4 +56,8 @@ typedef enum ab_status (*ab_rate_fn)(void *user, double rate, double seconds,
 enum ab_status ab_rate_search(ab_rate_fn probe, void *user, int least, double closed_rate,
                               double seconds, struct ab_max_rate *result, struct ab_error *err);
 
+/* After a longer look at `rate`, below what was found to hold, that did not show it to hold
+ * (`broke`: that showed it not to): what probes showed to hold below that is all that is left. */
+void ab_rate_withdraw(struct ab_max_rate *result, double rate, bool broke);
+
 #endif

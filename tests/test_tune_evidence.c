@@ -54,6 +54,27 @@ TEST(disturbed_visits_do_not_count)
     ab_evidence_free(&e);
 }
 
+/* One of many that is far swifter than the rest: they were not all disturbed, it was lucky. */
+TEST(a_lucky_visit_is_not_the_rule)
+{
+    static const double rates[] = {12, 9, 10, 8, 9.5, 9.8, 9.9};
+    static const double values[] = {12, 12, 12, 11, 11, 11, 10};
+    static const int clean[] = {1, 1, 1, 2, 2, 2, 3};
+    struct ab_evidence e = {.visits = 0};
+    for (int v = 0; v < 7; v++) {
+        add_visit(&e, &throughput, rates[v], 1e9 / rates[v], 5);
+        check_near(ab_evidence_value(&e, &throughput, 0.02).value, values[v]);
+        CHECK(ab_evidence_clean(&e, &throughput, 0.02) == clean[v], "visit %d: %d", v,
+              ab_evidence_clean(&e, &throughput, 0.02));
+    }
+    /* Nor is it known as well as one whose visits are alike. */
+    const struct ab_worth v = ab_evidence_value(&e, &throughput, 0.02);
+    CHECK(v.low < 9.4 && v.high > 10.6, "%g to %g", v.low, v.high);
+    const struct ab_require latency = {.objective = AB_OBJECTIVE_LATENCY};
+    check_near(ab_evidence_value(&e, &latency, 0.02).value, 10 * 1e-9);
+    ab_evidence_free(&e);
+}
+
 TEST(requirements_are_judged)
 {
     struct ab_evidence e = {.visits = 0};
@@ -219,6 +240,7 @@ TEST(a_limit_that_held_goes_on_holding)
 }
 
 static const struct test_case cases[] = {CASE(disturbed_visits_do_not_count),
+                                         CASE(a_lucky_visit_is_not_the_rule),
                                          CASE(requirements_are_judged),
                                          CASE(the_worst_of_all_visits_counts),
                                          CASE(copies_decide_nothing),

@@ -269,6 +269,30 @@ TEST(ends_early)
     }
 }
 
+/* A longer look takes back what only short ones have shown. */
+TEST(withdraws)
+{
+    struct ab_max_rate r = {.held = 41,
+                            .broken = 44,
+                            .settled = true,
+                            .confirmed = true,
+                            .probes = {{.rate = 0, .state = AB_SLO_HELD},
+                                       {.rate = 44, .state = AB_SLO_BROKEN},
+                                       {.rate = 22, .state = AB_SLO_HELD},
+                                       {.rate = 30, .state = AB_SLO_OPEN},
+                                       {.rate = 33, .state = AB_SLO_HELD},
+                                       {.rate = 41, .state = AB_SLO_HELD}},
+                            .n_probes = 6};
+    ab_rate_withdraw(&r, 32.8, false);
+    CHECK(r.held == 22 && r.broken == 44 && !r.settled && !r.confirmed, "%g holds, %g breaks",
+          r.held, r.broken);
+    CHECK(strstr(r.note, "32.8 a second left the limit open"), "%s", r.note);
+    ab_rate_withdraw(&r, 17.6, true);
+    CHECK(r.held == 0 && r.broken == 17.6, "%g holds, %g breaks", r.held, r.broken);
+    CHECK(strstr(r.note, "17.6 a second broke the limit") && strstr(r.note, "nothing below"), "%s",
+          r.note);
+}
+
 TEST(wrong_values)
 {
     static const double wrong[][2] = {
@@ -331,6 +355,7 @@ static const struct test_case cases[] = {CASE(finds_the_border),
                                          CASE(broken_even_alone),
                                          CASE(has_no_time),
                                          CASE(ends_early),
+                                         CASE(withdraws),
                                          CASE(wrong_values),
                                          CASE(visits)};
 TEST_MAIN("rates", cases)

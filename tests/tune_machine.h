@@ -21,6 +21,7 @@ struct machine {
     double small, flush;
     double jitter;                       /* of a request */
     double scatter;                      /* of a visit */
+    double onednn_scatter;               /* of one of onednn, which chooses algorithms anew */
     double quiet_s, busy_s, least, most; /* mean lengths of stretches; how much the busy slow */
     double clock_s, until_s, slow;       /* now; the stretch */
     double judge_s;                      /* of judging maps that are new: those of each engine */
@@ -119,7 +120,8 @@ static inline void visit(struct machine *m, const struct ab_point *p, double sec
                          struct ab_told *told)
 {
     const struct ab_deploy *d = &p->deploy;
-    const double pace = exp(m->scatter * rng_normal(&m->r)) * (1 - slowing(m));
+    const double scatter = is_onednn(d) && m->onednn_scatter > 0 ? m->onednn_scatter : m->scatter;
+    const double pace = exp(scatter * rng_normal(&m->r)) * (1 - slowing(m));
     const double rate = worth(m, d) * pace;
     const int executions = (int)fmax(2, ceil(seconds * rate / d->batch));
     double *latency = malloc((size_t)(executions * d->batch) * sizeof *latency);

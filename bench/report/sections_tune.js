@@ -194,6 +194,12 @@ const deploymentNotices = (d, p) => {
   if (t.interrupted) notes.push(['Interrupted. ', 'This is what was known until then.']);
   else if (t.complete === false)
     notes.push(['The budget ended first. ', 'More time could still change the answer.']);
+  if (t.stolen >= 0.02)
+    notes.push([
+      'A busy host. ',
+      `The host of this virtual machine took ${AB.percent(t.stolen)} of the CPU time that visits asked for` +
+        (t.dropped ? `; ${AB.count(t.dropped, 'visit')} that lost more were dropped.` : '.'),
+    ]);
   if (p && p.overloaded)
     notes.push(['Overloaded. ', 'Requests arrived faster than this configuration serves them.']);
   return notes.map(([head, text]) => AB.el('p', { class: 'notice' }, AB.el('b', null, head), text));
