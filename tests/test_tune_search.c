@@ -235,6 +235,28 @@ TEST(is_not_misled_by_luck)
     ab_space_free(&space);
 }
 
+/* A neighbour on the other thread of the core, who comes and goes within seconds, half of the
+ * time. */
+TEST(outlives_short_stretches)
+{
+    static const struct ab_require wanted = {.objective = AB_OBJECTIVE_THROUGHPUT};
+    struct ab_space space = space_new("engine=native:avx512,onednn batch=1,2 place=cores "
+                                      "denormals=keep memory=fast");
+    struct rates r = {.worst = 1};
+    for (int i = 0; i < MACHINES; i++) {
+        context("stretches, machine %d", i);
+        struct machine m = machine_new((uint64_t)i);
+        m.scatter = 0.02;
+        m.quiet_s = m.busy_s = 4;
+        m.least = 0.1, m.most = 0.25;
+        const struct question q = {.require = wanted, .budget_s = 60, .seed = (uint64_t)i};
+        count(&r, &space, &m, &q);
+    }
+    show("36 points, stretches of 4 s", &r);
+    CHECK(share_holds(r.near_advised, r.machines, 0.8), "%d of %d", r.near_advised, r.machines);
+    ab_space_free(&space);
+}
+
 TEST(finds_the_best_latency)
 {
     struct rates r = many("latency, median", SOME, 600, AB_OBJECTIVE_LATENCY, 0, 0, NULL);
@@ -559,6 +581,7 @@ static const struct test_case cases[] = {
     CASE(finds_the_best_throughput),
     CASE(tells_few_points_apart),
     CASE(is_not_misled_by_luck),
+    CASE(outlives_short_stretches),
     CASE(finds_the_best_latency),
     CASE(finds_the_best_within_a_limit),
     CASE(repeated_searches_advise_alike),
