@@ -217,21 +217,21 @@ TEST(tells_few_points_apart)
 TEST(is_not_misled_by_luck)
 {
     static const struct ab_require wanted = {.objective = AB_OBJECTIVE_THROUGHPUT};
-    struct ab_space space = space_new("engine=native:avx512,onednn batch=1,2,4 place=cores "
+    struct ab_space space = space_new("engine=native:avx512,native:avx2 batch=1,2 place=cores "
                                       "denormals=keep memory=fast");
     struct rates r = {.worst = 1};
     for (int i = 0; i < MACHINES; i++) {
         context("luck, machine %d", i);
         struct machine m = machine_new((uint64_t)i);
-        m.onednn = 0.88 + 0.1 * rng_uniform(&m.r);
-        m.onednn_batch = m.batch;
-        m.onednn_scatter = 0.08;
+        m.avx2 = 0.88 + 0.1 * rng_uniform(&m.r);
+        m.lucky = "avx2";
+        m.luck = 0.08;
         const struct question q = {.require = wanted, .budget_s = 90, .seed = (uint64_t)i};
         count(&r, &space, &m, &q);
     }
-    show("54 points, onednn scatters by 8 %", &r);
-    /* 0.77 where the swiftest visit is taken for the point's own pace. */
-    CHECK(r.worst >= 0.8, "worst %g", r.worst);
+    show("48 points, an engine scatters by 8 %", &r);
+    /* 55 % where the swiftest visit is taken for the point's own pace. */
+    CHECK(share_holds(r.near_advised, r.machines, 0.6), "%d of %d", r.near_advised, r.machines);
     ab_space_free(&space);
 }
 
@@ -240,7 +240,7 @@ TEST(is_not_misled_by_luck)
 TEST(outlives_short_stretches)
 {
     static const struct ab_require wanted = {.objective = AB_OBJECTIVE_THROUGHPUT};
-    struct ab_space space = space_new("engine=native:avx512,onednn batch=1,2 place=cores "
+    struct ab_space space = space_new("engine=native:avx512,native:avx2 batch=1,2 place=cores "
                                       "denormals=keep memory=fast");
     struct rates r = {.worst = 1};
     for (int i = 0; i < MACHINES; i++) {
@@ -252,7 +252,7 @@ TEST(outlives_short_stretches)
         const struct question q = {.require = wanted, .budget_s = 60, .seed = (uint64_t)i};
         count(&r, &space, &m, &q);
     }
-    show("36 points, stretches of 4 s", &r);
+    show("48 points, stretches of 4 s", &r);
     CHECK(share_holds(r.near_advised, r.machines, 0.8), "%d of %d", r.near_advised, r.machines);
     ab_space_free(&space);
 }

@@ -21,12 +21,13 @@ struct machine {
     double small, flush;
     double jitter;                       /* of a request */
     double scatter;                      /* of a visit */
-    double onednn_scatter;               /* of one of onednn, which chooses algorithms anew */
+    double luck;                         /* of one of `lucky` */
     double quiet_s, busy_s, least, most; /* mean lengths of stretches; how much the busy slow */
     double clock_s, until_s, slow;       /* now; the stretch */
     double judge_s;                      /* of judging maps that are new: those of each engine */
     int judged;                          /* a bit for each engine whose maps were */
     const char *wrong, *broken;          /* engines whose maps disagree, that do not run; NULL */
+    const char *lucky; /* an engine that chooses algorithms anew in each process; NULL: none */
 };
 
 static inline double between(struct rng *r, double low, double high)
@@ -120,7 +121,7 @@ static inline void visit(struct machine *m, const struct ab_point *p, double sec
                          struct ab_told *told)
 {
     const struct ab_deploy *d = &p->deploy;
-    const double scatter = is_onednn(d) && m->onednn_scatter > 0 ? m->onednn_scatter : m->scatter;
+    const double scatter = m->lucky && strstr(p->text, m->lucky) ? m->luck : m->scatter;
     const double pace = exp(scatter * rng_normal(&m->r)) * (1 - slowing(m));
     const double rate = worth(m, d) * pace;
     const int executions = (int)fmax(2, ceil(seconds * rate / d->batch));
