@@ -191,70 +191,63 @@ TEST(finds_the_best_throughput)
     many("throughput, 1 minute", SOME, 60, AB_OBJECTIVE_THROUGHPUT, 0, 0, NULL);
 }
 
-/* As tools/tune_selftest.py asks it: few points, time for many visits of each, and processes that
- * differ from each other by more than the configurations do. */
+/* The same for the best throughput in a smaller space: two engines, a batch of at most two. */
+static struct rates few(const char *what, const char *pages, int machines, double budget_s,
+                        void (*change)(struct machine *m))
+{
+    char words[128];
+    struct rates r = {.worst = 1};
+    snprintf(words, sizeof words,
+             "engine=native:avx512,native:avx2 batch=1,2 place=cores pages=%s denormals=keep "
+             "memory=fast",
+             pages);
+    struct ab_space space = space_new(words);
+    for (int i = 0; i < machines; i++) {
+        context("%s, machine %d", what, i);
+        struct machine m = machine_new((uint64_t)i);
+        change(&m);
+        const struct question q = {.require = {.objective = AB_OBJECTIVE_THROUGHPUT},
+                                   .budget_s = budget_s,
+                                   .seed = (uint64_t)i};
+        count(&r, &space, &m, &q);
+    }
+    show(what, &r);
+    ab_space_free(&space);
+    return r;
+}
+
+static void scatter_by_3(struct machine *m)
+{
+    m->scatter = 0.03;
+}
+
+/* An engine that is nearly as good, and whose processes differ from each other. */
+static void have_luck(struct machine *m)
+{
+    m->avx2 = 0.88 + 0.1 * rng_uniform(&m->r);
+    m->lucky = "avx2";
+    m->luck = 0.08;
+}
+
+/* A neighbour on the other thread of the core, who comes and goes within seconds. */
+static void share_cores(struct machine *m)
+{
+    m->scatter = 0.02;
+    m->quiet_s = m->busy_s = 4;
+    m->least = 0.1, m->most = 0.25;
+}
+
+/* As tools/tune_selftest.py asks it. */
 TEST(tells_few_points_apart)
 {
-    static const struct ab_require wanted = {.objective = AB_OBJECTIVE_THROUGHPUT};
-    struct ab_space space = space_new("engine=native:avx512,native:avx2 batch=1,2 place=cores "
-                                      "pages=huge denormals=keep memory=fast");
-    struct rates r = {.worst = 1};
-    for (int i = 0; i < SOME; i++) {
-        context("few points, machine %d", i);
-        struct machine m = machine_new((uint64_t)i);
-        m.scatter = 0.03;
-        const struct question q = {.require = wanted, .budget_s = 150, .seed = (uint64_t)i};
-        count(&r, &space, &m, &q);
-    }
-    show("24 points, scatter of 3 %", &r);
+    struct rates r = few("24 points, scatter of 3 %", "huge", SOME, 150, scatter_by_3);
     CHECK(share_holds(r.near_advised, r.machines, 0.9) && r.worst >= 0.94, "%d of %d, worst %g",
           r.near_advised, r.machines, r.worst);
-    ab_space_free(&space);
-}
-
-/* An engine whose processes differ from each other, and that is nearly as good: of its visits the
- * swiftest are luck. */
-TEST(is_not_misled_by_luck)
-{
-    static const struct ab_require wanted = {.objective = AB_OBJECTIVE_THROUGHPUT};
-    struct ab_space space = space_new("engine=native:avx512,native:avx2 batch=1,2 place=cores "
-                                      "denormals=keep memory=fast");
-    struct rates r = {.worst = 1};
-    for (int i = 0; i < MACHINES; i++) {
-        context("luck, machine %d", i);
-        struct machine m = machine_new((uint64_t)i);
-        m.avx2 = 0.88 + 0.1 * rng_uniform(&m.r);
-        m.lucky = "avx2";
-        m.luck = 0.08;
-        const struct question q = {.require = wanted, .budget_s = 90, .seed = (uint64_t)i};
-        count(&r, &space, &m, &q);
-    }
-    show("48 points, an engine scatters by 8 %", &r);
+    r = few("48 points, an engine scatters by 8 %", "huge,small", MACHINES, 90, have_luck);
     /* 55 % where the swiftest visit is taken for the point's own pace. */
     CHECK(share_holds(r.near_advised, r.machines, 0.6), "%d of %d", r.near_advised, r.machines);
-    ab_space_free(&space);
-}
-
-/* A neighbour on the other thread of the core, who comes and goes within seconds, half of the
- * time. */
-TEST(outlives_short_stretches)
-{
-    static const struct ab_require wanted = {.objective = AB_OBJECTIVE_THROUGHPUT};
-    struct ab_space space = space_new("engine=native:avx512,native:avx2 batch=1,2 place=cores "
-                                      "denormals=keep memory=fast");
-    struct rates r = {.worst = 1};
-    for (int i = 0; i < MACHINES; i++) {
-        context("stretches, machine %d", i);
-        struct machine m = machine_new((uint64_t)i);
-        m.scatter = 0.02;
-        m.quiet_s = m.busy_s = 4;
-        m.least = 0.1, m.most = 0.25;
-        const struct question q = {.require = wanted, .budget_s = 60, .seed = (uint64_t)i};
-        count(&r, &space, &m, &q);
-    }
-    show("48 points, stretches of 4 s", &r);
+    r = few("48 points, stretches of 4 s", "huge,small", MACHINES, 60, share_cores);
     CHECK(share_holds(r.near_advised, r.machines, 0.8), "%d of %d", r.near_advised, r.machines);
-    ab_space_free(&space);
 }
 
 TEST(finds_the_best_latency)
@@ -580,8 +573,6 @@ TEST(judging_does_not_make_an_engine_dear)
 static const struct test_case cases[] = {
     CASE(finds_the_best_throughput),
     CASE(tells_few_points_apart),
-    CASE(is_not_misled_by_luck),
-    CASE(outlives_short_stretches),
     CASE(finds_the_best_latency),
     CASE(finds_the_best_within_a_limit),
     CASE(repeated_searches_advise_alike),
