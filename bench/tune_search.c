@@ -9,7 +9,7 @@
 /* Of the budget, at most so much for the cover. */
 static const double cover_share = 0.45;
 /* A prospect smaller than this share of the noise is not worth a visit. */
-static const double least_gain = 0.1;
+static const double least_gain = 0.02;
 /* Undisturbed visits of what is recommended, and visits at most to get them; more, up to MANY, as
  * long as these leave open whether something simpler is as good. */
 enum { ENOUGH = 3, AT_MOST = 6, MANY = 24 };

@@ -325,10 +325,10 @@ static int shortlist(struct ab_search *s)
     return n < CLOSELY ? n : CLOSELY;
 }
 
-/* How often something else slows a visit here: a share; one of ten until more is known. */
+/* How often something else slows a visit here: a share; three of ten until more is known. */
 static double disturbed_share(const struct ab_search *s)
 {
-    double known = 10, disturbed = 1;
+    double known = 10, disturbed = 3;
     for (int i = 0; i < s->n_history; i++)
         if (!isnan(s->pace[i])) {
             known++;
