@@ -79,10 +79,11 @@ static void print_asked(FILE *f, const json_t *tune)
     fputs(".\n", f);
     const double stolen = ab_report_number(tune, "stolen");
     if (stolen >= 0.02)
-        fprintf(f,
-                "The host of the virtual machine took %.0f %% of the CPU time that visits asked "
-                "for.\n",
-                100 * stolen);
+        fprintf(
+            f,
+            "The host of the virtual machine took %.0f %% of the CPU time that visits asked for "
+            "(%.0f dropped for that).\n",
+            100 * stolen, fmax(0, ab_report_number(tune, "dropped")));
 }
 
 static void print_recommended(FILE *f, const json_t *point)

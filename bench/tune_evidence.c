@@ -146,7 +146,7 @@ static double usual_pace(const struct ab_evidence *e, const struct ab_require *r
 {
     enum { OF = 3 };
     double *paces = e->visits > 0 ? malloc((size_t)e->visits * sizeof *paces) : NULL;
-    if (!paces) return 0;
+    if (!paces) return INFINITY;
     for (int v = 0; v < e->visits; v++) paces[v] = pace(e, require, v);
     ab_sort(paces, (size_t)e->visits);
     const double usual = paces[e->visits - (e->visits + OF - 1) / OF];

@@ -29,7 +29,7 @@ enum { AB_RATE_PROBES = 32 };
 struct ab_max_rate {
     double held;      /* the highest rate that held; 0: none was shown to */
     double broken;    /* the lowest rate above it that did not hold, in two of three probes unless
-                         the queue grew; INFINITY: none */
+                         the queue grew, or in a longer look; INFINITY: none */
     bool idle_broken; /* a client that is alone waits too long already: no rate can hold */
     bool settled;     /* held and broken are within a twentieth of each other */
     bool confirmed;   /* and `held` held again */

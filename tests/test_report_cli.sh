@@ -212,7 +212,7 @@ assert rows[11]["error"] == points[11]["error"] and rows[11]["p50_ns"] == ""'
 lacks t/report.md 'The host'
 sed 's/"tune": {/&"stolen": 0.17, "dropped": 3, /' "$sample" >stolen.json
 code 0 report stolen.json --out stolen
-has stolen/report.md 'The host of the virtual machine took 17 % of the CPU time that visits asked for.'
+has stolen/report.md 'The host of the virtual machine took 17 % of the CPU time that visits asked for (3 dropped for that).'
 # Slower than the best for certain, but with less memory: the trade-off counts.
 sed 's/"front": false, "alike": false, "dropped": "dominated"/"front": true, "alike": false, "dropped": "dominated"/' "$sample" >front.json
 code 0 report front.json --out t2

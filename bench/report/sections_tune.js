@@ -198,7 +198,7 @@ const deploymentNotices = (d, p) => {
     notes.push([
       'A busy host. ',
       `The host of this virtual machine took ${AB.percent(t.stolen)} of the CPU time that visits asked for` +
-        (t.dropped ? `; ${AB.count(t.dropped, 'visit')} that lost more were dropped.` : '.'),
+        (t.dropped ? ` (${AB.count(t.dropped, 'visit')} dropped for that).` : '.'),
     ]);
   if (p && p.overloaded)
     notes.push(['Overloaded. ', 'Requests arrived faster than this configuration serves them.']);
