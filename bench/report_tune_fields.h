@@ -61,6 +61,8 @@ static const struct field tune_fields[] = {
     {"visited", COUNT},
     {"visits", COUNT},
     {"noise", NUMBER},
+    {"pace_least", NUMBER},
+    {"pace_most", NUMBER},
     {"stolen", NUMBER},
     {"dropped", COUNT},
     {"confidence", NUMBER},

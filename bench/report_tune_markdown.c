@@ -77,6 +77,14 @@ static void print_asked(FILE *f, const json_t *tune)
     else if (json_is_false(json_object_get(tune, "complete")))
         fputs("; the budget ended before the search did", f);
     fputs(".\n", f);
+    const double least = ab_report_number(tune, "pace_least"),
+                 most = ab_report_number(tune, "pace_most");
+    if (most > 1.1 * least)
+        fprintf(
+            f,
+            "The machine's pace went from %.0f to %.0f %% of that at the first visit; values are "
+            "as at that pace.\n",
+            100 * least, 100 * most);
     const double stolen = ab_report_number(tune, "stolen");
     if (stolen >= 0.02)
         fprintf(

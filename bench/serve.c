@@ -18,6 +18,9 @@
 static const double ALIVE_NS = 1e9, LOOK_NS = 50e6;
 /* As in slices.c: a quarter of the time at most. */
 static const double WARM = 0.25;
+/* Executions of an instance that a turn takes at least: it ends when those under way have, and what
+ * goes on meanwhile does not count. */
+enum { TURN_EXECUTIONS = 3 };
 
 volatile sig_atomic_t ab_serve_begun;
 
@@ -32,7 +35,7 @@ static void attend(struct ab_server *s, double until, double *said, long *done)
     if (now - *said < ALIVE_NS || (s->done == *done && !nothing_to_do)) return;
     *said = now;
     *done = s->done;
-    if (s->alive) s->alive();
+    if (s->hooks.alive) s->hooks.alive();
 }
 
 static bool all_warm(const struct ab_server *s)
@@ -107,6 +110,16 @@ static void init(struct ab_server *s)
 
 /* ---- serving ---- */
 
+/* Waits until no execution is under way and none begins. */
+static void park(struct ab_server *s)
+{
+    double said = -INFINITY;
+    long done = -1;
+    enter(s, AB_PHASE_READY);
+    while (s->phase == AB_PHASE_READY && !ab_interrupted && !all_parked(s))
+        attend(s, INFINITY, &said, &done);
+}
+
 static void warm_up(struct ab_server *s)
 {
     double said = -INFINITY;
@@ -119,22 +132,23 @@ static void warm_up(struct ab_server *s)
     while (s->phase == AB_PHASE_WARM && !ab_interrupted && !all_warm(s) &&
            ab_server_time(s) < until)
         attend(s, until, &said, &done);
-    enter(s, AB_PHASE_READY);
-    while (s->phase == AB_PHASE_READY && !ab_interrupted && !all_parked(s))
-        attend(s, INFINITY, &said, &done);
+    park(s);
 }
 
-static enum ab_status serve(struct ab_server *s, struct ab_error *err)
+/* Until the window is over. */
+static enum ab_status serve_stretch(struct ab_server *s, struct ab_error *err)
 {
     double said = 0;
     long done = s->done;
     const struct ab_deploy *d = s->o->deploy;
     const int places = d->instances * d->batch;
     s->zero_ns = ab_now_ns();
+    ab_queue_free(&s->queue);
+    ab_window_free(&s->window);
     enum ab_status status = ab_queue_open(&s->queue, &s->o->load, places, s->o->seed, 0, err);
     if (status == AB_OK)
-        status =
-            ab_window_start(&s->window, s->o, d->instances, places, s->queue.load.streams, err);
+        status = ab_window_start(&s->window, &s->stretch, d->instances, places,
+                                 s->queue.load.streams, err);
     if (status != AB_OK) return status;
     for (int i = 0; i < d->instances; i++)
         s->window.longest = fmax(s->window.longest, s->instances[i].first_ns);
@@ -145,7 +159,6 @@ static enum ab_status serve(struct ab_server *s, struct ab_error *err)
         ab_window_tick(&s->window, now, s->queue.waiting + s->served, ab_interrupted);
         if (!isfinite(s->window.over)) attend(s, ab_window_due(&s->window), &said, &done);
     }
-    enter(s, AB_PHASE_OVER);
     for (int i = 0; i < d->instances; i++)
         if (s->instances[i].status != AB_OK)
             return ab_fail(err, s->instances[i].status, "%s", s->instances[i].err.text);
@@ -179,36 +192,87 @@ static void tell_setup(const struct ab_server *s, struct ab_visit *v)
     }
 }
 
-static bool copy_times(const double *from, int count, double **to)
+static bool add_times(const double *from, int count, double **to, int *n)
 {
-    *to = malloc(((size_t)count + 1) * sizeof **to);
-    if (*to && count) memcpy(*to, from, (size_t)count * sizeof **to);
-    return *to;
+    double *grown = realloc(*to, ((size_t)*n + (size_t)count + 1) * sizeof *grown);
+    if (!grown) return false;
+    if (count) memcpy(grown + *n, from, (size_t)count * sizeof *grown);
+    *to = grown;
+    *n += count;
+    return true;
 }
 
+/* Adds the window to what earlier turns showed. */
 static enum ab_status tell_window(const struct ab_server *s, struct ab_visit *v,
-                                  struct ab_error *err)
+                                  struct ab_turn *turn, struct ab_error *err)
 {
     const struct ab_window *w = &s->window;
     const double closed = fmin(w->closed, w->over);
-    if (!copy_times(w->latency_ns, w->requests, &v->latency_ns) ||
-        !copy_times(w->service_ns, w->executions, &v->service_ns))
+    if (!add_times(w->latency_ns, w->requests, &v->latency_ns, &v->requests) ||
+        !add_times(w->service_ns, w->executions, &v->service_ns, &v->executions))
         return ab_fail(err, AB_ERR_MEMORY, "out of memory for latencies");
-    v->requests = w->requests;
-    v->executions = w->executions;
-    v->seconds = isfinite(closed) && closed > w->opened ? (closed - w->opened) / 1e9 : 0;
-    v->images_per_s = ab_window_rate(w);
+    *turn = (struct ab_turn){
+        .images_per_s = ab_window_rate(w),
+        .seconds = isfinite(closed) && closed > w->opened ? (closed - w->opened) / 1e9 : 0,
+        .requests = w->requests};
+    const double images = v->images_per_s * v->seconds + turn->images_per_s * turn->seconds;
+    v->seconds += turn->seconds;
+    v->images_per_s = v->seconds > 0 ? images / v->seconds : 0;
     v->overloaded = ab_window_overloaded(w);
     v->slo = w->slo;
     v->late_ns = s->woken ? s->late_ns / (double)s->woken : (double)NAN;
     return AB_OK;
 }
 
+/* ---- turns ---- */
+
+static double swiftest_ns(const struct ab_server *s)
+{
+    double swiftest = INFINITY;
+    for (int i = 0; i < s->o->deploy->instances; i++)
+        swiftest = fmin(swiftest, s->instances[i].swiftest_ns);
+    return swiftest;
+}
+
+static bool wants_turn(struct ab_server *s, const struct ab_turn *last)
+{
+    pthread_mutex_unlock(&s->lock);
+    const bool wanted = s->hooks.turn(last);
+    pthread_mutex_lock(&s->lock);
+    return wanted && !ab_interrupted;
+}
+
+/* All at a stretch, or turns for as long as they are wanted; no execution is under way between
+ * them. */
+static enum ab_status serve(struct ab_server *s, struct ab_visit *v, struct ab_error *err)
+{
+    struct ab_turn turn;
+    s->stretch = *s->o;
+    if (!(s->o->turn_s > 0)) {
+        const enum ab_status status = serve_stretch(s, err);
+        enter(s, AB_PHASE_OVER);
+        return status == AB_OK ? tell_window(s, v, &turn, err) : status;
+    }
+    enum ab_status status = AB_OK;
+    const struct ab_turn *last = NULL;
+    s->stretch.seconds = fmax(s->o->turn_s, TURN_EXECUTIONS * swiftest_ns(s) / 1e9);
+    s->stretch.least_requests = 0;
+    while (status == AB_OK && wants_turn(s, last)) {
+        status = serve_stretch(s, err);
+        if (status == AB_OK) status = tell_window(s, v, &turn, err);
+        park(s);
+        last = &turn;
+    }
+    enter(s, AB_PHASE_OVER);
+    return status;
+}
+
 enum ab_status ab_server_run(struct ab_server *s, const struct ab_visit_options *o, double born_ns,
-                             void (*alive)(void), struct ab_visit *v, struct ab_error *err)
+                             const struct ab_serve_hooks *hooks, struct ab_visit *v,
+                             struct ab_error *err)
 {
     struct ab_load from, to;
-    *s = (struct ab_server){.o = o, .born_ns = born_ns, .alive = alive, .zero_ns = ab_now_ns()};
+    *s = (struct ab_server){.o = o, .born_ns = born_ns, .hooks = *hooks, .zero_ns = ab_now_ns()};
     *v = (struct ab_visit){0};
     init(s);
     enum ab_status status = load_model(s, err);
@@ -219,14 +283,13 @@ enum ab_status ab_server_run(struct ab_server *s, const struct ab_visit_options 
     pthread_mutex_lock(&s->lock);
     warm_up(s);
     ab_load_look(&from);
-    status = serve(s, err);
+    status = serve(s, v, err);
     ab_load_look(&to);
     v->resident_bytes = memory_of("VmRSS");
     v->peak_bytes = memory_of("VmHWM");
     const struct ab_load_change change = ab_load_between(&from, &to);
     v->stolen = change.stolen;
     v->pressure = change.pressure;
-    if (status == AB_OK) status = tell_window(s, v, err);
     pthread_mutex_unlock(&s->lock);
     if (status != AB_OK) ab_visit_free(v);
     return status;

@@ -114,15 +114,25 @@ struct ab_instance {
     double *asked; /* [batch] */
     struct ab_steady steady;
     double setup_ns, first_ns, first_at; /* first_at: by ab_now_ns, when its first map was there */
+    double swiftest_ns;                  /* execution before serving */
     uint64_t hash;
     long subnormals;
     size_t weights, arena;
 };
 
+/* What a server tells while it runs; each may be NULL. */
+struct ab_serve_hooks {
+    void (*alive)(void); /* once in a while if there is progress */
+    /* Of a visit by turns, without the lock: tells the last turn (NULL: none was yet) and waits
+     * until the next is wanted. False: none is. */
+    bool (*turn)(const struct ab_turn *last);
+};
+
 struct ab_server {
     const struct ab_visit_options *o;
-    double born_ns, zero_ns; /* zero: when serving began, by ab_now_ns */
-    void (*alive)(void);     /* called once in a while if there is progress; or NULL */
+    struct ab_visit_options stretch; /* what is served at a stretch: all, or a turn */
+    double born_ns, zero_ns;         /* zero: when that began, by ab_now_ns */
+    struct ab_serve_hooks hooks;
     struct ab_source source;
     struct ab_images images;
     struct ab_method *method;
@@ -142,9 +152,11 @@ struct ab_server {
 /* Set from the moment on at which ab_interrupted ends a visit with what there is. */
 extern volatile sig_atomic_t ab_serve_begun;
 
-/* Loads, sets up, warms up and serves. After an error too, ab_server_end. */
+/* Loads, sets up, warms up and serves, by turns if the options say so. After an error too,
+ * ab_server_end. */
 enum ab_status ab_server_run(struct ab_server *s, const struct ab_visit_options *o, double born_ns,
-                             void (*alive)(void), struct ab_visit *v, struct ab_error *err);
+                             const struct ab_serve_hooks *hooks, struct ab_visit *v,
+                             struct ab_error *err);
 /* Whether executions are under way that nobody waits for. */
 bool ab_server_busy(struct ab_server *s);
 /* Waits for executions that are under way; frees the instances. */
@@ -160,7 +172,7 @@ void ab_server_end(struct ab_server *s);
 
 /* The thread of an instance. */
 void *ab_instance_run(void *instance);
-/* ns since serving began. */
+/* ns since serving, or the turn, began. */
 double ab_server_time(const struct ab_server *s);
 /* Waits for `condition`, at most until a time of ab_server_time (INFINITY: for ever). False: it was
  * that long. */

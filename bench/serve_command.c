@@ -7,6 +7,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 /* Whoever asked for the visit wants it to end: with what there is, if there can be anything. */
@@ -23,6 +24,24 @@ static void say_alive(void)
     if (write(STDOUT_FILENO, "\n", 1) < 0) return;
 }
 
+static bool write_line(json_t *json)
+{
+    const bool said = json && json_dumpf(json, stdout, JSON_COMPACT) == 0 && putchar('\n') != EOF;
+    json_decref(json);
+    return said && fflush(stdout) == 0;
+}
+
+static bool next_turn(const struct ab_turn *last)
+{
+    char line[16];
+    if (last && !write_line(ab_turn_json(last))) return false;
+    /* What is left of the line that the options were on. */
+    do {
+        if (!fgets(line, sizeof line, stdin)) return false;
+    } while (line[0] == '\n');
+    return !strcmp(line, "turn\n");
+}
+
 static int say_error(enum ab_status status, const struct ab_error *err)
 {
     json_t *json = json_pack("{s:{s:i,s:s}}", "error", "status", (int)status, "text", err->text);
@@ -34,10 +53,7 @@ static int say_error(enum ab_status status, const struct ab_error *err)
 
 static int say_visit(struct ab_visit *v)
 {
-    json_t *json = ab_visit_json(v);
-    const bool said = json && json_dumpf(json, stdout, JSON_COMPACT) == 0 && putchar('\n') != EOF;
-    json_decref(json);
-    if (said && fflush(stdout) == 0) return AB_EXIT_OK;
+    if (write_line(ab_visit_json(v))) return AB_EXIT_OK;
     return ab_complain(AB_EXIT_ERROR, "serve: the result cannot be written; free memory");
 }
 
@@ -46,7 +62,8 @@ static int serve(const struct ab_visit_options *o, double born_ns)
     struct ab_server s;
     struct ab_visit v;
     struct ab_error err;
-    const enum ab_status status = ab_server_run(&s, o, born_ns, say_alive, &v, &err);
+    const struct ab_serve_hooks hooks = {say_alive, next_turn};
+    const enum ab_status status = ab_server_run(&s, o, born_ns, &hooks, &v, &err);
     if (status == AB_OK) ab_server_judge(&s, &v);
     const int code = status == AB_OK ? say_visit(&v) : say_error(status, &err);
     ab_visit_free(&v);
@@ -69,7 +86,7 @@ int ab_visit_serve(void)
     double born_ns;
     const struct sigaction action = {.sa_handler = on_term};
     sigaction(SIGTERM, &action, NULL);
-    json_t *json = json_loadf(stdin, 0, &at);
+    json_t *json = json_loadf(stdin, JSON_DISABLE_EOF_CHECK, &at);
     enum ab_status status = AB_OK;
     if (!json)
         status =
@@ -98,6 +115,7 @@ const struct ab_command ab_command_serve = {
     .usage = "",
     .more = "Started by `tune`, once for each visit: options as one JSON document on standard "
             "input, what\nthe visit showed as one on standard output. Empty lines before it are "
-            "signs of life. SIGTERM\nends it early, with what there is.",
+            "signs of life. SIGTERM\nends it early, with what there is. With turn_s it serves a "
+            "turn for each line \"turn\" and answers\nit, until the input ends.",
     .run = run_command,
 };

@@ -89,7 +89,7 @@ static enum ab_status set_up(struct ab_instance *i, struct ab_error *err)
     status = execute(i, err);
     if (status != AB_OK) return status;
     i->first_at = ab_now_ns();
-    i->first_ns = i->first_at - start;
+    i->first_ns = i->swiftest_ns = i->first_at - start;
     const int batch = i->server->o->deploy->batch;
     i->hash = ab_maps_hash(i->map, i->map_bytes / sizeof *i->map / (size_t)batch, batch,
                            i->server->images.count);
@@ -120,6 +120,7 @@ static void warm_up(struct ab_instance *i)
     pthread_mutex_lock(&s->lock);
     s->done++;
     if (failed(i, status)) return;
+    i->swiftest_ns = fmin(i->swiftest_ns, ns);
     if (!i->warm && ab_steady_look(&i->steady, ns)) {
         i->warm = true;
         pthread_cond_signal(&s->changed);
@@ -188,10 +189,13 @@ void *ab_instance_run(void *instance)
     while (s->phase == AB_PHASE_SETUP) ab_server_wait(s, &s->clients, INFINITY);
     ab_steady_begin(&i->steady);
     while (s->phase == AB_PHASE_WARM) warm_up(i);
-    i->parked = true;
-    pthread_cond_signal(&s->changed);
-    while (s->phase == AB_PHASE_READY) ab_server_wait(s, &s->clients, INFINITY);
-    while (s->phase == AB_PHASE_SERVE) serve(i);
+    while (s->phase != AB_PHASE_OVER) {
+        i->parked = true;
+        pthread_cond_signal(&s->changed);
+        while (s->phase == AB_PHASE_READY) ab_server_wait(s, &s->clients, INFINITY);
+        i->parked = false;
+        while (s->phase == AB_PHASE_SERVE) serve(i);
+    }
     pthread_mutex_unlock(&s->lock);
     return NULL;
 }

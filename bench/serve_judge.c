@@ -152,7 +152,7 @@ static bool wait_for(struct judge *j)
         if (now - said < ALIVE_NS || computed_ns() - computed < COMPUTED_NS) continue;
         said = now;
         computed = computed_ns();
-        if (s->alive) s->alive();
+        if (s->hooks.alive) s->hooks.alive();
     }
     const bool done = j->done;
     pthread_mutex_unlock(&s->lock);

@@ -105,6 +105,7 @@ double ab_require_quantile(const struct ab_require *require);
 /* What one visit showed. */
 struct ab_told {
     double images_per_s, start_ns, wall_s;
+    double pace; /* images/s of the pacemaker by turns with it (visit.h); NaN, 0: there was none */
     double
         judge_s; /* beside wall_s: of judging its maps, which others with the same bits need not */
     double seconds;           /* of wall_s, those of serving; 0: not known */
@@ -134,7 +135,8 @@ const char *ab_drop_name(enum ab_drop drop);
 struct ab_evidence {
     int visits;
     double *images_per_s, *start_ns, *quantile_ns; /* [visits]; the objective's quantile */
-    double *latency_ns;                            /* [requests] of all visits */
+    double *pace; /* [visits] the machine's, 1 at the first visit of the search; 1: not known */
+    double *latency_ns; /* [requests] of all visits */
     int requests;
     int *upto; /* [visits]: requests up to the end of each visit */
     int alike; /* the most that say as much as one in any visit */
@@ -187,13 +189,16 @@ bool ab_search_complete(const struct ab_search *search);
 double ab_search_progress(const struct ab_search *search, double spent_s);
 /* By how much two visits of the same point differ (a share), as seen so far. */
 double ab_search_noise(const struct ab_search *search);
+/* The machine's pace while points were visited, 1 at the first visit: the least and the most. NaN:
+ * visits were not by turns with a pacemaker. */
+void ab_search_pace(const struct ab_search *search, double *least, double *most);
 
 /* ---- values of points ---- */
 
 /* What an objective looks at, larger is better: images a second, or the inverse of a latency (in
- * ns) or of memory (in bytes). Noise only slows, so visits that fall behind the best by more than
- * noise were disturbed and do not count. `low` and `high`: what it may be for all that is known.
- * NaN: never visited. */
+ * ns) or of memory (in bytes); times as they would have been at a pace of 1. Noise only slows, so
+ * visits that fall behind the best by more than noise were disturbed and do not count. `low` and
+ * `high`: what it may be for all that is known. NaN: never visited. */
 struct ab_worth {
     double value, low, high;
 };

@@ -210,6 +210,14 @@ static void print_doubts(FILE *f, const struct ab_tune_result *r, const struct t
             "\nWhat is uncertain\n  - one visit of each shows no difference below %.1f %%, several "
             "show smaller ones\n",
             100 * r->answer->noise);
+    double least, most;
+    ab_search_pace(r->search, &least, &most);
+    if (most > 1.1 * least)
+        fprintf(
+            f,
+            "  - the machine's pace went from %.0f to %.0f %% of that at the first visit; values "
+            "are as at that pace\n",
+            100 * least, 100 * most);
     if (r->stolen >= 0.02)
         fprintf(f,
                 "  - the host of this virtual machine took %.0f %% of the CPU time that visits "

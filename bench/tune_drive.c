@@ -117,6 +117,32 @@ struct ab_visit_options ab_tune_visit_options(const struct ab_tune *t, int point
                                      .seed = ab_hash(t->seed, &number, sizeof number)};
 }
 
+/* Like those that are likely to win, so that what slows them slows it as much: as many CPUs as can
+ * be, for latency by threads, for throughput by instances; of those the simplest. */
+static int pacemaker_of(const struct ab_tune *t)
+{
+    const bool latency = t->require.objective == AB_OBJECTIVE_LATENCY;
+    int most = 0, point = 0;
+    for (int i = 0; i < t->space.n_points; i++) {
+        const struct ab_deploy *d = &t->space.points[i].deploy;
+        const int score = 2 * d->threads * d->instances - (latency ? d->instances : d->threads);
+        if (score <= most) continue;
+        most = score;
+        point = i;
+    }
+    return point;
+}
+
+/* Where it cannot be, visits go without. */
+static void start_pacemaker(struct ab_tune *t)
+{
+    struct ab_error ignored;
+    if (t->space.n_points < 2 || t->require.objective == AB_OBJECTIVE_MEMORY) return;
+    struct ab_visit_options o = ab_tune_visit_options(t, pacemaker_of(t));
+    o.seconds = 1;
+    if (ab_visit_can_pause(&o)) ab_pacemaker_start(&o, &t->pacemaker, &ignored);
+}
+
 static enum ab_status tell(struct ab_tune *t, int point, const struct ab_told *told,
                            struct ab_error *err)
 {
@@ -211,6 +237,7 @@ static enum ab_status visit(struct ab_tune *t, int point, const struct ab_visit_
     }
     if (visited == AB_OK)
         told = (struct ab_told){.images_per_s = v.images_per_s,
+                                .pace = v.pace,
                                 .start_ns = v.start_ns,
                                 .latency_ns = v.latency_ns,
                                 .requests = v.requests,
@@ -278,6 +305,7 @@ static enum ab_status search(struct ab_tune *t, struct ab_error *err)
         o.judging = &t->judging;
         o.most_seconds = fmax(ask.seconds, t->budget_s - ab_tune_spent(t));
         o.least_requests = 2 * o.deploy->instances * o.deploy->batch;
+        o.pacemaker = t->pacemaker;
         status = visit(t, ask.point, &o, &cut, err);
     }
     return status;
@@ -314,7 +342,9 @@ static enum ab_status too_little(const struct ab_tune *t, struct ab_error *err)
 enum ab_status ab_tune_search(struct ab_tune *t, struct ab_answer *answer, struct ab_error *err)
 {
     ab_progress_start(1, t->quiet);
+    start_pacemaker(t);
     enum ab_status status = search(t, err);
+    ab_pacemaker_stop(&t->pacemaker);
     if (status == AB_OK && !ab_interrupted && nothing_told(t)) status = too_little(t, err);
     if (status == AB_OK) status = ab_answer_make(&t->space, t->search, &t->require, answer, err);
     ab_progress_end();

@@ -48,8 +48,9 @@ struct ab_tune {
     struct ab_agreement *agreed; /* [judging.n_known]: what is known of maps */
     struct ab_tune_roof *roof;
     struct ab_search *search;
-    struct ab_journal *journal; /* NULL: none */
-    double before_s;            /* of the budget, spent by the runs that this one resumes */
+    struct ab_journal *journal;     /* NULL: none */
+    struct ab_pacemaker *pacemaker; /* while it searches; NULL: none */
+    double before_s;                /* of the budget, spent by the runs that this one resumes */
     double began_ns;
     double opened_s; /* what opening took */
     double cut_s;    /* what the visit took that ended before anybody was served; 0: none did */

@@ -51,7 +51,7 @@ static void raise_to(double *most, double value)
 }
 
 static bool add_visit(struct ab_evidence *e, const struct ab_told *told,
-                      const struct ab_require *require)
+                      const struct ab_require *require, double pace)
 {
     const size_t requests = (size_t)(e->requests + told->requests);
     double *pooled = realloc(e->latency_ns, (requests + 1) * sizeof *pooled);
@@ -61,7 +61,8 @@ static bool add_visit(struct ab_evidence *e, const struct ab_told *told,
     if (!pooled || !upto) return false;
     const double q = quantile_of(told->latency_ns, told->requests, ab_require_quantile(require));
     if (!grow(&e->images_per_s, e->visits, told->images_per_s) ||
-        !grow(&e->start_ns, e->visits, told->start_ns) || !grow(&e->quantile_ns, e->visits, q))
+        !grow(&e->start_ns, e->visits, told->start_ns) || !grow(&e->quantile_ns, e->visits, q) ||
+        !grow(&e->pace, e->visits, pace))
         return false;
     if (told->requests > 0)
         memcpy(pooled + e->requests, told->latency_ns, (size_t)told->requests * sizeof *pooled);
@@ -82,7 +83,7 @@ static int badness(enum ab_verdict verdict)
 }
 
 bool ab_evidence_add(struct ab_evidence *e, const struct ab_told *told,
-                     const struct ab_require *require)
+                     const struct ab_require *require, double pace)
 {
     if (told->wall_s > 0) e->spent_s += told->wall_s;
     if (told->judge_s > 0) e->spent_s += told->judge_s;
@@ -91,7 +92,7 @@ bool ab_evidence_add(struct ab_evidence *e, const struct ab_told *told,
                  told->error ? told->error : "no image was done in time");
         return true;
     }
-    if (!add_visit(e, told, require)) return false;
+    if (!add_visit(e, told, require, pace)) return false;
     raise_to(&e->resident_bytes, told->resident_bytes);
     raise_to(&e->peak_bytes, told->peak_bytes);
     raise_to(&e->planned_bytes, told->planned_bytes);
@@ -114,6 +115,7 @@ void ab_evidence_free(struct ab_evidence *e)
     free(e->images_per_s);
     free(e->start_ns);
     free(e->quantile_ns);
+    free(e->pace);
     free(e->latency_ns);
     free(e->upto);
     *e = (struct ab_evidence){.visits = 0};
@@ -126,68 +128,68 @@ static int first_of(const struct ab_evidence *e, int visit)
     return visit ? e->upto[visit - 1] : 0;
 }
 
-/* How swift a visit was, by what is hard to disturb by chance: the median request, or the mean. */
-static double pace(const struct ab_evidence *e, const struct ab_require *require, int visit)
+/* How swift a visit was at a pace of 1, by what is hard to disturb by chance: the median request,
+ * or the mean. */
+static double swiftness(const struct ab_evidence *e, const struct ab_require *require, int visit)
 {
-    if (require->objective != AB_OBJECTIVE_LATENCY) return e->images_per_s[visit];
+    if (require->objective != AB_OBJECTIVE_LATENCY) return e->images_per_s[visit] / e->pace[visit];
     const int first = first_of(e, visit);
-    return 1 / quantile_of(e->latency_ns + first, e->upto[visit] - first, 0.5);
+    return 1 / quantile_of(e->latency_ns + first, e->upto[visit] - first, 0.5) / e->pace[visit];
 }
 
-static double best_pace(const struct ab_evidence *e, const struct ab_require *require)
+static double swiftest(const struct ab_evidence *e, const struct ab_require *require)
 {
     double best = 0;
-    for (int v = 0; v < e->visits; v++) best = fmax(best, pace(e, require, v));
+    for (int v = 0; v < e->visits; v++) best = fmax(best, swiftness(e, require, v));
     return best;
 }
 
-/* The least pace of the swiftest third of all visits; of three, the swiftest. */
-static double usual_pace(const struct ab_evidence *e, const struct ab_require *require)
+/* That of the slowest of the swiftest third of all visits; of three, the swiftest. */
+static double usual_swiftness(const struct ab_evidence *e, const struct ab_require *require)
 {
     enum { OF = 3 };
-    double *paces = e->visits > 0 ? malloc((size_t)e->visits * sizeof *paces) : NULL;
-    if (!paces) return INFINITY;
-    for (int v = 0; v < e->visits; v++) paces[v] = pace(e, require, v);
-    ab_sort(paces, (size_t)e->visits);
-    const double usual = paces[e->visits - (e->visits + OF - 1) / OF];
-    free(paces);
+    double *all = e->visits > 0 ? malloc((size_t)e->visits * sizeof *all) : NULL;
+    if (!all) return INFINITY;
+    for (int v = 0; v < e->visits; v++) all[v] = swiftness(e, require, v);
+    ab_sort(all, (size_t)e->visits);
+    const double usual = all[e->visits - (e->visits + OF - 1) / OF];
+    free(all);
     return usual;
 }
 
-/* The least pace of a visit that nothing disturbed. A third of them were not: if fewer come near
- * the best, that one was lucky, as where each process chooses algorithms anew. */
-static double pace_needed(const struct ab_evidence *e, const struct ab_require *require,
-                          double noise)
+/* The least of a visit that nothing disturbed. A third of them were not: if fewer come near the
+ * best, that one was lucky, as where each process chooses algorithms anew. */
+static double needed_of(const struct ab_evidence *e, const struct ab_require *require, double noise)
 {
-    return fmin(best_pace(e, require) * exp(-band * noise), usual_pace(e, require));
+    return fmin(swiftest(e, require) * exp(-band * noise), usual_swiftness(e, require));
 }
 
 /* A point whose visits scatter by more than those of others is known less well. */
 static double own_noise(const struct ab_evidence *e, const struct ab_require *require, double noise)
 {
-    return log(best_pace(e, require) / pace_needed(e, require, noise)) / band;
+    return log(swiftest(e, require) / needed_of(e, require, noise)) / band;
 }
 
 int ab_evidence_clean(const struct ab_evidence *e, const struct ab_require *require, double noise)
 {
     int clean = 0;
-    const double needed = pace_needed(e, require, noise);
-    for (int v = 0; v < e->visits; v++) clean += pace(e, require, v) >= needed;
+    const double needed = needed_of(e, require, noise);
+    for (int v = 0; v < e->visits; v++) clean += swiftness(e, require, v) >= needed;
     return clean;
 }
 
-/* The latencies of those visits, together; free() them. NULL: none, or out of memory. */
+/* The latencies of those visits at a pace of 1, together; free() them. NULL: none, or out of
+ * memory. */
 static double *clean_latencies(const struct ab_evidence *e, const struct ab_require *require,
                                double noise, int *count)
 {
     double *all = e->requests > 0 ? malloc((size_t)e->requests * sizeof *all) : NULL;
-    const double needed = pace_needed(e, require, noise);
+    const double needed = needed_of(e, require, noise);
     *count = 0;
     for (int v = 0; all && v < e->visits; v++) {
-        const int first = first_of(e, v), n = e->upto[v] - first;
-        if (pace(e, require, v) < needed) continue;
-        memcpy(all + *count, e->latency_ns + first, (size_t)n * sizeof *all);
-        *count += n;
+        if (swiftness(e, require, v) < needed) continue;
+        for (int i = first_of(e, v); i < e->upto[v]; i++)
+            all[(*count)++] = e->latency_ns[i] * e->pace[v];
     }
     return all;
 }
@@ -205,8 +207,8 @@ double ab_evidence_quantile(const struct ab_evidence *e, const struct ab_require
 double ab_evidence_of_visit(const struct ab_evidence *e, const struct ab_require *require,
                             int visit, bool swift)
 {
-    return swift || require->objective == AB_OBJECTIVE_LATENCY ? 1 / e->quantile_ns[visit]
-                                                               : e->images_per_s[visit];
+    const bool latency = swift || require->objective == AB_OBJECTIVE_LATENCY;
+    return (latency ? 1 / e->quantile_ns[visit] : e->images_per_s[visit]) / e->pace[visit];
 }
 
 /* ---- value ---- */
@@ -215,10 +217,10 @@ static double clean_throughput(const struct ab_evidence *e, const struct ab_requ
                                double noise)
 {
     double *clean = malloc((size_t)e->visits * sizeof *clean);
-    const double needed = pace_needed(e, require, noise);
+    const double needed = needed_of(e, require, noise);
     int count = 0;
     for (int v = 0; clean && v < e->visits; v++)
-        if (e->images_per_s[v] >= needed) clean[count++] = e->images_per_s[v];
+        if (swiftness(e, require, v) >= needed) clean[count++] = swiftness(e, require, v);
     const double value = clean ? quantile_of(clean, count, 0.5) : (double)NAN;
     free(clean);
     return value;
@@ -282,14 +284,15 @@ static enum ab_slo_state judge(const struct ab_evidence *e, const struct ab_requ
                                bool undisturbed, struct ab_slo_looks *looks)
 {
     const double clumps = ab_evidence_clumps(e, require->slo.quantile);
-    const double best = best_pace(e, require), needed = pace_needed(e, require, usual_noise);
+    const double best = swiftest(e, require), needed = needed_of(e, require, usual_noise);
     enum ab_slo_state state = AB_SLO_OPEN;
     double count = 0, beyond = 0;
     for (int v = 0; v < e->visits; v++) {
         const int first = first_of(e, v), n = e->upto[v] - first;
-        const double at = pace(e, require, v);
+        const double at = swiftness(e, require, v);
         struct ab_slo slo = require->slo;
         if (undisturbed && at < needed) slo.limit_ns *= best / at;
+        if (undisturbed) slo.limit_ns *= fmax(1, 1 / e->pace[v]);
         count += n / clumps;
         beyond += ab_slo_beyond(&slo, e->latency_ns + first, n) / clumps;
         const enum ab_slo_state now =

@@ -17,7 +17,7 @@
 
 #include <jansson.h>
 
-enum { FORMAT = 2 };
+enum { FORMAT = 3 };
 
 struct ab_journal {
     int fd;
@@ -91,6 +91,7 @@ static const struct {
     const char *key;
     size_t offset;
 } numbers[] = {{"images_per_s", offsetof(struct ab_told, images_per_s)},
+               {"pace", offsetof(struct ab_told, pace)},
                {"start_ns", offsetof(struct ab_told, start_ns)},
                {"wall_s", offsetof(struct ab_told, wall_s)},
                {"judge_s", offsetof(struct ab_told, judge_s)},

@@ -5,7 +5,7 @@
 // JSON lines. The first holds what the visits are of; visits made under other conditions do not go
 // together with them:
 //
-//     {"attrbench_journal": 2, "version": "...", "model": "...", "model_hash": "...", ...}
+//     {"attrbench_journal": 3, "version": "...", "model": "...", "model_hash": "...", ...}
 //     {"point": "native:avx512 auto fast 1x2 batch=4 cores huge keep", "images_per_s": 24.3, ...}
 #ifndef AB_TUNE_JOURNAL_H
 #define AB_TUNE_JOURNAL_H

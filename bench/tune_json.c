@@ -196,6 +196,10 @@ static json_t *settings(const struct ab_tune_result *r)
     json_object_set_new(o, "visited", json_integer(visited));
     json_object_set_new(o, "visits", json_integer(visits));
     json_object_set_new(o, "noise", ab_json_number(r->answer->noise));
+    double least, most;
+    ab_search_pace(r->search, &least, &most);
+    json_object_set_new(o, "pace_least", ab_json_number(least));
+    json_object_set_new(o, "pace_most", ab_json_number(most));
     json_object_set_new(o, "stolen", ab_json_number(r->stolen));
     json_object_set_new(o, "dropped", json_integer(r->dropped));
     json_object_set_new(o, "confidence", ab_json_number(AB_TUNE_CONFIDENCE));

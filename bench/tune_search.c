@@ -112,7 +112,9 @@ bool ab_search_tell(struct ab_search *s, int point, const struct ab_told *told)
     struct ab_evidence *e = &s->evidence[point];
     const int before = e->visits;
     const double serving = told->seconds > 0 ? told->seconds : 0;
-    if (!reserve_history(s) || !ab_evidence_add(e, told, &s->o.require)) return false;
+    if (!(s->first_pace > 0) && told->pace > 0) s->first_pace = told->pace;
+    const double pace = told->pace > 0 ? told->pace / s->first_pace : 1;
+    if (!reserve_history(s) || !ab_evidence_add(e, told, &s->o.require, pace)) return false;
     s->seen[point] = s->standing[point].stale = true;
     s->over_s[point] = fmax(s->over_s[point], told->wall_s - serving);
     s->judge_s = fmax(s->judge_s, told->judge_s);
@@ -404,4 +406,14 @@ double ab_search_progress(const struct ab_search *s, double spent_s)
 double ab_search_noise(const struct ab_search *s)
 {
     return s->noise;
+}
+
+void ab_search_pace(const struct ab_search *s, double *least, double *most)
+{
+    *least = *most = s->first_pace > 0 ? 1 : (double)NAN;
+    for (int i = 0; i < s->n_history && s->first_pace > 0; i++) {
+        const struct ab_visited *h = &s->history[i];
+        *least = fmin(*least, s->evidence[h->point].pace[h->visit]);
+        *most = fmax(*most, s->evidence[h->point].pace[h->visit]);
+    }
 }

@@ -15,9 +15,9 @@
 
 /* ---- evidence ---- */
 
-/* False: out of memory. */
+/* `pace`: the machine's during the visit. False: out of memory. */
 bool ab_evidence_add(struct ab_evidence *e, const struct ab_told *told,
-                     const struct ab_require *require);
+                     const struct ab_require *require, double pace);
 void ab_evidence_free(struct ab_evidence *e);
 /* Whether its maps are what is asked for. */
 bool ab_evidence_accepted(const struct ab_evidence *e, const struct ab_require *require);
@@ -29,7 +29,8 @@ int ab_evidence_needed(const struct ab_evidence *e, double quantile);
 int ab_evidence_least(const struct ab_evidence *e, const struct ab_require *require);
 /* How many visits nothing disturbed. */
 int ab_evidence_clean(const struct ab_evidence *e, const struct ab_require *require, double noise);
-/* The objective's quantile, or the SLO's, of the latencies of these visits; NaN: there are none. */
+/* The objective's quantile, or the SLO's, of the latencies of these visits, as they would have been
+ * at a pace of 1; NaN: there are none. */
 double ab_evidence_quantile(const struct ab_evidence *e, const struct ab_require *require,
                             double noise);
 /* A value this much below the best (of logarithms) counts as alike: one standard error of their
@@ -37,7 +38,7 @@ double ab_evidence_quantile(const struct ab_evidence *e, const struct ab_require
  * configuration differ by, which it is of 0. */
 double ab_alike_within(double interval);
 /* What differs between visits of one point, larger is better: the objective's number of visit
- * `visit`, or, `swift`, that of the quantile of latency. */
+ * `visit`, or, `swift`, that of the quantile of latency; at a pace of 1. */
 double ab_evidence_of_visit(const struct ab_evidence *e, const struct ab_require *require,
                             int visit, bool swift);
 
@@ -126,10 +127,11 @@ struct ab_search {
     unsigned char *cover_work;
     struct ab_tune_model *model, *slo_model;
     double noise, base_s;
-    int leader;     /* -1: nothing may be it yet */
-    bool feasible;  /* the leader meets the requirements, or is likely to */
-    bool complete;  /* nothing more is worth a visit */
-    double settled; /* share of the work, whatever the time */
+    double first_pace; /* of the pacemaker; 0: none was told */
+    int leader;        /* -1: nothing may be it yet */
+    bool feasible;     /* the leader meets the requirements, or is likely to */
+    bool complete;     /* nothing more is worth a visit */
+    double settled;    /* share of the work, whatever the time */
 };
 
 /* Maps depend on these knobs: the class of a point, below AB_CLASSES. */

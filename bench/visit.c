@@ -1,27 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// Visits from the side that asks for them: loads in words, and the process that serves.
+// Visits from the side that asks for them: loads in words, and by turns with a pacemaker.
 #include "visit_inside.h"
 
-#include "child.h"
 #include "run.h"
 #include "stats.h"
 
-#include <errno.h>
 #include <math.h>
-#include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-static const double PATIENCE = 300;
-/* How long a document may take once the user has lost patience. */
-static const double INTERRUPTED_SECONDS = 2;
-/* Two million times of at most twenty digits are less. */
-static const size_t LONGEST = (size_t)64 << 20;
 enum { MOST_STREAMS = 100000 };
 
 /* ---- loads ---- */
@@ -79,152 +67,148 @@ void ab_load_shape_text(const struct ab_load_shape *load, char *text, size_t siz
         snprintf(text, size, "closed");
 }
 
-/* ---- the process ---- */
+/* ---- turns ---- */
 
-struct call {
-    struct ab_child child;
-    char what[200]; /* for messages */
-    char *text;
-    size_t length, size;
-    bool hurried;
+bool ab_visit_can_pause(const struct ab_visit_options *o)
+{
+    const int places = o->deploy->instances * o->deploy->batch;
+    return o->load.kind == AB_LOAD_CLOSED && o->load.streams <= places && !(o->slo.limit_ns > 0);
+}
+
+struct ab_pacemaker {
+    struct ab_call call;
+    struct ab_visit_options o;
+    bool lost; /* it failed: visits go on without */
 };
 
-static enum ab_status send_options(struct call *c, const struct ab_visit_options *o, double born_ns,
-                                   struct ab_error *err)
+/* Long against an execution's scatter, short against what changes a machine's pace. */
+static const double TURN_S = 0.1;
+/* The pacemaker takes each turn until it is known well, and then every fourth: long visits are for
+ * their requests. */
+enum { EACH = 20, EVERY = 4 };
+
+enum ab_status ab_pacemaker_start(const struct ab_visit_options *o, struct ab_pacemaker **pacemaker,
+                                  struct ab_error *err)
 {
-    json_t *json = ab_visit_options_json(o, born_ns);
-    char *text = json ? json_dumps(json, JSON_COMPACT | JSON_REAL_PRECISION(17)) : NULL;
-    json_decref(json);
-    if (!text)
-        return ab_fail(err, AB_ERR_ARG, "%s: its names are no UTF-8 text, or there is no memory",
-                       c->what);
-    const size_t length = strlen(text);
-    for (size_t sent = 0; sent < length;) {
-        const ssize_t now = send(c->child.stream, text + sent, length - sent, MSG_NOSIGNAL);
-        if (now < 0 && errno == EINTR) continue;
-        /* Why it does not listen is told by how it ended. */
-        if (now <= 0) break;
-        sent += (size_t)now;
-    }
-    free(text);
-    shutdown(c->child.stream, SHUT_WR);
+    struct ab_pacemaker *p = calloc(1, sizeof *p);
+    *pacemaker = NULL;
+    if (!p) return ab_fail(err, AB_ERR_MEMORY, "out of memory for a pacemaker");
+    p->o = *o;
+    p->o.judging = NULL;
+    p->o.pacemaker = NULL;
+    p->o.turn_s = TURN_S;
+    const enum ab_status status = ab_call_start(&p->call, &p->o, err);
+    if (status == AB_OK)
+        *pacemaker = p;
+    else
+        ab_pacemaker_stop(&p);
+    return status;
+}
+
+void ab_pacemaker_stop(struct ab_pacemaker **pacemaker)
+{
+    struct ab_pacemaker *p = *pacemaker;
+    if (!p) return;
+    ab_call_end(&p->call, false);
+    free(p);
+    *pacemaker = NULL;
+}
+
+/* What turns showed. */
+struct turns {
+    double *rate; /* [taken] of the visit */
+    int taken;
+    double *ratio; /* [count] of a rate and the pacemaker's right after */
+    int count;
+    double seconds;
+    int requests;
+};
+
+static enum ab_status note(double **list, int *count, double value, struct ab_error *err)
+{
+    double *grown = realloc(*list, ((size_t)*count + 1) * sizeof *grown);
+    if (!grown) return ab_fail(err, AB_ERR_MEMORY, "out of memory for turns");
+    *list = grown;
+    grown[(*count)++] = value;
     return AB_OK;
 }
 
-static bool make_room(struct call *c)
+static double median_of(double *values, int count)
 {
-    if (c->size - c->length > 65536) return true;
-    const size_t size = c->size ? 2 * c->size : (size_t)1 << 18;
-    char *grown = size <= LONGEST ? realloc(c->text, size) : NULL;
-    if (!grown) return false;
-    c->text = grown;
-    c->size = size;
-    return true;
+    ab_sort(values, (size_t)count);
+    return ab_quantile(values, count, 0.5);
 }
 
-/* Asks it, once, to end with what there is. */
-static void hurry(struct call *c, double *until)
+/* A turn of the visit, and mostly one of the pacemaker. */
+static enum ab_status take_turn(struct ab_call *c, struct ab_pacemaker *p, struct turns *t,
+                                struct ab_error *err)
 {
-    if (c->hurried || !ab_interrupted) return;
-    c->hurried = true;
-    kill(c->child.pid, SIGTERM);
-    *until = ab_now_ns() + INTERRUPTED_SECONDS * 1e9;
+    struct ab_turn own, other = {0};
+    struct ab_error why;
+    enum ab_status status = ab_call_turn(c, &own, err);
+    t->seconds += own.seconds;
+    t->requests += own.requests;
+    if (status != AB_OK || !(own.images_per_s > 0)) return status;
+    status = note(&t->rate, &t->taken, own.images_per_s, err);
+    if (status != AB_OK || ab_interrupted || (t->taken > EACH && t->taken % EVERY)) return status;
+    if (!p->lost) p->lost = ab_call_turn(&p->call, &other, &why) != AB_OK;
+    if (!(other.images_per_s > 0)) return AB_OK;
+    return note(&t->ratio, &t->count, own.images_per_s / other.images_per_s, err);
 }
 
-/* Everything that it says, up to the end of its output. */
-static enum ab_status listen_to(struct call *c, double patience, struct ab_error *err)
+static enum ab_status serve_turns(struct ab_call *c, const struct ab_visit_options *o,
+                                  struct turns *t, struct ab_error *err)
 {
-    double until = ab_now_ns() + patience * 1e9;
-    for (;;) {
-        if (!make_room(c))
-            return ab_fail(err, AB_ERR_INTERNAL, "%s: it talks without end, or there is no memory",
-                           c->what);
-        hurry(c, &until);
-        const double left = (until - ab_now_ns()) / 1e6;
-        if (left <= 0)
-            return ab_fail(err, AB_ERR_INTERNAL,
-                           "%s: no sign of life for %.3g s; give it longer, or fewer images a plan",
-                           c->what, patience);
-        struct pollfd ready = {.fd = c->child.stream, .events = POLLIN};
-        if (poll(&ready, 1, (int)fmin(left + 1, 100)) <= 0) continue;
-        const ssize_t got = read(c->child.stream, c->text + c->length, c->size - c->length - 1);
-        if (got == 0 || (got < 0 && errno != EINTR && errno != EAGAIN)) break;
-        if (got > 0) c->length += (size_t)got;
-        if (got > 0 && !c->hurried) until = ab_now_ns() + patience * 1e9;
-    }
-    c->text[c->length] = '\0';
-    return AB_OK;
+    enum ab_status status = AB_OK;
+    const double began_ns = ab_now_ns();
+    /* Those of the pacemaker take as long. */
+    const double most = o->most_seconds > 0 ? o->most_seconds * 1e9 : INFINITY;
+    do {
+        status = take_turn(c, o->pacemaker, t, err);
+    } while (status == AB_OK && !ab_interrupted && ab_now_ns() - began_ns < most &&
+             t->requests < AB_VISIT_REQUESTS / 2 &&
+             (t->seconds < o->seconds || t->requests < o->least_requests));
+    return status;
 }
 
-/* It left no document. */
-static enum ab_status tell_end(struct call *c, struct ab_error *err)
+static enum ab_status visit_by_turns(struct ab_call *c, const struct ab_visit_options *o,
+                                     struct ab_visit *v, struct ab_error *err)
 {
-    char said[200];
-    int status = 0;
-    const bool ended = ab_child_reap(&c->child, 1, &status);
-    ab_child_complaint(&c->child, said, sizeof said);
-    const char *colon = *said ? ": " : "";
-    const char *text = c->text + strspn(c->text, " \r\n\t");
-    if (ended && WIFSIGNALED(status))
-        return ab_fail(err, AB_ERR_INTERNAL, "%s: killed by signal %d (%s)%s%s%s", c->what,
-                       WTERMSIG(status), strsignal(WTERMSIG(status)),
-                       WTERMSIG(status) == SIGKILL ? ", as the system does when memory runs out"
-                                                   : "",
-                       colon, said);
-    if (*text)
-        return ab_fail(err, AB_ERR_INTERNAL, "%s: no document of an attrbench: '%.*s'%s%s", c->what,
-                       (int)fmin(60, (double)strcspn(text, "\r\n")), text, colon, said);
-    if (ended)
-        return ab_fail(err, AB_ERR_INTERNAL, "%s: ended with code %d and said nothing%s%s", c->what,
-                       WEXITSTATUS(status), colon, said);
-    return ab_fail(err, AB_ERR_INTERNAL, "%s: closed its output and said nothing%s%s", c->what,
-                   colon, said);
+    struct turns t = {.rate = NULL};
+    struct ab_visit_options turns = *o;
+    turns.turn_s = TURN_S;
+    enum ab_status status = ab_call_start(c, &turns, err);
+    if (status == AB_OK) status = serve_turns(c, o, &t, err);
+    if (status == AB_OK) status = ab_call_finish(c, v, err);
+    v->pace = (double)NAN;
+    if (status == AB_OK && t.taken > 0) v->images_per_s = median_of(t.rate, t.taken);
+    if (status == AB_OK && t.count > 0) v->pace = v->images_per_s / median_of(t.ratio, t.count);
+    free(t.rate);
+    free(t.ratio);
+    return status;
 }
 
-static enum ab_status read_document(struct call *c, struct ab_visit *v, struct ab_error *err)
+static enum ab_status visit_at_a_stretch(struct ab_call *c, const struct ab_visit_options *o,
+                                         struct ab_visit *v, struct ab_error *err)
 {
-    json_t *json = json_loads(c->text, 0, NULL);
-    const json_t *error = json_object_get(json, "error");
-    const json_int_t status = json_integer_value(json_object_get(error, "status"));
-    const char *text = json_string_value(json_object_get(error, "text"));
-    const char *bad = error || !json ? NULL : ab_visit_read(json, v);
-    enum ab_status result = AB_OK;
-    if (text && status > AB_OK && status <= AB_ERR_INTERNAL)
-        result = ab_fail(err, (enum ab_status)status, "%s: %s", c->what, text);
-    else if (!json || error)
-        result = tell_end(c, err);
-    else if (bad)
-        result = ab_fail(err, AB_ERR_INTERNAL, "%s: '%s' of its document is missing or wrong",
-                         c->what, bad);
-    json_decref(json);
-    return result;
-}
-
-static enum ab_status ask(struct call *c, const struct ab_visit_options *o, struct ab_visit *v,
-                          struct ab_error *err)
-{
-    const double born_ns = ab_now_ns();
-    enum ab_status status = ab_child_start(&c->child, o->program, "serve", err);
-    if (status == AB_OK) status = send_options(c, o, born_ns, err);
-    if (status == AB_OK) status = listen_to(c, o->patience > 0 ? o->patience : PATIENCE, err);
-    if (status == AB_OK) status = read_document(c, v, err);
+    enum ab_status status = ab_call_start(c, o, err);
+    if (status == AB_OK) status = ab_call_finish(c, v, err);
+    v->pace = (double)NAN;
     return status;
 }
 
 enum ab_status ab_visit(const struct ab_visit_options *o, struct ab_visit *v, struct ab_error *err)
 {
-    struct call c = {.child = {.stream = -1, .errors = -1}};
-    char text[AB_DEPLOY_TEXT];
+    struct ab_call c = {.child = {.stream = -1, .errors = -1}};
     const double start = ab_now_ns();
     *v = (struct ab_visit){0};
     enum ab_status status = ab_deploy_check(o->deploy, err);
     if (status != AB_OK) return status;
-    ab_deploy_text(o->deploy, text);
-    snprintf(c.what, sizeof c.what, "serving %.60s by %.100s", o->model, text);
-    if (!ab_interrupted) status = ask(&c, o, v, err);
-    if (status != AB_OK) ab_child_kill(&c.child);
-    ab_child_close(&c.child);
-    free(c.text);
+    if (!ab_interrupted)
+        status = (o->pacemaker && !o->pacemaker->lost && ab_visit_can_pause(o)
+                      ? visit_by_turns
+                      : visit_at_a_stretch)(&c, o, v, err);
+    ab_call_end(&c, status == AB_OK);
     if (status != AB_OK) ab_visit_free(v);
     /* Killed while it had nothing to tell yet. */
     if (ab_interrupted) status = AB_OK;

@@ -42,6 +42,17 @@ struct ab_judging {
     int n_known;
 };
 
+/* One turn of a visit by turns. */
+struct ab_turn {
+    double images_per_s, seconds; /* 0: nothing was seen */
+    int requests;
+};
+
+/* A process that serves one configuration by turns with those that are visited, and sleeps in
+ * between: how swift the machine is just then. What else runs there slows both, for seconds or
+ * minutes, so that their ratio tells what times of different moments do not. */
+struct ab_pacemaker;
+
 struct ab_visit_options {
     const char *program; /* an attrbench; NULL: the running program */
     const char *model, *method;
@@ -54,6 +65,8 @@ struct ab_visit_options {
     double confidence;
     uint64_t seed;                    /* of the arrivals */
     const struct ab_judging *judging; /* NULL: maps are not judged */
+    struct ab_pacemaker *pacemaker;   /* by turns with it, if the load allows; NULL: at a stretch */
+    double turn_s;   /* inside: of serving by turns, each so long, or three executions; 0: not */
     double patience; /* s without a sign of life (a plan made, an image served, computing while
                         maps are judged) after which the process is killed; 0: 300 */
 };
@@ -64,7 +77,10 @@ struct ab_visit {
     double *service_ns; /* [executions] */
     int executions;
     double seconds;      /* of serving */
-    double images_per_s; /* cut executions by their share, see ab_window_rate */
+    double images_per_s; /* cut executions by their share, see ab_window_rate; by turns, that of the
+                            median turn */
+    double pace;         /* images/s of the pacemaker by turns with this: images_per_s over the
+                            median ratio of turns that follow each other; NaN: not by turns */
     double resident_bytes,
         peak_bytes;       /* of the process after serving, and at its largest; NaN: not known */
     double planned_bytes; /* the network's weights, and those and the arenas of all plans */
@@ -91,6 +107,15 @@ struct ab_visit {
  * there is (which may be nothing, 0 requests), when ab_interrupted is set. */
 enum ab_status ab_visit(const struct ab_visit_options *o, struct ab_visit *v, struct ab_error *err);
 void ab_visit_free(struct ab_visit *v);
+
+/* The clients of a visit wait for no others' maps, so that it can stand still between turns. */
+bool ab_visit_can_pause(const struct ab_visit_options *o);
+/* Starts it; it sets up at the first turn. `o`: what it serves; the texts and the configuration
+ * have to last. */
+enum ab_status ab_pacemaker_start(const struct ab_visit_options *o, struct ab_pacemaker **pacemaker,
+                                  struct ab_error *err);
+/* Ends the process. */
+void ab_pacemaker_stop(struct ab_pacemaker **pacemaker);
 
 /* A hash of the maps [batch][floats] of an execution whose slot i held image i % images. Slots of
  * one image count once where their maps are the same bits, so that the batch matters only where it

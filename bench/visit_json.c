@@ -50,6 +50,7 @@ static const char *read_fields(const json_t *json, const struct field *fields, s
 static const struct field option_fields[] = {
     {OPTION(seconds)},
     {OPTION(most_seconds)},
+    {OPTION(turn_s)},
     {OPTION(confidence)},
     {"quantile", offsetof(struct ab_visit_options, slo.quantile), 0, false},
     {"limit_ns", offsetof(struct ab_visit_options, slo.limit_ns), 0, false},
@@ -223,6 +224,26 @@ enum ab_status ab_visit_options_read(const json_t *json, struct ab_visit_options
     if (o->slo.limit_ns > 0 && !(o->confidence > 0 && o->confidence < 1))
         return wrong("confidence", err);
     return AB_OK;
+}
+
+/* ---- turns ---- */
+
+json_t *ab_turn_json(const struct ab_turn *turn)
+{
+    return json_pack("{s:{s:o,s:o,s:i}}", "turn", "images_per_s",
+                     ab_json_number(turn->images_per_s), "seconds", ab_json_number(turn->seconds),
+                     "requests", turn->requests);
+}
+
+const char *ab_turn_read(const json_t *json, struct ab_turn *turn)
+{
+    static const struct field fields[] = {
+        {"images_per_s", offsetof(struct ab_turn, images_per_s), 0, false},
+        {"seconds", offsetof(struct ab_turn, seconds), 0, false}};
+    const json_t *told = json_object_get(json, "turn");
+    if (!json_is_object(told)) return "turn";
+    if (!read_int(told, "requests", 0, &turn->requests)) return "requests";
+    return read_fields(told, fields, sizeof fields / sizeof *fields, turn);
 }
 
 /* ---- results ---- */

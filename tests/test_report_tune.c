@@ -185,6 +185,7 @@ TEST(all_that_is_read_is_written)
     /* Where nothing will do, something comes closest. */
     struct plot plot = usual;
     plot.verdict = AB_DISAGREE;
+    plot.pace = 30;
     s = open_scene(&plot);
     json_array_append_new(files, ab_tune_json(&s->result));
     close_scene(s);

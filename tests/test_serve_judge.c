@@ -106,7 +106,8 @@ static struct ab_visit judged(const struct ab_visit_options *o, uint64_t flip, b
     struct ab_server s;
     struct ab_visit v;
     struct ab_error err;
-    CHECK(ab_server_run(&s, o, ab_now_ns(), NULL, &v, &err) == AB_OK, "%s", err.text);
+    const struct ab_serve_hooks none = {NULL, NULL};
+    CHECK(ab_server_run(&s, o, ab_now_ns(), &none, &v, &err) == AB_OK, "%s", err.text);
     v.map_hash ^= flip;
     v.unequal = unequal;
     ab_server_judge(&s, &v);

@@ -7,17 +7,21 @@
 
 #include <math.h>
 
-/* One point. */
+/* One point; or, `wide`, one that is batches of two too. */
 static struct ab_words narrowing;
+static bool wide;
+static enum ab_objective objective = AB_OBJECTIVE_LATENCY;
 
 static void narrow(void)
 {
     static const char *const words[] = {"engine=native:plain", "algo=direct", "memory=fast",
                                         "threads=1",           "instances=1", "batch=1",
                                         "place=free",          "pages=small", "denormals=keep"};
-    if (narrowing.count) return;
-    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
-        CHECK(ab_words_add(&narrowing, words[i], strlen(words[i])), "out of memory");
+    ab_words_free(&narrowing);
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+        const char *word = wide && !strcmp(words[i], "batch=1") ? "batch=1,2" : words[i];
+        CHECK(ab_words_add(&narrowing, word, strlen(word)), "out of memory");
+    }
 }
 
 /* The search has the address of the space: it stays where it is. */
@@ -28,7 +32,7 @@ static void open_tune(const char *load, double budget_s, const char *program)
     t = (struct ab_tune){.model = "digits",
                          .spec = "gradient",
                          .narrowing = &narrowing,
-                         .require = {.objective = AB_OBJECTIVE_LATENCY},
+                         .require = {.objective = objective},
                          .budget_s = budget_s,
                          .seed = 5,
                          .quiet = true,
@@ -37,7 +41,7 @@ static void open_tune(const char *load, double budget_s, const char *program)
     narrow();
     CHECK(ab_load_shape_parse(load, &t.load, &err) == AB_OK, "%s", err.text);
     CHECK(ab_tune_open(&t, &err) == AB_OK, "%s", err.text);
-    CHECK(t.space.n_points == 1, "%d points", t.space.n_points);
+    CHECK(t.space.n_points == 1 + wide, "%d points", t.space.n_points);
     CHECK(t.opened_s > 0 && t.opened_s <= ab_tune_spent(&t), "opened in %g s", t.opened_s);
 }
 
@@ -127,8 +131,7 @@ static const char *serves_two(enum ab_verdict verdict, bool unequal)
                          .judge_s = 0.25};
     json_t *json = ab_visit_json(&v);
     char *text = json_dumps(json, JSON_COMPACT);
-    snprintf(body, sizeof body, "cat >>%s; echo >>%s; echo '%s'", temp_path("options"),
-             temp_path("options"), text);
+    snprintf(body, sizeof body, "cat >>%s; echo '%s'", temp_path("options"), text);
     free(text);
     json_decref(json);
     return script("two", body);
@@ -188,6 +191,91 @@ TEST(what_maps_are_worth_is_remembered)
     }
 }
 
+/* A process that serves turns at a rate, the pacemaker that serves for a second in all at 50 a
+ * second and then at 40. */
+static const char *serves_turns(void)
+{
+    static char body[4096];
+    double latency[4] = {1e6, 2e6, 3e6, 4e6};
+    struct ab_visit v = {.latency_ns = latency,
+                         .requests = 4,
+                         .images_per_s = 100,
+                         .seconds = 0.5,
+                         .map_hash = 7,
+                         .judged = true,
+                         .agreement = {.verdict = AB_AGREE}};
+    json_t *json = ab_visit_json(&v);
+    char *text = json_dumps(json, JSON_COMPACT);
+    snprintf(body, sizeof body,
+             "read -r o; echo \"$o\" >>%s; n=0; r=100\n"
+             "case $o in *judging*) ;; *) r=50;; esac\n"
+             "while read turn; do echo '{\"turn\": {\"requests\": 4, \"seconds\": 0.5, "
+             "\"images_per_s\": '$r'}}'; case $r in 50) r=40; esac; done; echo '%s'",
+             temp_path("options"), text);
+    free(text);
+    json_decref(json);
+    return script("turns", body);
+}
+
+/* The options that a process got. */
+static json_t *options_of(int process)
+{
+    char line[4096] = "";
+    FILE *f = fopen(temp_path("options"), "r");
+    for (int i = 0; f && i <= process; i++) CHECK(fgets(line, sizeof line, f), "none %d", i);
+    CHECK(f, "no process");
+    fclose(f);
+    return json_loads(line, 0, NULL);
+}
+
+/* Where there is a choice, by times, and clients wait for no others. */
+TEST(visits_are_by_turns_with_a_pacemaker)
+{
+    static const struct {
+        bool wide, turns;
+        enum ab_objective objective;
+        const char *load;
+    } all[] = {{true, true, AB_OBJECTIVE_THROUGHPUT, "closed"},
+               {true, true, AB_OBJECTIVE_LATENCY, "closed:1"},
+               {true, false, AB_OBJECTIVE_MEMORY, "closed"},
+               {false, false, AB_OBJECTIVE_THROUGHPUT, "closed"},
+               {true, false, AB_OBJECTIVE_LATENCY, "poisson:20"}};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        context("case %zu", i);
+        unlink(temp_path("options"));
+        wide = all[i].wide;
+        objective = all[i].objective;
+        open_tune(all[i].load, 60, serves_turns());
+        wide = false;
+        objective = AB_OBJECTIVE_LATENCY;
+        struct ab_answer answer;
+        struct ab_error err = {""};
+        CHECK(ab_tune_search(&t, &answer, &err) == AB_OK, "%s", err.text);
+        /* One of the first two is the pacemaker, whose maps are not judged: the simplest. */
+        int pacemakers = 0;
+        for (int process = 0; process < 2; process++) {
+            json_t *o = options_of(process);
+            const double turn_s = json_number_value(json_object_get(o, "turn_s"));
+            const json_t *batch = json_object_get(json_object_get(o, "deploy"), "batch");
+            CHECK((turn_s > 0) == all[i].turns, "turns of %g s", turn_s);
+            if (!json_object_get(o, "judging")) {
+                pacemakers++;
+                CHECK(json_integer_value(batch) == 1, "not the simplest");
+            }
+            json_decref(o);
+        }
+        CHECK(pacemakers == all[i].turns, "%d pacemakers", pacemakers);
+        double least, most;
+        ab_search_pace(t.search, &least, &most);
+        /* 100/s at 2, then at 2.5 times the pacemaker's. */
+        CHECK(isnan(least) == !all[i].turns, "a pace of %g", least);
+        CHECK(isnan(least) || (least == 0.8 && most == 1), "a pace of %g to %g", least, most);
+        CHECK(!t.pacemaker, "it goes on");
+        ab_answer_free(&answer);
+        ab_tune_close(&t);
+    }
+}
+
 /* Visits of a point meet arrivals of their own, visits of several points the same by turns. */
 TEST(arrivals_differ_between_visits)
 {
@@ -241,7 +329,8 @@ TEST(dropped_visits_are_not_told)
     ab_tune_close(&t);
 }
 
-static const struct test_case cases[] = {CASE(dropped_visits_are_not_told),
+static const struct test_case cases[] = {CASE(visits_are_by_turns_with_a_pacemaker),
+                                         CASE(dropped_visits_are_not_told),
                                          CASE(visits_that_the_host_robbed_are_dropped),
                                          CASE(a_visit_that_is_cut_off_says_nothing_of_the_point),
                                          CASE(a_budget_that_opening_uses_up),

@@ -10,8 +10,8 @@
 static const struct ab_require throughput = {.objective = AB_OBJECTIVE_THROUGHPUT};
 
 /* A visit of `n` requests that all take as long. */
-static void add_visit(struct ab_evidence *e, const struct ab_require *r, double images_per_s,
-                      double latency, int n)
+static void add_paced(struct ab_evidence *e, const struct ab_require *r, double images_per_s,
+                      double latency, int n, double pace)
 {
     double *latencies = malloc((size_t)n * sizeof *latencies);
     for (int i = 0; i < n; i++) latencies[i] = latency;
@@ -21,8 +21,14 @@ static void add_visit(struct ab_evidence *e, const struct ab_require *r, double 
                                  .resident_bytes = 1e9 / images_per_s,
                                  .verdict = AB_AGREE,
                                  .rel_l2 = 1e-5};
-    CHECK(ab_evidence_add(e, &told, r), "out of memory");
+    CHECK(ab_evidence_add(e, &told, r, pace), "out of memory");
     free(latencies);
+}
+
+static void add_visit(struct ab_evidence *e, const struct ab_require *r, double images_per_s,
+                      double latency, int n)
+{
+    add_paced(e, r, images_per_s, latency, n, 1);
 }
 
 static void check_near(double got, double want)
@@ -51,6 +57,35 @@ TEST(disturbed_visits_do_not_count)
     check_near(ab_evidence_value(&e, &latency, 0.02).value, 1e-8);
     const struct ab_require memory = {.objective = AB_OBJECTIVE_MEMORY};
     check_near(ab_evidence_value(&e, &memory, 0.02).value, 8e-9);
+    ab_evidence_free(&e);
+}
+
+/* What slows the machine by a fifth makes a configuration no worse: neither its rate nor its
+ * latency, nor does it break a limit that would hold else. */
+TEST(values_are_those_at_one_pace)
+{
+    const struct ab_require latency = {.objective = AB_OBJECTIVE_LATENCY},
+                            limited = {.objective = AB_OBJECTIVE_THROUGHPUT,
+                                       .slo = {.quantile = 0.5, .limit_ns = 1.1e8}};
+    struct ab_evidence e = {.visits = 0};
+    add_paced(&e, &throughput, 10, 1e8, 400, 1);
+    add_paced(&e, &throughput, 8, 1.25e8, 800, 0.8);
+    add_paced(&e, &throughput, 12, 1e9 / 12, 400, 1.2);
+    check_near(ab_evidence_value(&e, &throughput, 0.02).value, 10);
+    check_near(ab_evidence_value(&e, &latency, 0.02).value, 1e-8);
+    CHECK(ab_evidence_clean(&e, &throughput, 0.02) == 3, "one was disturbed");
+    CHECK(ab_evidence_clean(&e, &latency, 0.02) == 3, "one was disturbed");
+    for (int v = 0; v < 3; v++) {
+        check_near(ab_evidence_of_visit(&e, &throughput, v, false), 10);
+        check_near(ab_evidence_of_visit(&e, &latency, v, false), 1e-8);
+    }
+    CHECK(ab_evidence_fits(&e, &limited) != AB_FIT_FAILS, "it breaks where the machine was slow");
+    /* By itself slow, it does, however slow the machine is too. */
+    add_paced(&e, &throughput, 4, 2.5e8, 4000, 0.8);
+    CHECK(ab_evidence_clean(&e, &throughput, 0.02) == 3, "it was not disturbed");
+    ab_evidence_free(&e);
+    for (int v = 0; v < 3; v++) add_paced(&e, &throughput, 4, 2.5e8, 800, 0.8);
+    CHECK(ab_evidence_fits(&e, &limited) == AB_FIT_FAILS, "a limit broken at any pace holds");
     ab_evidence_free(&e);
 }
 
@@ -110,7 +145,7 @@ TEST(requirements_are_judged)
     CHECK(ab_evidence_fits(&e, &r) == AB_FIT_FAILS, "disagrees");
     ab_evidence_free(&e);
     const struct ab_told nothing = {.images_per_s = 0, .wall_s = 5};
-    CHECK(ab_evidence_add(&e, &nothing, &r), "out of memory");
+    CHECK(ab_evidence_add(&e, &nothing, &r, 1), "out of memory");
     CHECK(ab_evidence_fits(&e, &r) == AB_FIT_FAILS && e.error[0] && e.spent_s == 5, "no images");
     ab_evidence_free(&e);
 }
@@ -132,7 +167,7 @@ TEST(the_worst_of_all_visits_counts)
                                          .requests = 1,
                                          .verdict = visits[i].verdict,
                                          .rel_l2 = visits[i].rel_l2};
-            CHECK(ab_evidence_add(&e, &told, &throughput), "out of memory");
+            CHECK(ab_evidence_add(&e, &told, &throughput, 1), "out of memory");
             CHECK(first != 0 || k > 1 || e.verdict == AB_SKIPPED, "unjudged maps agree");
         }
         CHECK(e.verdict == AB_DISAGREE && e.rel_l2 == 1e-3, "%s", ab_verdict_name(e.verdict));
@@ -154,7 +189,7 @@ static void add_batches(struct ab_evidence *e, const struct ab_require *r, struc
                                      .requests = BATCH * of_a_visit,
                                      .alike = BATCH,
                                      .verdict = AB_AGREE};
-        CHECK(ab_evidence_add(e, &told, r), "out of memory");
+        CHECK(ab_evidence_add(e, &told, r, 1), "out of memory");
     }
 }
 
@@ -209,7 +244,7 @@ static void sixty_requests(struct ab_evidence *e, const struct ab_require *r, st
     for (int i = 0; i < REQUESTS; i++) latency[i] = 1e8 * rng_uniform(rng);
     const struct ab_told told = {
         .images_per_s = 10, .latency_ns = latency, .requests = REQUESTS, .verdict = AB_AGREE};
-    CHECK(ab_evidence_add(e, &told, r), "out of memory");
+    CHECK(ab_evidence_add(e, &told, r, 1), "out of memory");
 }
 
 /* As slow networks get. */
@@ -240,6 +275,7 @@ TEST(a_limit_that_held_goes_on_holding)
 }
 
 static const struct test_case cases[] = {CASE(disturbed_visits_do_not_count),
+                                         CASE(values_are_those_at_one_pace),
                                          CASE(a_lucky_visit_is_not_the_rule),
                                          CASE(requirements_are_judged),
                                          CASE(the_worst_of_all_visits_counts),

@@ -49,6 +49,7 @@ static struct scene scene_new(void)
                                  .isas = 1u << AB_ISA_avx512 | 1u << AB_ISA_avx2};
     struct scene s = {.machine = machine_new(3)};
     s.machine.judge_s = 7;
+    s.machine.turns = true;
     struct ab_error err;
     CHECK(ab_space_create(NULL, &site, &s.space, &err) == AB_OK, "%s", err.text);
     return s;
@@ -118,7 +119,8 @@ static void check_same_evidence(const struct scene *s, const struct ab_search *a
         CHECK(x->visits == y->visits && x->requests == y->requests, "%d and %d visits", x->visits,
               y->visits);
         for (int v = 0; v < x->visits; v++)
-            CHECK(x->images_per_s[v] == y->images_per_s[v] && x->upto[v] == y->upto[v],
+            CHECK(x->images_per_s[v] == y->images_per_s[v] && x->upto[v] == y->upto[v] &&
+                      x->pace[v] == y->pace[v],
                   "visit %d differs", v);
         for (int r = 0; r < x->requests; r++)
             CHECK(x->latency_ns[r] == y->latency_ns[r], "latency %d differs", r);
@@ -276,8 +278,8 @@ TEST(other_files_are_refused)
                  {"{\"attrbench_config\": 1}\n", "no journal"},
                  {"[1]\n", "no journal"},
                  {"{\"attrbench_journal\": \"1\"}\n", "no journal"},
-                 {"{\"attrbench_journal\": 1}\n", "format 1"},
-                 {"{\"attrbench_journal\": 2}\n", "was 'not written down'"}};
+                 {"{\"attrbench_journal\": 2}\n", "format 2"},
+                 {"{\"attrbench_journal\": 3}\n", "was 'not written down'"}};
     struct scene s = scene_new();
     struct ab_error err;
     scene_begin(&s);

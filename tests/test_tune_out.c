@@ -111,6 +111,29 @@ TEST(asked_for_besides)
     close_scene(s);
 }
 
+TEST(a_pace_that_changed_is_told_of)
+{
+    struct scene *s = open_scene(&usual);
+    char *card = printed(ab_tune_card, s);
+    CHECK(!strstr(card, "pace"), "%s", card);
+    free(card);
+    static const double paces[] = {50, 49, 48, 30};
+    const double latency = 8.2e7;
+    for (int v = 0; v < 4; v++) {
+        const struct ab_told told = {.images_per_s = 24 * paces[v] / 50,
+                                     .pace = paces[v],
+                                     .latency_ns = &latency,
+                                     .requests = 1,
+                                     .verdict = AB_AGREE};
+        CHECK(ab_search_tell(s->search, s->answer.recommended, &told), "out of memory");
+        card = printed(ab_tune_card, s);
+        CHECK(!!strstr(card, "pace went from 60 to 100 % of that at the first visit") == (v == 3),
+              "visit %d: %s", v, card);
+        free(card);
+    }
+    close_scene(s);
+}
+
 TEST(a_host_that_steals_is_told_of)
 {
     struct scene *s = open_scene(&usual);
@@ -302,6 +325,7 @@ TEST(the_file_is_read_back)
 static const struct test_case cases[] = {
     CASE(cards),
     CASE(asked_for_besides),
+    CASE(a_pace_that_changed_is_told_of),
     CASE(a_host_that_steals_is_told_of),
     CASE(words_of_a_shell),
     CASE(a_row_for_documents),

@@ -28,6 +28,7 @@ struct machine {
     int judged;                          /* a bit for each engine whose maps were */
     const char *wrong, *broken;          /* engines whose maps disagree, that do not run; NULL */
     const char *lucky; /* an engine that chooses algorithms anew in each process; NULL: none */
+    bool turns;        /* visits are by turns with a pacemaker */
 };
 
 static inline double between(struct rng *r, double low, double high)
@@ -116,13 +117,21 @@ static inline double slowing(struct machine *m)
     return m->slow;
 }
 
+/* What slows the pacemaker slows a point by more, or by less: as many times. */
+static inline double coupling(const struct ab_point *p)
+{
+    struct rng r = rng_new(ab_hash(0, p->text, strlen(p->text)));
+    return between(&r, 0.7, 1.3);
+}
+
 /* Visits the point; told->latency_ns is malloc'd. */
 static inline void visit(struct machine *m, const struct ab_point *p, double seconds,
                          struct ab_told *told)
 {
     const struct ab_deploy *d = &p->deploy;
     const double scatter = m->lucky && strstr(p->text, m->lucky) ? m->luck : m->scatter;
-    const double pace = exp(scatter * rng_normal(&m->r)) * (1 - slowing(m));
+    const double luck = exp(scatter * rng_normal(&m->r)), slowed = 1 - slowing(m);
+    const double pace = luck * (m->turns ? pow(slowed, coupling(p)) : slowed);
     const double rate = worth(m, d) * pace;
     const int executions = (int)fmax(2, ceil(seconds * rate / d->batch));
     double *latency = malloc((size_t)(executions * d->batch) * sizeof *latency);
@@ -141,6 +150,10 @@ static inline void visit(struct machine *m, const struct ab_point *p, double sec
         latency[i] = i % d->batch ? latency[i - 1] : service_ns(m, d) / pace * (1 + late);
     }
     told->wall_s = told->seconds + overhead_s(d);
+    if (m->turns) {
+        told->pace = 50 * slowed * exp(0.02 * rng_normal(&m->r));
+        told->wall_s += told->seconds;
+    }
     if (m->wrong && strstr(p->text, m->wrong)) {
         told->verdict = AB_DISAGREE;
         told->rel_l2 = 0.1;

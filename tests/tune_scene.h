@@ -89,6 +89,7 @@ struct plot {
     enum ab_verdict verdict;
     double rel_l2;
     bool incomplete, overloaded;
+    double pace; /* of all visits; 0: not known */
 };
 
 static inline void tell(struct scene *s, const struct plot *plot, const struct shown *w, int visit)
@@ -101,6 +102,7 @@ static inline void tell(struct scene *s, const struct plot *plot, const struct s
     const bool good = plot->verdict == AB_AGREE;
     const struct ab_told told = {
         .images_per_s = w->rate[visit],
+        .pace = plot->pace,
         .start_ns = 1.9e9,
         .wall_s = 12.5,
         .overloaded = plot->overloaded,

@@ -6,13 +6,17 @@
         --space batch=1,2,4 --space pages=huge,small
 
 For each pair: every point of the space is visited in turn (--exhaustive), then `tune` gets a quarter
-of the time that took, three times. What it recommends and the best of the sweep are then measured
-against each other by turns, each visit in a process of its own, and the best against itself: what
-that differs by is what the check cannot tell. Prints a Markdown table, and exits with 1 if a
-recommendation is more than 3 % behind or took more than a quarter of the time.
+of the time that took, three times. What it recommends, the best of the sweep and those that came
+next in it are then held against each other: a process of each (`attrbench serve`) is open, one
+after the other serves for a fifth of a second, again and again; and that with fresh processes
+several times. The best of the sweep is there twice: what it differs from itself is what the check
+cannot tell. Prints a Markdown table, and exits with 1 if a recommendation is more than 3 % behind
+the best of all or took more than a quarter of the time.
 """
 import argparse
+import itertools
 import json
+import math
 import os
 import statistics
 import subprocess
@@ -20,7 +24,10 @@ import sys
 
 SHARE, BEHIND = 0.25, 0.03
 AGAIN = "the best again"
-KNOBS = ("algo", "memory", "batch", "place", "pages", "denormals", "threads", "instances")
+NEXT = 2  # points of the sweep after its best
+# As in enum ab_algo and its like.
+NUMBERS = {"algo": ("auto", "direct"), "memory": ("fast", "lean"), "pages": ("huge", "small"),
+           "denormals": ("keep", "flush"), "place": ("cores", "smt", "free")}
 
 
 def tune(args, model, method, objective, space, *more):
@@ -48,24 +55,80 @@ def visited(result):
             p["verdict"] == "agree" and p["latency_ns"]["p50"]["value"]]
 
 
-def only(point):
-    """The space of that point alone."""
-    d = point["deploy"]
-    return [f"engine={d['backend']}"] + [f"{knob}={d[knob]}" for knob in KNOBS]
+def cpus(place, count):
+    """CPUs of that many threads: each on a core of its own, or siblings first."""
+    cores = {}
+    for cpu in sorted(os.sched_getaffinity(0)):
+        path = f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list"
+        with open(path, encoding="ascii") as f:
+            cores.setdefault(f.read(), []).append(cpu)
+    if place == "smt":
+        return [cpu for core in cores.values() for cpu in core][:count]
+    rows = itertools.zip_longest(*cores.values())
+    return [cpu for row in rows for cpu in row if cpu is not None][:count]
+
+
+class Server:
+    """A process that serves a point by turns."""
+
+    def __init__(self, args, model, method, point):
+        deploy = {k: NUMBERS[k].index(v) if k in NUMBERS else v for k, v in point["deploy"].items()}
+        count = deploy["threads"] * deploy["instances"]
+        if point["deploy"]["place"] != "free":
+            deploy["cpus"] = cpus(point["deploy"]["place"], count)
+        self.places = deploy["batch"] * deploy["instances"]
+        options = {"model": model, "method": method, "deploy": deploy, "load": 0, "streams": 0,
+                   "rate": 0, "seed": 0, "born_ns": 0, "seconds": 2, "most_seconds": 0,
+                   "least_requests": 0, "turn_s": args.turn, "quantile": 0.5, "limit_ns": 0,
+                   "confidence": 0.95}
+        self.process = subprocess.Popen([args.attrbench, "serve"], stdin=subprocess.PIPE,
+                                        stdout=subprocess.PIPE, text=True)
+        self.process.stdin.write(json.dumps(options) + "\n")
+
+    def turn(self):
+        """Images a second."""
+        self.process.stdin.write("turn\n")
+        self.process.stdin.flush()
+        for line in self.process.stdout:
+            told = json.loads(line) if line.strip() else {}
+            if "error" in told:
+                sys.exit(f"tune_selftest: {told['error']['text']}")
+            if told:
+                return told["turn"]["images_per_s"]
+        sys.exit("tune_selftest: a server ended")
+
+    def end(self):
+        self.process.kill()
+        self.process.communicate()
 
 
 def duel(args, model, method, objective, points):
-    """The value of each point, measured by turns: its best visits, since neighbours only slow."""
-    values = {text: [] for text in points}
+    """The value of each point over the first's, each the mean of what several processes of it
+    differ by at the median of their turns."""
+    logs = {text: [] for text in points}
     for _ in range(args.rounds):
-        for text, point in points.items():
-            result = tune(args, model, method, objective, only(point), "--exhaustive", "--budget",
-                          args.visit)
-            if not visited(result):
-                sys.exit(f"tune_selftest: {model} {method}: {text}: no visit in --visit "
-                         f"{args.visit}, opening and judging included; give more")
-            values[text].append(value(visited(result)[0], objective))
-    return {text: statistics.quantiles(v, n=4)[2] for text, v in values.items()}
+        servers = {text: Server(args, model, method, point) for text, point in points.items()}
+        values = {text: [] for text in points}
+        for server in servers.values():
+            server.turn()
+        texts = list(points)
+        for i in range(args.turns):
+            for text in texts[i % len(texts):] + texts[:i % len(texts)]:
+                rate = servers[text].turn()
+                per = servers[text].places if objective == "latency" else 1
+                values[text].append(math.log(rate / per))
+        for server in servers.values():
+            server.end()
+        first = values[texts[0]]
+        for text in texts:
+            logs[text].append(statistics.median(v - f for v, f in zip(values[text], first)))
+    return {text: math.exp(statistics.mean(v)) for text, v in logs.items()}
+
+
+def log(args, model, method, values, noise):
+    if args.verbose:
+        print(f"{model} {method}: best against itself {100 * noise:.1f} %;", "; ".join(
+            f"{text} {100 * v - 100:+.1f} %" for text, v in values.items()), file=sys.stderr)
 
 
 def judge(args, pair):
@@ -73,18 +136,22 @@ def judge(args, pair):
     model, method, objective = pair.rsplit(":", 2)
     sweep = tune(args, model, method, objective, args.space, "--exhaustive", "--budget", "3h")
     spent = sweep["tune"]["spent_s"]
-    best = max(visited(sweep), key=lambda p: value(p, objective))
+    swept = sorted(visited(sweep), key=lambda p: -value(p, objective))
+    best = swept[0]
     runs = [tune(args, model, method, objective, args.space, "--budget", f"{SHARE * spent:.0f}s",
                  "--seed", str(i)) for i in range(args.repeat)]
     texts = [r["recommended"] for r in runs if r["recommended"]]
-    points = {p["text"]: p for r in runs for p in r["points"] if p["text"] in texts}
-    points[best["text"]] = points[AGAIN] = best
+    points = {p["text"]: p for p in swept[:1 + NEXT]}
+    points.update({p["text"]: p for r in runs for p in r["points"] if p["text"] in texts})
+    points[AGAIN] = best
     values = duel(args, model, method, objective, points)
-    worst = min((values[t] for t in texts), default=0) / values[best["text"]] - 1
-    noise = abs(values[AGAIN] / values[best["text"]] - 1)
+    noise = abs(values.pop(AGAIN) - 1)
+    top = max(values, key=values.get)
+    worst = min((values[t] for t in texts), default=0) / values[top] - 1
+    log(args, model, method, values, noise)
     took = max(r["tune"]["spent_s"] for r in runs) / spent
     cells = [model, method, objective, len(visited(sweep)), f"{spent:.0f} s", f"{100 * took:.0f} %",
-             best["text"], "; ".join(f"{texts.count(t)} x {t}" for t in sorted(set(texts))),
+             top, "; ".join(f"{texts.count(t)} x {t}" for t in sorted(set(texts))),
              f"{100 * worst:+.1f} %", f"{100 * noise:.1f} %"]
     fine = len(texts) == len(runs) and worst >= -BEHIND and took <= SHARE * 1.04
     return "| " + " | ".join(map(str, cells)) + " |", fine
@@ -97,12 +164,14 @@ def main():
     p.add_argument("--pair", action="append", required=True, help="MODEL:METHOD:OBJECTIVE")
     p.add_argument("--space", action="append", default=[], help="as of attrbench tune")
     p.add_argument("--repeat", type=int, default=3, help="runs of tune for each pair")
-    p.add_argument("--rounds", type=int, default=5, help="of measuring by turns")
-    p.add_argument("--visit", default="12s", help="budget of each of these")
+    p.add_argument("--rounds", type=int, default=8, help="of fresh processes")
+    p.add_argument("--turns", type=int, default=15, help="of each in a round")
+    p.add_argument("--turn", type=float, default=0.2, help="seconds of a turn")
+    p.add_argument("--verbose", action="store_true", help="what each differs by")
     args = p.parse_args()
     args.attrbench = os.path.abspath(args.attrbench)
-    print("| model | method | objective | points | sweep | share of its time | best of the sweep | "
-          "recommended | behind the best, by turns | the best against itself |\n"
+    print("| model | method | objective | points | sweep | share of its time | best | "
+          "recommended | behind the best, by turns | the sweep's best against itself |\n"
           "|---|---|---|---|---|---|---|---|---|---|")
     good = True
     for pair in args.pair:

@@ -194,6 +194,12 @@ const deploymentNotices = (d, p) => {
   if (t.interrupted) notes.push(['Interrupted. ', 'This is what was known until then.']);
   else if (t.complete === false)
     notes.push(['The budget ended first. ', 'More time could still change the answer.']);
+  if (t.pace_most > 1.1 * t.pace_least)
+    notes.push([
+      'A changing pace. ',
+      `The machine's pace went from ${AB.percent(t.pace_least)} to ${AB.percent(t.pace_most)} of that at the` +
+        ' first visit; values are as at that pace.',
+    ]);
   if (t.stolen >= 0.02)
     notes.push([
       'A busy host. ',
