@@ -149,6 +149,11 @@ static void serve(struct ab_instance *i)
 {
     struct ab_server *s = i->server;
     const double begin = ab_server_time(s);
+    /* Nobody counts it, and the next turn would wait for it. */
+    if (isfinite(s->window.over)) {
+        ab_server_wait(s, &s->clients, INFINITY);
+        return;
+    }
     ab_queue_admit(&s->queue, begin);
     const uint64_t first = s->queue.taken;
     const int count = ab_queue_take(&s->queue, s->o->deploy->batch, i->asked);
