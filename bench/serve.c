@@ -18,9 +18,6 @@
 static const double ALIVE_NS = 1e9, LOOK_NS = 50e6;
 /* As in slices.c: a quarter of the time at most. */
 static const double WARM = 0.25;
-/* Executions of an instance that a turn takes at least: it ends when those under way have, and what
- * goes on meanwhile does not count. */
-enum { TURN_EXECUTIONS = 3 };
 
 volatile sig_atomic_t ab_serve_begun;
 
@@ -255,7 +252,9 @@ static enum ab_status serve(struct ab_server *s, struct ab_visit *v, struct ab_e
     }
     enum ab_status status = AB_OK;
     const struct ab_turn *last = NULL;
-    s->stretch.seconds = fmax(s->o->turn_s, TURN_EXECUTIONS * swiftest_ns(s) / 1e9);
+    /* An execution at least. More say less for their time than another turn does: they have the
+     * same pace. */
+    s->stretch.seconds = fmax(s->o->turn_s, swiftest_ns(s) / 1e9);
     s->stretch.least_requests = 0;
     while (status == AB_OK && wants_turn(s, last)) {
         status = serve_stretch(s, err);

@@ -136,6 +136,7 @@ struct ab_evidence {
     int visits;
     double *images_per_s, *start_ns, *quantile_ns; /* [visits]; the objective's quantile */
     double *pace; /* [visits] the machine's, 1 at the first visit of the search; 1: not known */
+    bool paced;   /* it is known of some */
     double *latency_ns; /* [requests] of all visits */
     int requests;
     int *upto; /* [visits]: requests up to the end of each visit */
@@ -197,13 +198,17 @@ void ab_search_pace(const struct ab_search *search, double *least, double *most)
 
 /* What an objective looks at, larger is better: images a second, or the inverse of a latency (in
  * ns) or of memory (in bytes); times as they would have been at a pace of 1. Noise only slows, so
- * visits that fall behind the best by more than noise were disturbed and do not count. `low` and
- * `high`: what it may be for all that is known. NaN: never visited. */
+ * visits that fall behind the best by more than noise were disturbed and do not count; of what a
+ * pacemaker was held against, which errs both ways, all count. `low` and `high`: what it may be for
+ * all that is known. The best is the one with the highest `rank`. NaN: never visited. */
 struct ab_worth {
-    double value, low, high;
+    double value, low, high, rank;
 };
 struct ab_worth ab_evidence_value(const struct ab_evidence *e, const struct ab_require *require,
                                   double noise);
+/* For all that the search knows. With a pacemaker what points with the same knobs showed counts
+ * too, as far as it tells of this one; else as ab_evidence_value. */
+struct ab_worth ab_search_worth(const struct ab_search *search, int point);
 /* OPEN: the SLO is. All visits together must keep it; it is broken where the visits that nothing
  * disturbed break it too. */
 enum ab_fit { AB_FIT_UNKNOWN, AB_FIT_MEETS, AB_FIT_FAILS, AB_FIT_OPEN };

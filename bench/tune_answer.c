@@ -110,20 +110,18 @@ static enum ab_status look(struct view *v, struct ab_error *err)
     if (!v->value || !v->latency_ns || !v->answer->front || !v->answer->alike)
         return ab_fail(err, AB_ERR_MEMORY, "out of memory for the answer; narrow --space");
     for (int i = 0; i < v->space->n_points; i++) {
-        const struct ab_evidence *e = seen(v, i);
-        v->value[i] = ab_evidence_value(e, v->require, v->answer->noise);
-        v->latency_ns[i] = ab_evidence_latency(e, ab_require_quantile(v->require)).value;
+        v->value[i] = ab_search_worth(v->search, i);
+        v->latency_ns[i] = ab_evidence_latency(seen(v, i), ab_require_quantile(v->require)).value;
     }
     return AB_OK;
 }
 
-/* For all that is known: one lucky visit is less than three good ones. */
 static void find_best(struct view *v)
 {
     struct ab_answer *a = v->answer;
     for (int i = 0; i < v->space->n_points; i++) {
         if (!meets(seen(v, i), v->require) || !(v->value[i].value > 0)) continue;
-        if (a->best < 0 || v->value[i].low > v->value[a->best].low) a->best = i;
+        if (a->best < 0 || v->value[i].rank > v->value[a->best].rank) a->best = i;
     }
 }
 
@@ -133,7 +131,7 @@ static bool is_alike(const struct view *v, int point)
     const struct ab_worth *best = &v->value[v->answer->best], *w = &v->value[point];
     if (!meets(seen(v, point), v->require) || !(w->value > 0)) return false;
     const double interval = hypot(log(best->high / best->value), log(w->high / w->value));
-    return log(best->value / w->value) <= ab_alike_within(interval);
+    return log(best->value / w->value) <= ab_search_alike_within(v->search, interval);
 }
 
 /* The simplest of those alike, and of equally simple ones the better. */

@@ -56,9 +56,8 @@ static void print_table(FILE *f, const struct ab_tune_result *r)
     struct row *rows = malloc((size_t)r->space->n_points * sizeof *rows);
     int count = 0;
     for (int i = 0; rows && i < r->space->n_points; i++) {
-        const struct ab_evidence *e = ab_search_evidence(r->search, i);
         if (!a->front[i] && !a->alike[i]) continue;
-        rows[count++] = (struct row){i, ab_evidence_value(e, r->require, a->noise).value};
+        rows[count++] = (struct row){i, ab_search_worth(r->search, i).value};
     }
     if (count) {
         char name[16];

@@ -267,10 +267,8 @@ static void best_text(const struct ab_tune *t, char *text, size_t size)
     const int best = ab_search_best(t->search);
     *text = '\0';
     if (best < 0) return;
-    const struct ab_evidence *e = ab_search_evidence(t->search, best);
     char value[32];
-    const double noise = ab_search_noise(t->search);
-    const double worth = ab_evidence_value(e, &t->require, noise).value;
+    const double worth = ab_search_worth(t->search, best).value;
     switch (t->require.objective) {
     case AB_OBJECTIVE_LATENCY: ab_time_text(1 / worth, value, sizeof value); break;
     case AB_OBJECTIVE_THROUGHPUT: snprintf(value, sizeof value, "%.3g images/s", worth); break;

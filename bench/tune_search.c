@@ -8,8 +8,9 @@
 
 /* Of the budget, at most so much for the cover. */
 static const double cover_share = 0.45;
-/* A prospect smaller than this share of the noise is not worth a visit. */
-static const double least_gain = 0.02;
+/* A prospect smaller than this share of the noise is not worth a visit; beside a pacemaker, where
+ * what is gained counts whatever the noise, than this share of the value. */
+static const double least_gain = 0.02, least_paced = 1e-4;
 /* Undisturbed visits of what is recommended, and visits at most to get them; more, up to MANY, as
  * long as these leave open whether something simpler is as good. */
 enum { ENOUGH = 3, AT_MOST = 6, MANY = 24 };
@@ -51,7 +52,7 @@ enum ab_status ab_search_create(const struct ab_search_options *o, struct ab_sea
 {
     /* Of serving: short enough for hundreds of visits in a usual budget, long enough for more than
      * a few images. */
-    static const double shortest = 0.5, longest = 3, visits = 250;
+    static const double shortest = 0.3, longest = 3, visits = 250;
     const int n = o->space->n_points;
     *search = NULL;
     if (n < 1 || !(o->budget_s > 0))
@@ -127,7 +128,23 @@ bool ab_search_tell(struct ab_search *s, int point, const struct ab_told *told)
     return true;
 }
 
-/* ---- what a visit costs ---- */
+/* ---- what a visit takes ---- */
+
+/* Of serving, where nothing asks for more. Half of a second at a stretch is as good as all of it;
+ * beside a pacemaker processes differ by more than what is seen of one in half a second is off. */
+static double usual_s(const struct ab_search *s)
+{
+    static const double half = 0.5;
+    return ab_search_paced(s) ? fmin(s->base_s, half) : fmax(s->base_s, half);
+}
+
+/* At a stretch visits grow longer: their start costs the same, and what is left is close. */
+static double length_of(const struct ab_search *s, int point)
+{
+    static const double growth[] = {1, 1, 1.5, 2, 3, 4};
+    const int visits = s->evidence[point].visits;
+    return usual_s(s) * (ab_search_paced(s) ? 1 : growth[visits < 5 ? visits : 5]);
+}
 
 /* By what those of the point took, else those of its engine, else any. Maps of a new class have to
  * be judged. */
@@ -150,14 +167,6 @@ static double cost(const struct ab_search *s, int point, double seconds)
     return judge_s + over[known] + fmax(seconds, isfinite(serve[known]) ? serve[known] : 0);
 }
 
-/* Visits grow longer: their start costs the same, and what is left is close. */
-static double length_of(const struct ab_search *s, int point)
-{
-    static const double growth[] = {1, 1, 1.5, 2, 3, 4};
-    const int visits = s->evidence[point].visits;
-    return s->base_s * growth[visits < 5 ? visits : 5];
-}
-
 /* ---- choosing ---- */
 
 /* A choice under way. */
@@ -171,7 +180,7 @@ struct choice {
 static bool take(struct choice *c, int point, double seconds, const char *phase)
 {
     c->wanted = true;
-    if (cost(c->s, point, seconds) > c->left) seconds = c->s->base_s;
+    if (cost(c->s, point, seconds) > c->left) seconds = usual_s(c->s);
     if (cost(c->s, point, seconds) > c->left) return false;
     *c->ask = (struct ab_ask){point, seconds, phase};
     return true;
@@ -184,7 +193,7 @@ static bool sweep(struct choice *c)
     for (int i = 0; i < n && s->o.exhaustive; i++) {
         if (s->seen[i] || s->out[i]) continue;
         c->s->settled = 0.9 * i / n;
-        if (take(c, i, s->base_s, "sweep")) return true;
+        if (take(c, i, fmax(usual_s(s), s->base_s), "sweep")) return true;
     }
     return false;
 }
@@ -195,11 +204,12 @@ static bool check(struct choice *c)
 {
     const struct ab_search *s = c->s;
     enum { EVERY = 5 };
-    if (s->leader < 0 || s->n_history < EVERY || s->o.require.objective == AB_OBJECTIVE_MEMORY)
+    if (s->leader < 0 || s->n_history < EVERY || ab_search_paced(s) ||
+        s->o.require.objective == AB_OBJECTIVE_MEMORY)
         return false;
     for (int i = s->n_history - EVERY; i < s->n_history; i++)
         if (s->evidence[s->history[i].point].visits > 1) return false;
-    return take(c, s->leader, s->base_s, "check");
+    return take(c, s->leader, usual_s(s), "check");
 }
 
 static bool cover(struct choice *c, double spent_s)
@@ -210,19 +220,29 @@ static bool cover(struct choice *c, double spent_s)
     s->settled = 0.5;
     if (look.next < 0 || (s->leader >= 0 && spent_s > cover_share * s->o.budget_s)) return false;
     s->settled = 0.5 * look.covered / look.pairs;
-    return take(c, look.next, s->base_s, "cover");
+    return take(c, look.next, usual_s(s), "cover");
 }
 
+/* What promises most, of all that is worth a visit; beside a pacemaker, where it takes many visits
+ * to tell the best apart, for its time. */
 static bool climb(struct choice *c)
 {
-    struct ab_search *s = c->s;
+    const struct ab_search *s = c->s;
+    const bool paced = ab_search_paced(s);
+    int best = -1;
+    double most = 0;
     for (int i = 0; i < s->n_prospects; i++) {
         const struct ab_prospect *p = &s->prospects[i];
-        if (p->gain < least_gain * s->noise) return false;
-        const bool again = s->evidence[p->point].visits > 0;
-        if (take(c, p->point, length_of(s, p->point), again ? "race" : "climb")) return true;
+        const double takes_s = cost(s, p->point, usual_s(s));
+        const double promise = p->gain / (paced ? takes_s : 1);
+        if (p->gain < (paced ? least_paced : least_gain * s->noise)) break;
+        c->wanted = true;
+        if (takes_s > c->left || promise <= most) continue;
+        best = p->point;
+        most = promise;
     }
-    return false;
+    if (best < 0) return false;
+    return take(c, best, length_of(s, best), s->evidence[best].visits > 0 ? "race" : "climb");
 }
 
 /* Of each knob of the point, one other level has to be known: what the knob bought. */
@@ -242,7 +262,7 @@ static bool look_around(struct choice *c, int point)
             if (best < 0 || ab_search_expected(s, other) > ab_search_expected(s, best))
                 best = other;
         }
-        if (!known && best >= 0 && take(c, best, s->base_s, "climb")) return true;
+        if (!known && best >= 0 && take(c, best, usual_s(s), "climb")) return true;
     }
     return false;
 }
@@ -263,7 +283,7 @@ static int simplest_alike(const struct ab_search *s)
         const int p = s->served[i];
         if (s->standing[p].tier < AB_TIER_LIKELY) continue;
         const double behind = s->standing[s->leader].goal - s->standing[p].goal;
-        if (behind > ab_alike_within(interval(s, p))) continue;
+        if (behind > ab_search_alike_within(s, interval(s, p))) continue;
         if (p < best) best = p; /* points are in the order of their simplicity */
     }
     return best;
@@ -273,11 +293,12 @@ static int simplest_alike(const struct ab_search *s)
 static bool simplify(struct choice *c, int simplest)
 {
     const struct ab_search *s = c->s;
-    const double enough = s->feasible ? s->standing[s->leader].goal - s->noise / 2 : 0;
+    const double less = ab_search_paced(s) ? ab_search_alike_within(s, 0) : s->noise / 2;
+    const double enough = s->feasible ? s->standing[s->leader].goal - less : 0;
     for (int i = 0; i < simplest && s->feasible; i++) {
         if (s->seen[i] || s->out[i] || s->evidence[i].dropped == AB_DROP_ROOF) continue;
         if (ab_search_expected(s, i) < enough) continue;
-        if (take(c, i, s->base_s, "climb")) return true;
+        if (take(c, i, usual_s(s), "climb")) return true;
     }
     return false;
 }
@@ -286,7 +307,8 @@ static bool simplify(struct choice *c, int simplest)
 static bool race(struct choice *c, int a, int b)
 {
     const struct ab_search *s = c->s;
-    const bool open = a != b && interval(s, b) > ab_alike_within(0);
+    const bool open =
+        a != b && !ab_search_paced(s) && interval(s, b) > ab_search_alike_within(s, 0);
     const int usual = s->o.require.objective == AB_OBJECTIVE_MEMORY ? 1 : ENOUGH;
     const int enough = open ? MANY : usual, most = open ? MANY : AT_MOST;
     const int turn[2] = {s->evidence[a].visits <= s->evidence[b].visits ? a : b,
@@ -306,7 +328,7 @@ static double deciding(const struct ab_search *s, int point)
     const struct ab_evidence *e = &s->evidence[point];
     const double least = ab_evidence_least(e, &s->o.require);
     const double needed = e->requests < least ? 1.15 * least - e->requests : e->requests;
-    return fmax(s->base_s, needed / e->images_per_s[e->visits - 1]);
+    return fmax(usual_s(s), needed / e->images_per_s[e->visits - 1]);
 }
 
 static bool is_open(const struct ab_search *s, int point)
@@ -320,7 +342,7 @@ static bool settle(struct choice *c, int point)
     const struct ab_search *s = c->s;
     if (!is_open(s, point)) return false;
     /* What is left is for others too, if this one is not the one. */
-    const double most = fmax(s->base_s, 0.5 * c->left);
+    const double most = fmax(usual_s(s), 0.5 * c->left);
     return take(c, point, fmin(deciding(s, point), most), "race");
 }
 
@@ -387,7 +409,7 @@ int ab_search_best(const struct ab_search *s)
     for (int i = 0; i < s->n_served; i++) {
         const int p = s->served[i];
         if (s->standing[p].tier != AB_TIER_MEETS) continue;
-        if (best < 0 || s->standing[p].low > s->standing[best].low) best = p;
+        if (best < 0 || s->standing[p].rank > s->standing[best].rank) best = p;
     }
     return best;
 }

@@ -33,10 +33,6 @@ int ab_evidence_clean(const struct ab_evidence *e, const struct ab_require *requ
  * at a pace of 1; NaN: there are none. */
 double ab_evidence_quantile(const struct ab_evidence *e, const struct ab_require *require,
                             double noise);
-/* A value this much below the best (of logarithms) counts as alike: one standard error of their
- * difference, whose 95 % interval is +-`interval`, and never less than two runs of one
- * configuration differ by, which it is of 0. */
-double ab_alike_within(double interval);
 /* What differs between visits of one point, larger is better: the objective's number of visit
  * `visit`, or, `swift`, that of the quantile of latency; at a pace of 1. */
 double ab_evidence_of_visit(const struct ab_evidence *e, const struct ab_require *require,
@@ -88,10 +84,12 @@ enum ab_tier { AB_TIER_OUT, AB_TIER_BROKEN, AB_TIER_DOUBTFUL, AB_TIER_LIKELY, AB
 
 struct ab_standing {
     enum ab_tier tier;
-    bool stale;             /* there are visits that it does not know */
-    int clean;              /* visits that nothing disturbed */
-    int apart;              /* of them, far enough apart in time to bear each other out */
+    bool stale;            /* there are visits that it does not know */
+    int clean;             /* visits that nothing disturbed */
+    int apart;             /* of them, far enough apart in time to bear each other out */
+    double seen, variance; /* logarithm of what its visits alone say, and how far off that may be */
     double goal, low, high; /* logarithms of the value and its interval; NaN: not known */
+    double rank;            /* of the values that the leader is chosen by */
     double swift;           /* minus the logarithm of the latency that the SLO is about; NaN */
 };
 
@@ -137,9 +135,17 @@ struct ab_search {
 /* Maps depend on these knobs: the class of a point, below AB_CLASSES. */
 enum { AB_CLASSES = AB_KNOB_VALUES * 8 };
 int ab_search_class(const struct ab_point *p);
+/* Visits are held against a pacemaker: what they err by goes both ways, and is chance alone. */
+static inline bool ab_search_paced(const struct ab_search *s)
+{
+    return s->first_pace > 0;
+}
+/* A value this much below the best (of logarithms) counts as alike, where the 95 % interval of
+ * their difference is +-`interval`. */
+double ab_search_alike_within(const struct ab_search *s, double interval);
 /* Brings noise, standings, tiers and the leader up to date. */
 void ab_search_stand(struct ab_search *s);
-/* Fits the model and lists prospects. */
+/* Lists prospects, by the model. */
 void ab_search_expect(struct ab_search *s);
 /* What the model of the last ab_search_expect expects of a point that was not visited. */
 double ab_search_expected(const struct ab_search *s, int point);

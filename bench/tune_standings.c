@@ -15,27 +15,35 @@ enum { CLOSELY = 96 };
 
 /* ---- noise ---- */
 
+/* How the scatter of visits is told from what they differ by: a quantile of that, and what it is of
+ * two normal numbers of one standard deviation. */
+struct scatter_rule {
+    int first; /* visit of a point that counts */
+    double quantile, at_quantile;
+    double usual; /* scatter, until there are enough of them */
+};
+/* Contention makes some differ by more. First visits do not count: second ones are often made
+ * because the first seem disturbed. */
+static const struct scatter_rule scatter_alone = {2, 0.25, 0.4506, 0.01};
+static const struct scatter_rule scatter_paced = {1, 0.5, 0.9539, 0.035};
+
 /* The scatter of one visit, as a standard deviation: of visits of the same point one after the
- * other, by a low quantile of what they differ, as contention makes some differ by more. First
- * visits do not count: second ones are often made because the first seem disturbed. Some
- * differences that are usual stand in until there are enough. */
+ * other. */
 static double scatter(const struct ab_search *s, bool swift)
 {
     enum { USUAL = 4, MOST = 512 };
-    static const double usual = 0.01, quantile = 0.25;
-    /* A quarter of the differences of two normal numbers of one standard deviation are smaller. */
-    static const double at_quantile = 0.4506;
+    const struct scatter_rule *rule = ab_search_paced(s) ? &scatter_paced : &scatter_alone;
     double differences[USUAL + MOST];
     int count = 0;
-    while (count < USUAL) differences[count++] = usual * at_quantile;
+    while (count < USUAL) differences[count++] = rule->usual * rule->at_quantile;
     for (int i = 0; i < s->n_served; i++) {
         const struct ab_evidence *e = &s->evidence[s->served[i]];
-        for (int v = 2; v < e->visits && count < USUAL + MOST; v++)
+        for (int v = rule->first; v < e->visits && count < USUAL + MOST; v++)
             differences[count++] = fabs(log(ab_evidence_of_visit(e, &s->o.require, v, swift) /
                                             ab_evidence_of_visit(e, &s->o.require, v - 1, swift)));
     }
     ab_sort(differences, (size_t)count);
-    return ab_quantile(differences, count, quantile) / at_quantile;
+    return ab_quantile(differences, count, rule->quantile) / rule->at_quantile;
 }
 
 /* In steps of a tenth, so that not every visit makes every standing stale. */
@@ -89,10 +97,14 @@ static void stand_point(struct ab_search *s, int point)
     const struct ab_require *r = &s->o.require;
     const struct ab_worth v = ab_evidence_value(e, r, s->noise);
     struct ab_standing *standing = &s->standing[point];
+    const double sd = log(v.high / v.value) / 2;
     *standing = (struct ab_standing){.clean = ab_evidence_clean(e, r, s->noise),
+                                     .seen = log(v.value),
+                                     .variance = sd * sd,
                                      .goal = log(v.value),
                                      .low = log(v.low),
                                      .high = log(v.high),
+                                     .rank = log(v.rank),
                                      .swift = (double)NAN};
     if (r->slo.limit_ns > 0) standing->swift = -log(ab_evidence_quantile(e, r, s->noise));
     standing->apart = count_apart(s, point, standing->goal);
@@ -109,7 +121,7 @@ static void find_leader(struct ab_search *s)
     for (int i = 0; i < s->n_served; i++) {
         const struct ab_standing *p = &s->standing[s->served[i]];
         const bool feasible = p->tier >= AB_TIER_LIKELY;
-        const double value = feasible ? p->low : p->swift;
+        const double value = feasible ? p->rank : p->swift;
         if (p->tier == AB_TIER_OUT || feasible < s->feasible) continue;
         if (feasible == s->feasible && !(value > best)) continue;
         best = value;
@@ -182,31 +194,7 @@ static void drop(struct ab_search *s)
     }
 }
 
-void ab_search_stand(struct ab_search *s)
-{
-    const double noise = noise_of(s);
-    const bool all = noise != s->noise;
-    s->noise = noise;
-    for (int i = 0; i < s->n_served; i++)
-        if (all || s->standing[s->served[i]].stale) stand_point(s, s->served[i]);
-    find_leader(s);
-    drop(s);
-}
-
-/* ---- prospects ---- */
-
-static double below(double z)
-{
-    return 0.5 * erfc(-z / sqrt(2));
-}
-
-/* By how much a normal number exceeds `level` on average, if what stays below counts as 0. */
-static double expected_gain(double mean, double sd, double level)
-{
-    const double z = (mean - level) / fmax(sd, 1e-9);
-    const double pi = acos(-1);
-    return sd * (exp(-0.5 * z * z) / sqrt(2 * pi) + z * below(z));
-}
+/* ---- what the model makes of it ---- */
 
 /* Of visits of points that have several: how much slower than the best of them. */
 static void find_pace(struct ab_search *s)
@@ -253,19 +241,80 @@ static int by_y(const void *left, const void *right)
 static void fit(struct ab_search *s, struct ab_tune_model *model, bool swift)
 {
     const double sd = swift ? fmax(s->noise / 2, scatter(s, true)) : s->noise / 2;
+    const bool paced = ab_search_paced(s);
     int n = 0;
     find_pace(s);
     for (int i = 0; i < s->n_history; i++) {
         const struct ab_visited *h = &s->history[i];
         const struct ab_standing *p = &s->standing[h->point];
-        double variance = sd * sd / p->clean, y = swift ? p->swift : p->goal;
+        double variance = paced ? p->variance : sd * sd / p->clean;
+        double y = swift ? p->swift : p->seen;
         if (h->visit > 0 || !isfinite(y)) continue;
-        if (s->o.require.objective != AB_OBJECTIVE_MEMORY || swift) y -= pace_of(s, i, &variance);
-        s->rows[n++] = (struct ab_seen){h->point, y, variance, p->apart == 1};
+        if (!paced && (s->o.require.objective != AB_OBJECTIVE_MEMORY || swift))
+            y -= pace_of(s, i, &variance);
+        s->rows[n++] = (struct ab_seen){h->point, y, variance, !paced && p->apart == 1};
     }
     /* Those that the best cannot be judged by go first. */
     if (n > AB_TUNE_ROWS) qsort(s->rows, (size_t)n, sizeof *s->rows, by_y);
     ab_tune_model_fit(model, s->rows, n < AB_TUNE_ROWS ? n : AB_TUNE_ROWS);
+}
+
+/* What a few visits say of a point is off by more than what sets those apart that are best. The
+ * model, which knows what all others say of its knobs, is off by less. */
+static void believe(struct ab_search *s)
+{
+    if (s->n_served) fit(s, s->model, false);
+    for (int i = 0; i < s->n_served; i++) {
+        struct ab_standing *p = &s->standing[s->served[i]];
+        if (!isfinite(p->seen)) continue;
+        const double sd = ab_tune_model_sd(s->model, s->served[i]);
+        p->goal = p->rank = ab_tune_model_mean(s->model, s->served[i]);
+        p->low = p->goal - 2 * sd;
+        p->high = p->goal + 2 * sd;
+    }
+}
+
+void ab_search_stand(struct ab_search *s)
+{
+    const double noise = noise_of(s);
+    const bool all = noise != s->noise;
+    s->noise = noise;
+    for (int i = 0; i < s->n_served; i++)
+        if (all || s->standing[s->served[i]].stale) stand_point(s, s->served[i]);
+    if (ab_search_paced(s)) believe(s);
+    find_leader(s);
+    drop(s);
+}
+
+struct ab_worth ab_search_worth(const struct ab_search *s, int point)
+{
+    const struct ab_standing *p = &s->standing[point];
+    if (!ab_search_paced(s) || s->evidence[point].visits < 1)
+        return ab_evidence_value(&s->evidence[point], &s->o.require, s->noise);
+    return (struct ab_worth){exp(p->goal), exp(p->low), exp(p->high), exp(p->rank)};
+}
+
+/* One standard error of the difference, and never less than two runs of one configuration differ
+ * by. What the model expects has allowed for chance: it is what would be given away. */
+double ab_search_alike_within(const struct ab_search *s, double interval)
+{
+    static const double least = 0.02, given_away = 0.01;
+    return ab_search_paced(s) ? given_away : fmax(least, interval / 2);
+}
+
+/* ---- prospects ---- */
+
+static double below(double z)
+{
+    return 0.5 * erfc(-z / sqrt(2));
+}
+
+/* By how much a normal number exceeds `level` on average, if what stays below counts as 0. */
+static double expected_gain(double mean, double sd, double level)
+{
+    const double z = (mean - level) / fmax(sd, 1e-9);
+    const double pi = acos(-1);
+    return sd * (exp(-0.5 * z * z) / sqrt(2 * pi) + z * below(z));
 }
 
 /* The model of latencies is one of its own where the objective is another. */
@@ -366,11 +415,12 @@ void ab_search_expect(struct ab_search *s)
     struct ab_prospect *p = s->prospects;
     s->n_prospects = 0;
     if (!s->n_served) return;
-    fit(s, s->model, swift);
+    if (!ab_search_paced(s)) fit(s, s->model, swift);
     if (two_models(s) && !swift) fit(s, s->slo_model, true);
     int n = shortlist(s);
-    /* What is within noise of the leader is as good. */
-    const double level = s->leader < 0 ? 0 : ab_tune_model_mean(s->model, s->leader) + s->noise / 2;
+    /* What is within noise of the leader is as good, and known no better. */
+    const double better = ab_search_paced(s) ? 0 : s->noise / 2;
+    const double level = s->leader < 0 ? 0 : ab_tune_model_mean(s->model, s->leader) + better;
     const double top = n ? p[0].gain : 0;
     for (int i = 0; i < n; i++) {
         const double mean = ab_tune_model_mean(s->model, p[i].point);
@@ -378,7 +428,7 @@ void ab_search_expect(struct ab_search *s)
         p[i].gain = s->leader < 0 ? exp(mean - top) : expected_gain(mean, sd, level);
         if (s->feasible) p[i].gain *= likely(s, p[i].point);
     }
-    const bool steady = s->o.require.objective == AB_OBJECTIVE_MEMORY;
+    const bool steady = s->o.require.objective == AB_OBJECTIVE_MEMORY || ab_search_paced(s);
     const double disturbed = disturbed_share(s);
     for (int i = 0; i < s->n_served && s->leader >= 0 && !steady; i++) {
         const int point = s->served[i];

@@ -66,7 +66,7 @@ struct ab_visit_options {
     uint64_t seed;                    /* of the arrivals */
     const struct ab_judging *judging; /* NULL: maps are not judged */
     struct ab_pacemaker *pacemaker;   /* by turns with it, if the load allows; NULL: at a stretch */
-    double turn_s;   /* inside: of serving by turns, each so long, or three executions; 0: not */
+    double turn_s;   /* inside: of serving by turns, each so long, or an execution; 0: not */
     double patience; /* s without a sign of life (a plan made, an image served, computing while
                         maps are judged) after which the process is killed; 0: 300 */
 };
