@@ -62,8 +62,9 @@ static bool add_visit(struct ab_evidence *e, const struct ab_told *told,
     const double q = quantile_of(told->latency_ns, told->requests, ab_require_quantile(require));
     if (!grow(&e->images_per_s, e->visits, told->images_per_s) ||
         !grow(&e->start_ns, e->visits, told->start_ns) || !grow(&e->quantile_ns, e->visits, q) ||
-        !grow(&e->pace, e->visits, pace))
+        !grow(&e->pace, e->visits, pace > 0 ? pace : 1))
         return false;
+    e->paced = e->paced || pace > 0;
     if (told->requests > 0)
         memcpy(pooled + e->requests, told->latency_ns, (size_t)told->requests * sizeof *pooled);
     e->requests = (int)requests;
@@ -93,7 +94,6 @@ bool ab_evidence_add(struct ab_evidence *e, const struct ab_told *told,
         return true;
     }
     if (!add_visit(e, told, require, pace)) return false;
-    e->paced = e->paced || told->pace > 0;
     raise_to(&e->resident_bytes, told->resident_bytes);
     raise_to(&e->peak_bytes, told->peak_bytes);
     raise_to(&e->planned_bytes, told->planned_bytes);

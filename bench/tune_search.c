@@ -114,7 +114,7 @@ bool ab_search_tell(struct ab_search *s, int point, const struct ab_told *told)
     const int before = e->visits;
     const double serving = told->seconds > 0 ? told->seconds : 0;
     if (!(s->first_pace > 0) && told->pace > 0) s->first_pace = told->pace;
-    const double pace = told->pace > 0 ? told->pace / s->first_pace : 1;
+    const double pace = told->pace > 0 ? told->pace / s->first_pace : (double)NAN;
     if (!reserve_history(s) || !ab_evidence_add(e, told, &s->o.require, pace)) return false;
     s->seen[point] = s->standing[point].stale = true;
     s->over_s[point] = fmax(s->over_s[point], told->wall_s - serving);
@@ -130,8 +130,8 @@ bool ab_search_tell(struct ab_search *s, int point, const struct ab_told *told)
 
 /* ---- what a visit takes ---- */
 
-/* Of serving, where nothing asks for more. Half of a second at a stretch is as good as all of it;
- * beside a pacemaker processes differ by more than what is seen of one in half a second is off. */
+/* Of serving, where nothing asks for more. Half a second at least, at a stretch; at most, beside a
+ * pacemaker: processes differ by more than what is seen of one in that time is off. */
 static double usual_s(const struct ab_search *s)
 {
     static const double half = 0.5;

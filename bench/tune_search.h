@@ -15,7 +15,7 @@
 
 /* ---- evidence ---- */
 
-/* `pace`: the machine's during the visit. False: out of memory. */
+/* `pace`: the machine's during the visit; NaN: not known. False: out of memory. */
 bool ab_evidence_add(struct ab_evidence *e, const struct ab_told *told,
                      const struct ab_require *require, double pace);
 void ab_evidence_free(struct ab_evidence *e);

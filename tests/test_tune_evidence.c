@@ -28,7 +28,7 @@ static void add_paced(struct ab_evidence *e, const struct ab_require *r, double 
 static void add_visit(struct ab_evidence *e, const struct ab_require *r, double images_per_s,
                       double latency, int n)
 {
-    add_paced(e, r, images_per_s, latency, n, 1);
+    add_paced(e, r, images_per_s, latency, n, (double)NAN);
 }
 
 static void check_near(double got, double want)
@@ -80,12 +80,40 @@ TEST(values_are_those_at_one_pace)
         check_near(ab_evidence_of_visit(&e, &latency, v, false), 1e-8);
     }
     CHECK(ab_evidence_fits(&e, &limited) != AB_FIT_FAILS, "it breaks where the machine was slow");
-    /* By itself slow, it does, however slow the machine is too. */
-    add_paced(&e, &throughput, 4, 2.5e8, 4000, 0.8);
-    CHECK(ab_evidence_clean(&e, &throughput, 0.02) == 3, "it was not disturbed");
     ab_evidence_free(&e);
+    /* By itself slow, it does, however slow the machine is too. */
     for (int v = 0; v < 3; v++) add_paced(&e, &throughput, 4, 2.5e8, 800, 0.8);
     CHECK(ab_evidence_fits(&e, &limited) == AB_FIT_FAILS, "a limit broken at any pace holds");
+    ab_evidence_free(&e);
+}
+
+/* What a pacemaker is held against errs both ways: no visit is better than another, and the scatter
+ * of all is what the value may be off by. */
+TEST(all_visits_beside_a_pacemaker_count)
+{
+    static const double rates[] = {10, 8, 12.5, 10, 10};
+    const struct ab_require latency = {.objective = AB_OBJECTIVE_LATENCY};
+    struct ab_evidence e = {.visits = 0};
+    for (int v = 0; v < 5; v++) {
+        add_paced(&e, &throughput, 2 * rates[v], 5e8 / rates[v], 5, 2);
+        CHECK(ab_evidence_clean(&e, &throughput, 0.1) == v + 1, "one does not count");
+        const struct ab_worth w = ab_evidence_value(&e, &throughput, 0.1);
+        check_near(w.value * w.value, w.low * w.high);
+        CHECK(w.high > w.value * exp(0.1 / sqrt(v + 1)) * (1 - 1e-9), "they scatter by more");
+    }
+    check_near(ab_evidence_value(&e, &throughput, 0.1).value, 10);
+    check_near(ab_evidence_value(&e, &latency, 0.1).value, 1e-8);
+    /* One process in a hundred times less is an accident. */
+    add_paced(&e, &throughput, 0.2, 5e10, 5, 2);
+    const double value = ab_evidence_value(&e, &throughput, 0.1).value;
+    CHECK(value > 8.9 && value < 10.1, "%g", value);
+    ab_evidence_free(&e);
+    /* Four that scatter by as much as is usual leave what is usual. */
+    static const double usual[] = {1, -1, 1, -1};
+    for (int v = 0; v < 4; v++)
+        add_paced(&e, &throughput, 10 * exp(0.05 * sqrt(0.75) * usual[v]), 1e8, 5, 1);
+    const struct ab_worth w = ab_evidence_value(&e, &throughput, 0.1);
+    check_near(log(w.high / w.value), 0.1 / 2);
     ab_evidence_free(&e);
 }
 
@@ -276,6 +304,7 @@ TEST(a_limit_that_held_goes_on_holding)
 
 static const struct test_case cases[] = {CASE(disturbed_visits_do_not_count),
                                          CASE(values_are_those_at_one_pace),
+                                         CASE(all_visits_beside_a_pacemaker_count),
                                          CASE(a_lucky_visit_is_not_the_rule),
                                          CASE(requirements_are_judged),
                                          CASE(the_worst_of_all_visits_counts),

@@ -27,8 +27,9 @@ struct machine {
     double judge_s;                      /* of judging maps that are new: those of each engine */
     int judged;                          /* a bit for each engine whose maps were */
     const char *wrong, *broken;          /* engines whose maps disagree, that do not run; NULL */
-    const char *lucky; /* an engine that chooses algorithms anew in each process; NULL: none */
-    bool turns;        /* visits are by turns with a pacemaker */
+    const char *lucky;   /* an engine that chooses algorithms anew in each process; NULL: none */
+    bool turns;          /* visits are by turns with a pacemaker */
+    double turn_scatter; /* of the ratio of two turns */
 };
 
 static inline double between(struct rng *r, double low, double high)
@@ -130,9 +131,12 @@ static inline void visit(struct machine *m, const struct ab_point *p, double sec
 {
     const struct ab_deploy *d = &p->deploy;
     const double scatter = m->lucky && strstr(p->text, m->lucky) ? m->luck : m->scatter;
-    const double luck = exp(scatter * rng_normal(&m->r)), slowed = 1 - slowing(m);
+    const double turn_s = fmax(0.1, service_ns(m, d) / 1e9), turns = ceil(seconds / turn_s);
+    const double off = m->turns ? hypot(scatter, m->turn_scatter / sqrt(turns)) : scatter;
+    const double luck = exp(off * rng_normal(&m->r)), slowed = 1 - slowing(m);
     const double pace = luck * (m->turns ? pow(slowed, coupling(p)) : slowed);
     const double rate = worth(m, d) * pace;
+    if (m->turns) seconds = turns * turn_s;
     const int executions = (int)fmax(2, ceil(seconds * rate / d->batch));
     double *latency = malloc((size_t)(executions * d->batch) * sizeof *latency);
     *told = (struct ab_told){.images_per_s = rate,
@@ -151,7 +155,7 @@ static inline void visit(struct machine *m, const struct ab_point *p, double sec
     }
     told->wall_s = told->seconds + overhead_s(d);
     if (m->turns) {
-        told->pace = 50 * slowed * exp(0.02 * rng_normal(&m->r));
+        told->pace = 50 * slowed;
         told->wall_s += told->seconds;
     }
     if (m->wrong && strstr(p->text, m->wrong)) {

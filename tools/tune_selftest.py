@@ -125,10 +125,15 @@ def duel(args, model, method, objective, points):
     return {text: math.exp(statistics.mean(v)) for text, v in logs.items()}
 
 
-def log(args, model, method, values, noise):
-    if args.verbose:
-        print(f"{model} {method}: best against itself {100 * noise:.1f} %;", "; ".join(
-            f"{text} {100 * v - 100:+.1f} %" for text, v in values.items()), file=sys.stderr)
+def log(args, model, method, values, noise, runs):
+    if not args.verbose:
+        return
+    print(f"{model} {method}: best against itself {100 * noise:.1f} %;", "; ".join(
+        f"{text} {100 * v - 100:+.1f} %" for text, v in values.items()), file=sys.stderr)
+    for name, run in runs.items():
+        t = run["tune"]
+        stolen = "" if t.get("stolen") is None else f", {100 * t['stolen']:.0f} % stolen"
+        print(f"  {name}: {t['visits']} visits{stolen}: {run['recommended']}", file=sys.stderr)
 
 
 def judge(args, pair):
@@ -148,7 +153,8 @@ def judge(args, pair):
     noise = abs(values.pop(AGAIN) - 1)
     top = max(values, key=values.get)
     worst = min((values[t] for t in texts), default=0) / values[top] - 1
-    log(args, model, method, values, noise)
+    log(args, model, method, values, noise,
+        {"sweep": sweep, **{f"run {i + 1}": r for i, r in enumerate(runs)}})
     took = max(r["tune"]["spent_s"] for r in runs) / spent
     cells = [model, method, objective, len(visited(sweep)), f"{spent:.0f} s", f"{100 * took:.0f} %",
              top, "; ".join(f"{texts.count(t)} x {t}" for t in sorted(set(texts))),
@@ -167,7 +173,7 @@ def main():
     p.add_argument("--rounds", type=int, default=8, help="of fresh processes")
     p.add_argument("--turns", type=int, default=15, help="of each in a round")
     p.add_argument("--turn", type=float, default=0.2, help="seconds of a turn")
-    p.add_argument("--verbose", action="store_true", help="what each differs by")
+    p.add_argument("--verbose", action="store_true", help="what each differs by, and of each run what the host stole")
     args = p.parse_args()
     args.attrbench = os.path.abspath(args.attrbench)
     print("| model | method | objective | points | sweep | share of its time | best | "
