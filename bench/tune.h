@@ -199,15 +199,16 @@ void ab_search_pace(const struct ab_search *search, double *least, double *most)
 /* What an objective looks at, larger is better: images a second, or the inverse of a latency (in
  * ns) or of memory (in bytes); times as they would have been at a pace of 1. Noise only slows, so
  * visits that fall behind the best by more than noise were disturbed and do not count; of what a
- * pacemaker was held against, which errs both ways, all count. `low` and `high`: what it may be for
- * all that is known. The best is the one with the highest `rank`. NaN: never visited. */
+ * pacemaker was held against, which errs both ways, all count (but where an SLO is to be decided).
+ * `low` and `high`: what it may be for all that is known. The best is the one with the highest
+ * `rank`. NaN: never visited. */
 struct ab_worth {
     double value, low, high, rank;
 };
 struct ab_worth ab_evidence_value(const struct ab_evidence *e, const struct ab_require *require,
                                   double noise);
-/* For all that the search knows. With a pacemaker what points with the same knobs showed counts
- * too, as far as it tells of this one; else as ab_evidence_value. */
+/* For all that the search knows. With a pacemaker, and no SLO, what points with the same knobs
+ * showed counts too, as far as it tells of this one; else as ab_evidence_value. */
 struct ab_worth ab_search_worth(const struct ab_search *search, int point);
 /* OPEN: the SLO is. All visits together must keep it; it is broken where the visits that nothing
  * disturbed break it too. */

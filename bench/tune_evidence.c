@@ -158,12 +158,18 @@ static double usual_swiftness(const struct ab_evidence *e, const struct ab_requi
     return usual;
 }
 
+/* What a pacemaker was held against. A limit is kept or broken by requests, which it is not. */
+static bool errs_both_ways(const struct ab_evidence *e, const struct ab_require *require)
+{
+    return e->paced && !(require->slo.limit_ns > 0);
+}
+
 /* The least of a visit that nothing disturbed. A third of them were not: if fewer come near the
  * best, that one was lucky, as where each process chooses algorithms anew. Beside a pacemaker it is
  * disturbed as much as the visit. */
 static double needed_of(const struct ab_evidence *e, const struct ab_require *require, double noise)
 {
-    if (e->paced) return 0;
+    if (errs_both_ways(e, require)) return 0;
     return fmin(swiftest(e, require) * exp(-band * noise), usual_swiftness(e, require));
 }
 
@@ -184,7 +190,7 @@ static double paced_noise(const struct ab_evidence *e, const struct ab_require *
 /* A point whose visits scatter by more than those of others is known less well. */
 static double own_noise(const struct ab_evidence *e, const struct ab_require *require, double noise)
 {
-    if (e->paced) return paced_noise(e, require, noise);
+    if (errs_both_ways(e, require)) return paced_noise(e, require, noise);
     return log(swiftest(e, require) / needed_of(e, require, noise)) / band;
 }
 
@@ -265,7 +271,7 @@ static double usual_value(const struct ab_evidence *e, const struct ab_require *
 {
     if (require->objective == AB_OBJECTIVE_MEMORY)
         return 1 / (e->resident_bytes > 0 ? e->resident_bytes : e->planned_bytes);
-    if (e->paced) return middle_of(e, require);
+    if (errs_both_ways(e, require)) return middle_of(e, require);
     return require->objective == AB_OBJECTIVE_LATENCY ? 1 / ab_evidence_quantile(e, require, noise)
                                                       : clean_throughput(e, require, noise);
 }

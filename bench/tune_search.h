@@ -135,10 +135,11 @@ struct ab_search {
 /* Maps depend on these knobs: the class of a point, below AB_CLASSES. */
 enum { AB_CLASSES = AB_KNOB_VALUES * 8 };
 int ab_search_class(const struct ab_point *p);
-/* Visits are held against a pacemaker: what they err by goes both ways, and is chance alone. */
+/* Visits are held against a pacemaker and nothing else is asked of them: what they err by goes both
+ * ways, and is chance alone. Those that are to decide about an SLO have to be longer. */
 static inline bool ab_search_paced(const struct ab_search *s)
 {
-    return s->first_pace > 0;
+    return s->first_pace > 0 && !(s->o.require.slo.limit_ns > 0);
 }
 /* A value this much below the best (of logarithms) counts as alike, where the 95 % interval of
  * their difference is +-`interval`. */

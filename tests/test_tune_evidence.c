@@ -103,6 +103,11 @@ TEST(all_visits_beside_a_pacemaker_count)
     }
     check_near(ab_evidence_value(&e, &throughput, 0.1).value, 10);
     check_near(ab_evidence_value(&e, &latency, 0.1).value, 1e-8);
+    /* Those that a limit is decided by may have been disturbed. */
+    const struct ab_require limited = {.objective = AB_OBJECTIVE_THROUGHPUT,
+                                       .slo = {.quantile = 0.5, .limit_ns = 1}};
+    CHECK(ab_evidence_clean(&e, &limited, 0.1) == 4, "%d count",
+          ab_evidence_clean(&e, &limited, 0.1));
     /* One process in a hundred times less is an accident. */
     add_paced(&e, &throughput, 0.2, 5e10, 5, 2);
     const double value = ab_evidence_value(&e, &throughput, 0.1).value;

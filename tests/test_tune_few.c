@@ -136,6 +136,38 @@ TEST(luck_beside_a_pacemaker_is_not_believed)
     ab_space_free(&space);
 }
 
+/* Seconds that the second visit is to serve. */
+static double second_visit_s(double limit_ns)
+{
+    struct ab_space space = space_new("engine=native:avx512 batch=1 place=cores");
+    const struct ab_require require = {.objective = AB_OBJECTIVE_THROUGHPUT,
+                                       .slo = {.quantile = 0.9, .limit_ns = limit_ns}};
+    const struct ab_search_options o = {.space = &space, .require = require, .budget_s = 60};
+    struct machine m = machine_new(1);
+    struct ab_search *search;
+    struct ab_error err;
+    struct ab_ask ask;
+    struct ab_told told;
+    m.turns = true;
+    CHECK(ab_search_create(&o, &search, &err) == AB_OK, "%s", err.text);
+    CHECK(ab_search_next(search, 0, &ask), "it ends");
+    visit(&m, &space.points[ask.point], ask.seconds, &told);
+    CHECK(ab_search_tell(search, ask.point, &told), "out of memory");
+    CHECK(ab_search_next(search, told.wall_s, &ask), "it ends");
+    free((void *)told.latency_ns);
+    ab_search_destroy(&search);
+    ab_space_free(&space);
+    return ask.seconds;
+}
+
+/* Many short visits tell points apart; whether they keep a limit takes requests of each. */
+TEST(visits_are_short_where_no_limit_is_asked_for)
+{
+    CHECK(second_visit_s(0) < 0.4, "%g s", second_visit_s(0));
+    CHECK(second_visit_s(1e12) >= 0.5, "%g s", second_visit_s(1e12));
+}
+
 static const struct test_case cases[] = {CASE(tells_few_points_apart),
-                                         CASE(luck_beside_a_pacemaker_is_not_believed)};
+                                         CASE(luck_beside_a_pacemaker_is_not_believed),
+                                         CASE(visits_are_short_where_no_limit_is_asked_for)};
 TEST_MAIN("tune_few", cases)
