@@ -57,8 +57,7 @@ static void share_cores_by_turns(struct machine *m)
     m->turn_scatter = 0.02;
 }
 
-/* Two engines of which either may win; visits scatter as docs/visits.md has measured it: processes,
- * and turns beside a pacemaker. */
+/* Two engines of which either may win; visits scatter about as docs/visits.md has measured it. */
 static void scatter_as_measured(struct machine *m)
 {
     m->avx2 = between(&m->r, 0.85, 1.1);

@@ -29,7 +29,7 @@ struct machine {
     const char *wrong, *broken;          /* engines whose maps disagree, that do not run; NULL */
     const char *lucky;   /* an engine that chooses algorithms anew in each process; NULL: none */
     bool turns;          /* visits are by turns with a pacemaker */
-    double turn_scatter; /* of the ratio of two turns */
+    double turn_scatter; /* of a visit's ratio to the pacemaker, times the root of its turns */
 };
 
 static inline double between(struct rng *r, double low, double high)
