@@ -161,7 +161,7 @@ static enum ab_status fix(const struct job *j, const struct fixed *f, const stru
     const int length = snprintf(word, sizeof word, "%s=%s", f->knob, f->value);
     if (!ab_words_add(words, word, (size_t)length))
         return ab_fail(err, AB_ERR_MEMORY, "%.300s: out of memory", j->s->config);
-    const enum ab_status status = ab_space_create(words, site, &space, &why);
+    const enum ab_status status = ab_space_create(words, site, 0, &space, &why);
     if (status == AB_OK) ab_space_free(&space);
     if (status != AB_ERR_ARG) {
         *err = why;

@@ -69,13 +69,16 @@ struct ab_space {
     struct ab_knob_values knobs[AB_KNOBS]; /* the first value is the default, if it is offered */
     struct ab_point *points;               /* those that can exist, the simplest first */
     int n_points;
-    int *at; /* inside: the point of each combination of levels; -1: none */
+    int twins; /* left out, as another point has the same plan */
+    int *at;   /* inside: the point of each combination of levels; -1: none */
 };
 
-/* `narrowing`: "KNOB=V,V", also threads= and instances=; NULL: none. AB_ERR_ARG: an unknown knob,
- * or a value that cannot be here; "--space KNOB=V: why; what can be". */
+/* `narrowing`: "KNOB=V,V", also threads= and instances=; NULL: none. `one_algo`: 1u << AB_ISA_* for
+ * each native engine whose plans are the same by either algorithm (ab_tune_one_algo); where both
+ * are offered, only auto is a point then. AB_ERR_ARG: an unknown knob, or a value that cannot be
+ * here; "--space KNOB=V: why; what can be". */
 enum ab_status ab_space_create(const struct ab_words *narrowing, const struct ab_site *site,
-                               struct ab_space *space, struct ab_error *err);
+                               unsigned one_algo, struct ab_space *space, struct ab_error *err);
 void ab_space_free(struct ab_space *space);
 /* -1: there is no such point. */
 int ab_space_find(const struct ab_space *space, const int level[AB_KNOBS]);

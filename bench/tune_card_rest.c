@@ -250,6 +250,11 @@ static void print_budget(FILE *f, const struct ab_tune_result *r, const struct t
         between = ", ";
     }
     fputc('\n', f);
+    if (r->space->twins)
+        fprintf(f,
+                "  %d more, with algo=direct, have the plans of auto: no layer is one for "
+                "Winograd\n",
+                r->space->twins);
 }
 
 void ab_tune_card_rest(FILE *f, const struct ab_tune_result *r)

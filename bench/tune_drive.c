@@ -78,7 +78,10 @@ enum ab_status ab_tune_open(struct ab_tune *t, struct ab_error *err)
     if (status == AB_OK) status = ab_method_parse(t->spec, &t->method, err);
     if (status == AB_OK) status = ab_method_fits(t->source.graph, t->method, 0, err);
     if (status == AB_OK) status = ab_site_look(&t->site, err);
-    if (status == AB_OK) status = ab_space_create(t->narrowing, &t->site, &t->space, err);
+    unsigned one_algo = 0;
+    if (status == AB_OK)
+        status = ab_tune_one_algo(t->source.graph, t->method, t->site.isas, &one_algo, err);
+    if (status == AB_OK) status = ab_space_create(t->narrowing, &t->site, one_algo, &t->space, err);
     if (ab_cache_folder(t->cache, sizeof t->cache)) t->judging.cache_dir = t->cache;
     if (status == AB_OK) t->judging.threads = ab_site_usable(&t->site);
     if (status == AB_OK) status = ab_tune_roof_create(t->source.graph, t->method, &t->roof, err);

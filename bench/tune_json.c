@@ -193,6 +193,7 @@ static json_t *settings(const struct ab_tune_result *r)
     json_object_set_new(o, "space", space_of(r->space));
     json_object_set_new(o, "seed", json_integer((json_int_t)r->seed));
     json_object_set_new(o, "points", json_integer(r->space->n_points));
+    json_object_set_new(o, "twins", json_integer(r->space->twins));
     json_object_set_new(o, "visited", json_integer(visited));
     json_object_set_new(o, "visits", json_integer(visits));
     json_object_set_new(o, "noise", ab_json_number(r->answer->noise));

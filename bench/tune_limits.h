@@ -43,6 +43,11 @@ enum ab_status ab_tune_limits(const struct ab_graph *graph, const struct ab_meth
 /* Words for what the numbers say; for ab_tune_limits, and tests. */
 void ab_tune_verdict(struct ab_tune_limits *limits);
 
+/* The native engines of those in `isas` (masks of 1u << AB_ISA_*) whose plans of the method are the
+ * same by either algorithm: no layer is one for Winograd. */
+enum ab_status ab_tune_one_algo(const struct ab_graph *graph, const struct ab_method *method,
+                                unsigned isas, unsigned *one_algo, struct ab_error *err);
+
 /* ---- roofs ---- */
 
 /* Measured peaks of this machine, and the least work of an image. */

@@ -9,6 +9,7 @@
 #include "bandwidth.h"
 #include "peak.h"
 #include "sample/sampler.h"
+#include "simd/kernels.h"
 
 #include <math.h>
 #include <sched.h>
@@ -81,43 +82,80 @@ static void add_program(struct ab_tune_work *work, const struct ab_graph *graph,
     }
 }
 
-/* Of one method of a single pass, or of none: logits alone. Lowered as for the native backend,
- * which shares most. */
-static enum ab_status single_work(const struct ab_graph *graph, const struct ab_method *method,
-                                  struct ab_tune_work *work, struct ab_error *err)
+/* Of the single pass of a method, which samplers repeat. Lowered as for the native backend, which
+ * shares most. */
+static enum ab_status lower(const struct ab_graph *graph, const struct ab_method *method,
+                            struct ab_program *program, struct ab_error *err)
 {
-    struct ab_program program = {0};
-    *work = (struct ab_tune_work){0};
-    bool *read = calloc((size_t)graph->n_nodes, sizeof *read);
-    enum ab_status status =
-        read ? AB_OK : ab_fail(err, AB_ERR_MEMORY, "out of memory for the steps of a method");
-    if (status == AB_OK) status = ab_lower(graph, &method, method ? 1 : 0, NULL, &program, err);
-    if (status == AB_OK &&
-        !(ab_bits(&program, true) && ab_fuse(&program, true) && ab_gangs(&program)))
+    struct ab_method *base = NULL;
+    const struct ab_method *single = method;
+    enum ab_status status = AB_OK;
+    *program = (struct ab_program){0};
+    if (ab_sampled(method)) {
+        const char *spec = method->composite.sampling.base;
+        if (*spec) status = ab_method_parse(spec, &base, err);
+        single = base; /* NULL: logits alone */
+    }
+    if (status == AB_OK) status = ab_lower(graph, &single, single ? 1 : 0, NULL, program, err);
+    if (status == AB_OK && !(ab_bits(program, true) && ab_fuse(program, true) && ab_gangs(program)))
         status = ab_fail(err, AB_ERR_MEMORY, "out of memory for the steps of a method");
-    if (status == AB_OK) add_program(work, graph, &program, read);
-    ab_program_free(&program);
-    free(read);
+    ab_method_destroy(&base);
+    if (status != AB_OK) ab_program_free(program);
     return status;
 }
 
 enum ab_status ab_tune_work(const struct ab_graph *graph, const struct ab_method *method,
                             struct ab_tune_work *work, struct ab_error *err)
 {
-    if (!ab_sampled(method)) return single_work(graph, method, work, err);
-    struct ab_draw draw;
-    struct ab_method *base = NULL;
-    const char *spec = method->composite.sampling.base;
+    struct ab_program program;
+    struct ab_draw draw = {.n = 1};
     *work = (struct ab_tune_work){0};
-    enum ab_status status = ab_draw_open(method, graph, &draw, err);
+    enum ab_status status = ab_sampled(method) ? ab_draw_open(method, graph, &draw, err) : AB_OK;
     if (status != AB_OK) return status;
-    if (*spec) status = ab_method_parse(spec, &base, err);
-    if (status == AB_OK) status = single_work(graph, base, work, err);
+    bool *read = calloc((size_t)graph->n_nodes, sizeof *read);
+    status = read ? lower(graph, method, &program, err)
+                  : ab_fail(err, AB_ERR_MEMORY, "out of memory for the steps of a method");
+    if (status == AB_OK) {
+        add_program(work, graph, &program, read);
+        ab_program_free(&program);
+    }
     work->direct *= draw.n;
     work->fast *= draw.n;
-    ab_method_destroy(&base);
-    ab_draw_close(&draw);
+    if (ab_sampled(method)) ab_draw_close(&draw);
+    free(read);
     return status;
+}
+
+/* ---- algorithms ---- */
+
+/* Whether a convolution would be computed otherwise by plain sums alone. */
+static bool has_choice(const struct ab_graph *graph, const struct ab_program *p, unsigned isas)
+{
+    for (int i = 0; i < p->n_steps; i++) {
+        const struct ab_step *s = &p->steps[i];
+        if (s->op != AB_OP_CONV) continue;
+        struct ab_conv2d_args args = {
+            .shape = graph->nodes[s->node].conv, .pass = s->pass, .direct_only = s->direct};
+        const struct ab_kernel *fast = ab_pick(AB_KERNEL_conv2d, &args, isas);
+        args.direct_only = true;
+        /* A guard is work that plain sums do without. */
+        if (s->guard >= 0 || fast != ab_pick(AB_KERNEL_conv2d, &args, isas)) return true;
+    }
+    return false;
+}
+
+enum ab_status ab_tune_one_algo(const struct ab_graph *graph, const struct ab_method *method,
+                                unsigned isas, unsigned *one_algo, struct ab_error *err)
+{
+    struct ab_program program;
+    *one_algo = 0;
+    const enum ab_status status = lower(graph, method, &program, err);
+    if (status != AB_OK) return status;
+    for (int i = 0; i < AB_ISA_COUNT; i++)
+        if (isas >> i & 1 && !has_choice(graph, &program, isas & ((2u << i) - 1)))
+            *one_algo |= 1u << i;
+    ab_program_free(&program);
+    return AB_OK;
 }
 
 /* ---- peaks ---- */

@@ -11,7 +11,8 @@
 struct maker {
     const struct ab_site *site;
     const struct ab_knob_values *knobs;
-    int best_engine; /* of the native ones; -1: none */
+    int best_engine;   /* of the native ones; -1: none */
+    unsigned one_algo; /* as of ab_space_create */
 };
 
 static bool is_native(const char *backend)
@@ -62,7 +63,27 @@ static double simplicity(const struct maker *m, const struct ab_deploy *d, const
     return cost;
 }
 
-enum made { MADE, CANNOT_BE, NO_MEMORY };
+/* Of a native engine. */
+static bool has_one_algo(const struct maker *m, const char *backend)
+{
+    const char *cap = strchr(backend, ':');
+    for (int i = 0; i < AB_ISA_COUNT && cap; i++)
+        if (!strcmp(cap + 1, ab_isa_name((enum ab_isa)i))) return m->one_algo >> i & 1;
+    return false;
+}
+
+/* Another point, simpler, has the same plan. */
+static bool is_twin(const struct maker *m, const struct ab_deploy *d)
+{
+    bool both = false;
+    if (!is_native(d->backend) || d->algo != AB_ALGO_DIRECT || d->memory != AB_MEMORY_FAST)
+        return false;
+    for (int l = 0; l < m->knobs[AB_KNOB_ALGO].count; l++)
+        both |= !strcmp(m->knobs[AB_KNOB_ALGO].text[l], ab_algo_words[AB_ALGO_AUTO]);
+    return both && has_one_algo(m, d->backend);
+}
+
+enum made { MADE, CANNOT_BE, TWIN, NO_MEMORY };
 
 static enum made make_point(const struct maker *m, const int level[AB_KNOBS], struct ab_point *p)
 {
@@ -85,6 +106,10 @@ static enum made make_point(const struct maker *m, const int level[AB_KNOBS], st
     if (!ab_site_place(m->site, d->place, d->threads, d->instances, d->cpus)) {
         free(d->cpus);
         return CANNOT_BE;
+    }
+    if (is_twin(m, d)) {
+        free(d->cpus);
+        return TWIN;
     }
     p->simplicity = simplicity(m, d, level);
     ab_deploy_text(d, p->text);
@@ -113,6 +138,7 @@ static enum ab_status make_points(const struct maker *m, struct ab_space *space,
                                   struct ab_error *err)
 {
     const size_t all = combinations(space->knobs);
+    int twins = 0;
     space->points = malloc(all * sizeof *space->points);
     if (!space->points) return ab_fail(err, AB_ERR_MEMORY, "the space: out of memory");
     for (size_t number = 0; number < all; number++) {
@@ -121,7 +147,10 @@ static enum ab_status make_points(const struct maker *m, struct ab_space *space,
         const enum made made = make_point(m, level, &space->points[space->n_points]);
         if (made == NO_MEMORY) return ab_fail(err, AB_ERR_MEMORY, "the space: out of memory");
         space->n_points += made == MADE;
+        twins += made == TWIN;
     }
+    /* Once their value is out they are not made again. */
+    if (twins > space->twins) space->twins = twins;
     return AB_OK;
 }
 
@@ -148,7 +177,7 @@ static enum ab_status drop_unused(struct ab_space *space, const bool named[AB_KN
         for (int i = 0; i < space->n_points; i++)
             used[space->points[i].level[k]] |= means(space, &space->points[i], k);
         for (int l = 0; l < v->count; l++) {
-            if (!used[l] && named[k])
+            if (!used[l] && named[k] && !(k == AB_KNOB_ALGO && space->twins))
                 return ab_fail(
                     err, AB_ERR_ARG,
                     "--space %s=%s: no configuration can have it beside the other values "
@@ -182,13 +211,14 @@ static int best_engine(const struct ab_knob_values *v)
 }
 
 enum ab_status ab_space_create(const struct ab_words *narrowing, const struct ab_site *site,
-                               struct ab_space *space, struct ab_error *err)
+                               unsigned one_algo, struct ab_space *space, struct ab_error *err)
 {
     bool named[AB_KNOBS], dropped = true;
     *space = (struct ab_space){.n_points = 0};
     enum ab_status status = ab_knob_offer(narrowing, site, space->knobs, named, err);
     while (status == AB_OK && dropped) {
-        const struct maker m = {site, space->knobs, best_engine(&space->knobs[AB_KNOB_ENGINE])};
+        const struct maker m = {site, space->knobs, best_engine(&space->knobs[AB_KNOB_ENGINE]),
+                                one_algo};
         free_points(space);
         status = make_points(&m, space, err);
         if (status == AB_OK) status = drop_unused(space, named, &dropped, err);
@@ -230,7 +260,10 @@ int ab_space_neighbour(const struct ab_space *space, int point, enum ab_knob kno
         found = ab_space_find(space, to);
     }
     to[AB_KNOB_ALGO] = was_algo;
-    for (int m = 0; m < memories && found < 0 && knob != AB_KNOB_MEMORY; m++) {
+    /* Plain sums do with any memory; where they have no point, it is a twin of this one. */
+    const bool any = knob == AB_KNOB_ALGO &&
+                     !strcmp(space->knobs[knob].text[level], ab_algo_words[AB_ALGO_DIRECT]);
+    for (int m = 0; m < memories && found < 0 && knob != AB_KNOB_MEMORY && !any; m++) {
         to[AB_KNOB_MEMORY] = m;
         found = ab_space_find(space, to);
     }

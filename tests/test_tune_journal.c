@@ -51,7 +51,7 @@ static struct scene scene_new(void)
     s.machine.judge_s = 7;
     s.machine.turns = true;
     struct ab_error err;
-    CHECK(ab_space_create(NULL, &site, &s.space, &err) == AB_OK, "%s", err.text);
+    CHECK(ab_space_create(NULL, &site, 0, &s.space, &err) == AB_OK, "%s", err.text);
     return s;
 }
 

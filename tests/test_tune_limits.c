@@ -26,6 +26,20 @@ static struct ab_graph *net_small(int stride)
     return b.graph;
 }
 
+/* conv 3x3, 16 -> 16 channels, 8x8: one for Winograd. */
+static struct ab_graph *net_wide(void)
+{
+    struct ab_error err = {""};
+    struct ab_builder b = {.seed = 3, .err = &err};
+    CHECK(!ab_graph_create("wide", &b.graph, &err), "%s", err.text);
+    int x = ab_build_input(&b, 16, 8, 8);
+    x = ab_build_relu(&b, "relu", ab_build_conv(&b, "conv", x, 16, 3, 1, 1, 1, false));
+    x = ab_build_dense(&b, "fc", ab_build_flatten(&b, "flatten", x), 10, false);
+    if (!b.status) b.status = ab_graph_finish(b.graph, x, &err);
+    CHECK(!b.status, "%s", err.text);
+    return b.graph;
+}
+
 static struct ab_tune_work work_of(const struct ab_graph *graph, const char *spec)
 {
     struct ab_method *method = NULL;
@@ -55,6 +69,76 @@ TEST(strides_have_no_winograd)
     struct ab_graph *graph = net_small(2);
     const struct ab_tune_work w = work_of(graph, "gradient");
     CHECK(w.direct == w.fast && w.direct > 0, "%g and %g", w.direct, w.fast);
+    ab_graph_destroy(&graph);
+}
+
+static unsigned one_algo_of(const struct ab_graph *graph, const char *spec, unsigned isas)
+{
+    struct ab_method *method = NULL;
+    struct ab_error err = {""};
+    unsigned same;
+    CHECK(!ab_method_parse(spec, &method, &err), "%s", err.text);
+    CHECK(!ab_tune_one_algo(graph, method, isas, &same, &err), "%s: %s", spec, err.text);
+    ab_method_destroy(&method);
+    return same;
+}
+
+/* All steps' kernels of the plan by either algorithm. */
+static bool same_kernels(const struct ab_graph *graph, const char *spec, const char *backend)
+{
+    struct ab_method *method = NULL;
+    struct ab_plan *plans[2];
+    struct ab_error err = {""};
+    CHECK(!ab_method_parse(spec, &method, &err), "%s", err.text);
+    for (int algo = 0; algo < 2; algo++) {
+        const struct ab_plan_options o = {.backend = backend, .algo = (enum ab_algo)algo};
+        const struct ab_method *const one = method;
+        CHECK(!ab_single_create(graph, &one, 1, &o, &plans[algo], &err), "%s", err.text);
+    }
+    bool same = plans[0]->program.n_steps == plans[1]->program.n_steps;
+    for (int i = 0; i < plans[0]->program.n_steps && same; i++)
+        same = plans[0]->program.steps[i].kind == plans[1]->program.steps[i].kind &&
+               !strcmp(ab_plan_kernel(plans[0], i), ab_plan_kernel(plans[1], i));
+    for (int algo = 0; algo < 2; algo++) ab_single_destroy(&plans[algo]);
+    ab_method_destroy(&method);
+    return same;
+}
+
+/* What is said of engines is what their plans are; of 8 channels Winograd makes nothing, of strides
+ * neither. */
+TEST(one_algorithm_is_one_plan)
+{
+    static const char *const specs[] = {"gradient", "guided-backprop", "lrp-epsilon",
+                                        "epsilon-plus", "lrp-zplus"};
+    const unsigned isas = ab_cpu_isas();
+    int same = 0, differ = 0;
+    for (int k = 0; k < 3; k++) {
+        struct ab_graph *graph = k < 2 ? net_small(1 + k) : net_wide();
+        for (size_t m = 0; m < sizeof specs / sizeof *specs; m++) {
+            const unsigned told = one_algo_of(graph, specs[m], isas);
+            CHECK(!(told & ~isas), "engines that this CPU lacks");
+            for (int isa = 0; isa < AB_ISA_COUNT; isa++) {
+                char backend[32];
+                if (!(isas >> isa & 1)) continue;
+                snprintf(backend, sizeof backend, "native:%s", ab_isa_name((enum ab_isa)isa));
+                context("net %d, %s, %s", k, specs[m], backend);
+                const bool is = same_kernels(graph, specs[m], backend);
+                if (told >> isa & 1) CHECK(is, "its plans differ");
+                same += is;
+                differ += !is;
+            }
+            if (k < 2)
+                CHECK(told == isas || m > 1, "net %d, %s: %x of %x", k, specs[m], told, isas);
+            if (k == 2 && (isas >> AB_ISA_avx2 & 1))
+                CHECK(!(told >> AB_ISA_avx2 & 1), "%s: a layer for Winograd", specs[m]);
+        }
+        ab_graph_destroy(&graph);
+    }
+    CHECK(same > 0, "no plans alike");
+    CHECK(differ > 0 || !(isas & ~(1u << AB_ISA_ref | 1u << AB_ISA_plain)), "none that differ");
+    /* A sampler's are those of its base. */
+    struct ab_graph *graph = net_small(2);
+    CHECK(one_algo_of(graph, "smoothgrad", isas) == isas, "of a sampler");
     ab_graph_destroy(&graph);
 }
 
@@ -281,6 +365,7 @@ TEST(verdicts_in_words)
 static const struct test_case cases[] = {
     CASE(work_leaves_out_padding),
     CASE(strides_have_no_winograd),
+    CASE(one_algorithm_is_one_plan),
     CASE(samples_multiply_work),
     CASE(work_is_the_least),
     CASE(roofs_are_not_exceeded),

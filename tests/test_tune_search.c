@@ -146,7 +146,7 @@ TEST(finds_its_way_on_a_large_machine)
                                  .isas = 1u << AB_ISA_avx512 | 1u << AB_ISA_avx2};
     struct ab_space space;
     struct ab_error err;
-    CHECK(ab_space_create(NULL, &site, &space, &err) == AB_OK, "%s", err.text);
+    CHECK(ab_space_create(NULL, &site, 0, &space, &err) == AB_OK, "%s", err.text);
     struct rates r = {.worst = 1};
     for (int i = 0; i < RUNS; i++) {
         struct machine m = machine_new((uint64_t)i);

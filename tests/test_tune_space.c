@@ -34,13 +34,13 @@ static struct ab_site two_cpus(void)
 
 /* `narrowing`: words, up to NULL. */
 static enum ab_status try(const struct ab_site *site, const char *const *narrowing,
-                          struct ab_space *space, struct ab_error *err)
+                          unsigned one_algo, struct ab_space *space, struct ab_error *err)
 {
     struct ab_words words = {NULL, 0};
     for (int i = 0; narrowing[i]; i++)
         CHECK(ab_words_add(&words, narrowing[i], strlen(narrowing[i])), "out of memory");
     *err = (struct ab_error){""};
-    const enum ab_status status = ab_space_create(&words, site, space, err);
+    const enum ab_status status = ab_space_create(&words, site, one_algo, space, err);
     ab_words_free(&words);
     return status;
 }
@@ -50,7 +50,7 @@ static struct ab_space space_of(const struct ab_site *site, const char *const *n
 {
     struct ab_space space;
     struct ab_error err;
-    CHECK(try(site, narrowing, &space, &err) == AB_OK, "%s", err.text);
+    CHECK(try(site, narrowing, 0, &space, &err) == AB_OK, "%s", err.text);
     return space;
 }
 
@@ -60,7 +60,7 @@ static void check_refused(const struct ab_site *site, const char *const *narrowi
     struct ab_space space;
     struct ab_error err;
     context("--space %s %s", narrowing[0], narrowing[1] ? narrowing[1] : "");
-    check_error(try(site, narrowing, &space, &err), AB_ERR_ARG, &err, needle);
+    check_error(try(site, narrowing, 0, &space, &err), AB_ERR_ARG, &err, needle);
     CHECK(!space.points && !space.n_points && !space.at, "an error leaves points");
 }
 
@@ -90,6 +90,51 @@ TEST(points_are_those_that_can_exist)
     CHECK(ab_space_find_text(&space, "native") == -1, "found by no text");
     ab_space_free(&space);
     CHECK(!space.points && !space.at, "not freed");
+    ab_space_free(&space);
+}
+
+static int count_text(const struct ab_space *space, const char *part)
+{
+    int count = 0;
+    for (int i = 0; i < space->n_points; i++) count += strstr(space->points[i].text, part) != NULL;
+    return count;
+}
+
+/* Plans of avx512 are the same by either algorithm, those of avx2 are not. */
+TEST(one_plan_is_one_point)
+{
+    const struct ab_site site = two_cpus();
+    const unsigned avx512 = 1u << AB_ISA_avx512, both = avx512 | 1u << AB_ISA_avx2;
+    struct ab_space space;
+    struct ab_error err;
+    const char *const *engines = WORDS("engine=native:avx512,native:avx2", "batch=1", "place=cores",
+                                       "pages=huge", "denormals=keep");
+    CHECK(!try(&site, engines, avx512, &space, &err), "%s", err.text);
+    /* Three shapes; avx2 has direct fast too. */
+    CHECK(space.n_points == 3 * (2 + 3) && space.twins == 3, "%d points, %d twins", space.n_points,
+          space.twins);
+    CHECK(count_text(&space, "avx512 direct fast") == 0, "a twin");
+    CHECK(count_text(&space, "avx512 direct lean") == 3, "lean memory is another plan");
+    const int fast =
+        ab_space_find_text(&space, "native:avx512 auto fast 1x1 batch=1 cores huge keep");
+    const int direct = 1 - space.points[fast].level[AB_KNOB_ALGO];
+    CHECK(ab_space_neighbour(&space, fast, AB_KNOB_ALGO, direct) == -1,
+          "lean memory passes for what plain sums cost");
+    ab_space_free(&space);
+    /* Where nothing else is left that has it, the value goes, asked for or not. */
+    for (int named = 0; named < 2; named++) {
+        const char *const *words =
+            named ? WORDS("engine=native:avx512,native:avx2", "algo=auto,direct", "memory=fast")
+                  : WORDS("engine=native:avx512,native:avx2", "memory=fast");
+        CHECK(!try(&site, words, both, &space, &err), "%s", err.text);
+        CHECK(space.knobs[AB_KNOB_ALGO].count == 1 && !count_text(&space, "direct"), "direct");
+        CHECK(space.twins == space.n_points, "%d points, %d twins", space.n_points, space.twins);
+        ab_space_free(&space);
+    }
+    /* What is all that is offered is no twin. */
+    CHECK(!try(&site, WORDS("engine=native:avx512", "algo=direct"), both, &space, &err), "%s",
+          err.text);
+    CHECK(count_text(&space, "direct fast") > 0 && !space.twins, "direct alone has a twin");
     ab_space_free(&space);
 }
 
@@ -269,7 +314,7 @@ TEST(this_machine_is_found)
         for (int j = 0; j < i; j++) CHECK(site.cpus[j] != site.cpus[i], "a CPU is there twice");
     }
     struct ab_space space;
-    CHECK(ab_space_create(NULL, &site, &space, &err) == AB_OK, "%s", err.text);
+    CHECK(ab_space_create(NULL, &site, 0, &space, &err) == AB_OK, "%s", err.text);
     CHECK(space.points[0].deploy.threads == 1 && space.points[0].deploy.instances == 1, "%s",
           space.points[0].text);
     ab_space_free(&space);
@@ -334,6 +379,7 @@ TEST(narrowing_leaves_what_is_named)
 
 static const struct test_case cases[] = {
     CASE(points_are_those_that_can_exist),
+    CASE(one_plan_is_one_point),
 #if AB_WITH_ONEDNN
     CASE(onednn_has_neither_algorithm_nor_memory),
     CASE(neighbours_differ_in_one_knob),

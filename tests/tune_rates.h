@@ -29,7 +29,7 @@ static inline struct ab_space space_new(const char *narrowing)
         CHECK(ab_words_add(&words, w, length), "out of memory");
         w += length;
     }
-    const enum ab_status status = ab_space_create(&words, &site, &space, &err);
+    const enum ab_status status = ab_space_create(&words, &site, 0, &space, &err);
     CHECK(status == AB_OK, "%s", err.text);
     ab_words_free(&words);
     return space;

@@ -38,7 +38,7 @@ static inline struct ab_space make_space(const char *place)
     CHECK(ab_words_add(&words, own, strlen(own)), "out of memory");
     for (size_t i = 0; i < sizeof narrowing / sizeof *narrowing; i++)
         CHECK(ab_words_add(&words, narrowing[i], strlen(narrowing[i])), "out of memory");
-    CHECK(!ab_space_create(&words, scene_site(), &space, &err), "%s", err.text);
+    CHECK(!ab_space_create(&words, scene_site(), 0, &space, &err), "%s", err.text);
     CHECK(space.n_points == 18, "%d points", space.n_points);
     ab_words_free(&words);
     return space;

@@ -9,9 +9,9 @@ For each pair: every point of the space is visited in turn (--exhaustive), then 
 of the time that took, three times. What it recommends, the best of the sweep and those that came
 next in it are then held against each other: a process of each (`attrbench serve`) is open, one
 after the other serves for a fifth of a second, again and again; and that with fresh processes
-several times. The best of the sweep is there twice: what it differs from itself is what the check
-cannot tell. Prints a Markdown table, and exits with 1 if a recommendation is more than 3 % behind
-the best of all or took more than a quarter of the time.
+several times. What these rounds differ by is what the check cannot tell: twice the standard error.
+Prints a Markdown table, and exits with 1 if a recommendation is more than 3 % behind the best of
+all or took more than a quarter of the time.
 """
 import argparse
 import itertools
@@ -23,7 +23,6 @@ import subprocess
 import sys
 
 SHARE, BEHIND = 0.25, 0.03
-AGAIN = "the best again"
 NEXT = 2  # points of the sweep after its best
 # As in enum ab_algo and its like.
 NUMBERS = {"algo": ("auto", "direct"), "memory": ("fast", "lean"), "pages": ("huge", "small"),
@@ -103,8 +102,8 @@ class Server:
 
 
 def duel(args, model, method, objective, points):
-    """The value of each point over the first's, each the mean of what several processes of it
-    differ by at the median of their turns."""
+    """What each point's value is over the first's (logarithms), a list: in each round of fresh
+    processes the median of their turns."""
     logs = {text: [] for text in points}
     for _ in range(args.rounds):
         servers = {text: Server(args, model, method, point) for text, point in points.items()}
@@ -122,14 +121,23 @@ def duel(args, model, method, objective, points):
         first = values[texts[0]]
         for text in texts:
             logs[text].append(statistics.median(v - f for v, f in zip(values[text], first)))
-    return {text: math.exp(statistics.mean(v)) for text, v in logs.items()}
+    return logs
 
 
-def log(args, model, method, values, noise, runs):
+def ratio(logs, text, other):
+    """The value of the one over the other's, and twice its standard error."""
+    differences = [a - b for a, b in zip(logs[text], logs[other])]
+    error = statistics.stdev(differences) / math.sqrt(len(differences))
+    return math.exp(statistics.mean(differences)), 2 * error
+
+
+def log(args, model, method, logs, top, runs):
     if not args.verbose:
         return
-    print(f"{model} {method}: best against itself {100 * noise:.1f} %;", "; ".join(
-        f"{text} {100 * v - 100:+.1f} %" for text, v in values.items()), file=sys.stderr)
+    print(f"{model} {method}, against {top}:", file=sys.stderr)
+    for text in logs:
+        value, error = ratio(logs, text, top)
+        print(f"  {100 * value - 100:+.1f} % +- {100 * error:.1f}: {text}", file=sys.stderr)
     for name, run in runs.items():
         t = run["tune"]
         stolen = "" if t.get("stolen") is None else f", {100 * t['stolen']:.0f} % stolen"
@@ -142,24 +150,21 @@ def judge(args, pair):
     sweep = tune(args, model, method, objective, args.space, "--exhaustive", "--budget", "3h")
     spent = sweep["tune"]["spent_s"]
     swept = sorted(visited(sweep), key=lambda p: -value(p, objective))
-    best = swept[0]
     runs = [tune(args, model, method, objective, args.space, "--budget", f"{SHARE * spent:.0f}s",
                  "--seed", str(i)) for i in range(args.repeat)]
     texts = [r["recommended"] for r in runs if r["recommended"]]
     points = {p["text"]: p for p in swept[:1 + NEXT]}
     points.update({p["text"]: p for r in runs for p in r["points"] if p["text"] in texts})
-    points[AGAIN] = best
-    values = duel(args, model, method, objective, points)
-    noise = abs(values.pop(AGAIN) - 1)
-    top = max(values, key=values.get)
-    worst = min((values[t] for t in texts), default=0) / values[top] - 1
-    log(args, model, method, values, noise,
+    logs = duel(args, model, method, objective, points)
+    top = max(logs, key=lambda text: statistics.mean(logs[text]))
+    worst, error = min((ratio(logs, t, top) for t in texts), default=(0, 0))
+    log(args, model, method, logs, top,
         {"sweep": sweep, **{f"run {i + 1}": r for i, r in enumerate(runs)}})
     took = max(r["tune"]["spent_s"] for r in runs) / spent
     cells = [model, method, objective, len(visited(sweep)), f"{spent:.0f} s", f"{100 * took:.0f} %",
              top, "; ".join(f"{texts.count(t)} x {t}" for t in sorted(set(texts))),
-             f"{100 * worst:+.1f} %", f"{100 * noise:.1f} %"]
-    fine = len(texts) == len(runs) and worst >= -BEHIND and took <= SHARE * 1.04
+             f"{100 * worst - 100:+.1f} %", f"{100 * error:.1f} %"]
+    fine = len(texts) == len(runs) and worst >= 1 - BEHIND and took <= SHARE * 1.04
     return "| " + " | ".join(map(str, cells)) + " |", fine
 
 
@@ -170,14 +175,15 @@ def main():
     p.add_argument("--pair", action="append", required=True, help="MODEL:METHOD:OBJECTIVE")
     p.add_argument("--space", action="append", default=[], help="as of attrbench tune")
     p.add_argument("--repeat", type=int, default=3, help="runs of tune for each pair")
-    p.add_argument("--rounds", type=int, default=8, help="of fresh processes")
+    p.add_argument("--rounds", type=int, default=12, help="of fresh processes")
     p.add_argument("--turns", type=int, default=15, help="of each in a round")
     p.add_argument("--turn", type=float, default=0.2, help="seconds of a turn")
-    p.add_argument("--verbose", action="store_true", help="what each differs by, and of each run what the host stole")
+    p.add_argument("--verbose", action="store_true",
+                   help="what each differs by, and of each run what the host stole")
     args = p.parse_args()
     args.attrbench = os.path.abspath(args.attrbench)
     print("| model | method | objective | points | sweep | share of its time | best | "
-          "recommended | behind the best, by turns | the sweep's best against itself |\n"
+          "recommended | behind the best, by turns | what that cannot tell |\n"
           "|---|---|---|---|---|---|---|---|---|---|")
     good = True
     for pair in args.pair:
