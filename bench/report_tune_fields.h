@@ -58,6 +58,7 @@ static const struct field tune_fields[] = {
     {"interrupted", BOOL},
     {"space", LEVELS},
     {"points", COUNT},
+    {"twins", COUNT},
     {"visited", COUNT},
     {"visits", COUNT},
     {"noise", NUMBER},

@@ -77,6 +77,12 @@ static void print_asked(FILE *f, const json_t *tune)
     else if (json_is_false(json_object_get(tune, "complete")))
         fputs("; the budget ended before the search did", f);
     fputs(".\n", f);
+    const double twins = ab_report_number(tune, "twins");
+    if (twins > 0)
+        fprintf(f,
+                "%.0f more, with algo=direct, have the plans of auto: no layer is one for "
+                "Winograd.\n",
+                twins);
     const double least = ab_report_number(tune, "pace_least"),
                  most = ab_report_number(tune, "pace_most");
     if (most > 1.1 * least)

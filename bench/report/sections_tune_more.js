@@ -371,6 +371,9 @@ const deploymentPanel = (d) => {
       `Asked for: ${asked}. `,
       `Of ${AB.count(t.points ?? d.points.length, 'configuration')} ${AB.count(t.visited ?? d.points.filter(served).length, 'was', 'were')} measured`,
       AB.isNumber(t.spent_s) ? ` in ${AB.time(1e9 * t.spent_s)}.` : '.',
+      t.twins > 0
+        ? ` ${t.twins} more, with algo=direct, have the plans of auto: no layer is one for Winograd.`
+        : '',
     ),
     deploymentNotices(d, p),
     p ? AB.el('div', { class: 'tiles' }, recommendedTiles(d, p)) : null,
