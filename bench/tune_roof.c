@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Roofs over configurations: images a second that none of a kind can exceed.
+// Roofs over configurations: images a second that none of a kind can exceed; and which kinds are
+// one.
 //
 // Both sides are bounds: the work counts what no algorithm here can do without, the peaks are the
 // best that was measured, with a tenth of room. A roof that is too high costs a visit; one that is
