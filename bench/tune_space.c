@@ -261,9 +261,9 @@ int ab_space_neighbour(const struct ab_space *space, int point, enum ab_knob kno
     }
     to[AB_KNOB_ALGO] = was_algo;
     /* Plain sums do with any memory; where they have no point, it is a twin of this one. */
-    const bool any = knob == AB_KNOB_ALGO &&
-                     !strcmp(space->knobs[knob].text[level], ab_algo_words[AB_ALGO_DIRECT]);
-    for (int m = 0; m < memories && found < 0 && knob != AB_KNOB_MEMORY && !any; m++) {
+    const bool implies_nothing = knob == AB_KNOB_ALGO && !strcmp(space->knobs[knob].text[level],
+                                                                 ab_algo_words[AB_ALGO_DIRECT]);
+    for (int m = 0; m < memories && found < 0 && knob != AB_KNOB_MEMORY && !implies_nothing; m++) {
         to[AB_KNOB_MEMORY] = m;
         found = ab_space_find(space, to);
     }

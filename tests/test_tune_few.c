@@ -135,6 +135,29 @@ TEST(luck_beside_a_pacemaker_is_not_believed)
     ab_space_free(&space);
 }
 
+/* Three that are alike, for which there is time: eight visits of each leave them 2 % apart. */
+TEST(close_points_are_visited_on)
+{
+    struct ab_space space = space_new("engine=native:avx512 algo=auto threads=1 batch=1,2,4 "
+                                      "place=cores pages=huge denormals=keep");
+    struct machine m = machine_new(1);
+    const struct question q = {.require = {.objective = AB_OBJECTIVE_THROUGHPUT}, .budget_s = 900};
+    m.batch = 1;
+    m.busy_s = 0;
+    m.scatter = 0.04;
+    m.turns = true;
+    struct outcome o = explore(&space, &m, &q);
+    int most = 0;
+    for (int i = 0; i < space.n_points; i++) {
+        const int visits = ab_search_evidence(o.search, i)->visits;
+        if (visits > most) most = visits;
+    }
+    CHECK(most > 8 && most <= 24, "%d visits at most, %d in all", most, o.visits);
+    CHECK(o.spent_s < q.budget_s, "it never has enough");
+    ab_search_destroy(&o.search);
+    ab_space_free(&space);
+}
+
 /* Seconds that the second visit is to serve. */
 static double second_visit_s(double limit_ns)
 {
@@ -166,7 +189,7 @@ TEST(visits_are_short_where_no_limit_is_asked_for)
     CHECK(second_visit_s(1e12) >= 0.5, "%g s", second_visit_s(1e12));
 }
 
-static const struct test_case cases[] = {CASE(tells_few_points_apart),
-                                         CASE(luck_beside_a_pacemaker_is_not_believed),
-                                         CASE(visits_are_short_where_no_limit_is_asked_for)};
+static const struct test_case cases[] = {
+    CASE(tells_few_points_apart), CASE(luck_beside_a_pacemaker_is_not_believed),
+    CASE(close_points_are_visited_on), CASE(visits_are_short_where_no_limit_is_asked_for)};
 TEST_MAIN("tune_few", cases)

@@ -181,6 +181,8 @@ def main():
     p.add_argument("--verbose", action="store_true",
                    help="what each differs by, and of each run what the host stole")
     args = p.parse_args()
+    if args.rounds < 2:
+        p.error(f"--rounds {args.rounds}: what rounds differ by takes 2 or more")
     args.attrbench = os.path.abspath(args.attrbench)
     print("| model | method | objective | points | sweep | share of its time | best | "
           "recommended | behind the best, by turns | what that cannot tell |\n"
