@@ -83,6 +83,14 @@ static void add_program(struct ab_tune_work *work, const struct ab_graph *graph,
     }
 }
 
+/* No algorithm is ruled out. */
+static bool may_spread(const void *unused, const struct ab_step *s)
+{
+    (void)unused;
+    (void)s;
+    return true;
+}
+
 /* Of the single pass of a method, which samplers repeat. Lowered as for the native backend, which
  * shares most. */
 static enum ab_status lower(const struct ab_graph *graph, const struct ab_method *method,
@@ -98,7 +106,8 @@ static enum ab_status lower(const struct ab_graph *graph, const struct ab_method
         single = base; /* NULL: logits alone */
     }
     if (status == AB_OK) status = ab_lower(graph, &single, single ? 1 : 0, NULL, program, err);
-    if (status == AB_OK && !(ab_bits(program, true) && ab_fuse(program, true) && ab_gangs(program)))
+    if (status == AB_OK &&
+        !(ab_bits(program, may_spread, NULL) && ab_fuse(program, true) && ab_gangs(program)))
         status = ab_fail(err, AB_ERR_MEMORY, "out of memory for the steps of a method");
     ab_method_destroy(&base);
     if (status != AB_OK) ab_program_free(program);
@@ -139,8 +148,8 @@ static bool has_choice(const struct ab_graph *graph, const struct ab_program *p,
             .shape = graph->nodes[s->node].conv, .pass = s->pass, .direct_only = s->direct};
         const struct ab_kernel *fast = ab_pick(AB_KERNEL_conv2d, &args, isas);
         args.direct_only = true;
-        /* A guard is work that plain sums do without. */
-        if (s->guard >= 0 || fast != ab_pick(AB_KERNEL_conv2d, &args, isas)) return true;
+        /* The rest is no convolution, but by plain sums alone it is one. */
+        if (s->rest >= 0 || fast != ab_pick(AB_KERNEL_conv2d, &args, isas)) return true;
     }
     return false;
 }

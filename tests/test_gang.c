@@ -130,13 +130,20 @@ static void check_same_steps(struct ab_program *before, const struct ab_program 
     free(after);
 }
 
+static bool always(const void *user, const struct ab_step *s)
+{
+    (void)user;
+    (void)s;
+    return true;
+}
+
 static void lower(const struct ab_graph *g, struct ab_method **methods, bool own,
                   struct ab_program *p)
 {
     struct ab_error err = {""};
     CHECK(!ab_lower(g, (const struct ab_method *const *)methods, SPECS, NULL, p, &err), "%s",
           err.text);
-    if (own) ab_bits(p, true);
+    if (own) ab_bits(p, always, NULL);
     ab_fuse(p, own);
 }
 
@@ -174,7 +181,7 @@ TEST(single_methods_keep_their_order)
     CHECK(!ab_method_parse("gradient", &m, &err), "%s", err.text);
     struct ab_program p = {0};
     CHECK(!ab_lower(g, (const struct ab_method *const *)&m, 1, NULL, &p, &err), "%s", err.text);
-    ab_bits(&p, true);
+    ab_bits(&p, always, NULL);
     ab_fuse(&p, true);
     const size_t bytes = sizeof *p.steps * (size_t)p.n_steps;
     struct ab_step *steps = malloc(bytes);

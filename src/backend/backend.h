@@ -65,6 +65,8 @@ struct ab_backend {
     const char *name, *summary;
     bool fuse; /* wants pointwise steps folded into CONV and DENSE */
     bool own;  /* its kernels know the forms of ab_bits, and epilogues of backward pools */
+    /* Of `own`: as in ab_bits; `exec` is the struct ab_exec, before `open`. */
+    ab_spreads *spreads;
     const char *(*version)(void);
     /* Chooses kernels and formats; sets every value's bytes (multiples of 64; 0 for values not
      * materialised), weight_bytes and scratch_bytes. Allocates only bookkeeping. On failure undoes

@@ -482,6 +482,7 @@ const struct ab_backend ab_backend_native = {
     .summary = "attrbench's own kernels, hand-vectorised for AVX2, AVX-512 and NEON",
     .fuse = true,
     .own = true,
+    .spreads = ab_native_spreads,
     .version = version,
     .open = native_open,
     .pack = native_pack,

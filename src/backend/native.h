@@ -55,6 +55,8 @@ void ab_native_need_scratch(struct ab_exec *exec, size_t bytes);
 struct ab_pointwise ab_native_function(const struct ab_exec *exec, const struct ab_step *s);
 
 /* native_conv.c: convolutions, whose weights are packed once or in panels, and their guards */
+/* See struct ab_backend. */
+bool ab_native_spreads(const void *exec, const struct ab_step *s);
 void ab_native_open_conv(struct ab_exec *exec, int i);
 void ab_native_bind_conv(const struct ab_exec *exec, const struct ab_step *s,
                          struct ab_native_step *t);

@@ -32,19 +32,35 @@ static void need_panel(struct ab_exec *exec, const struct ab_kernel *kernel,
                                      ab_conv2d_scratch_size(kernel, &one));
 }
 
+/* What kernels are chosen by. */
+static struct ab_conv2d_args call_of(const struct ab_exec *exec, const struct ab_step *s,
+                                     bool direct)
+{
+    const struct ab_node *node = &exec->graph->nodes[s->node];
+    struct ab_conv2d_args args = {.shape = node->conv,
+                                  .pass = s->pass,
+                                  .wmod = s->wmod,
+                                  .gain = s->gain,
+                                  .wei = node->wei,
+                                  .direct_only = direct};
+    args.shape.n = exec->batch;
+    return args;
+}
+
+bool ab_native_spreads(const void *user, const struct ab_step *s)
+{
+    const struct ab_exec *exec = user;
+    const struct ab_conv2d_args any = call_of(exec, s, s->direct), plain = call_of(exec, s, true);
+    return ab_pick(AB_KERNEL_conv2d, &any, exec->isas) !=
+           ab_pick(AB_KERNEL_conv2d, &plain, exec->isas);
+}
+
 void ab_native_open_conv(struct ab_exec *exec, int i)
 {
     const struct ab_step *s = &exec->program->steps[i];
     struct ab_native_step *t = &ab_native_of(exec)->steps[i];
-    const struct ab_node *node = &exec->graph->nodes[s->node];
     struct ab_conv2d_args *args = &t->args.conv;
-    *args = (struct ab_conv2d_args){.shape = node->conv,
-                                    .pass = s->pass,
-                                    .wmod = s->wmod,
-                                    .gain = s->gain,
-                                    .wei = node->wei,
-                                    .direct_only = true};
-    args->shape.n = exec->batch;
+    *args = call_of(exec, s, true);
     t->exact = ab_pick(AB_KERNEL_conv2d, args, exec->isas);
     t->guarded = s->guard >= 0;
     if (s->kind == AB_PW_REST_BITS) {

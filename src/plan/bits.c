@@ -52,11 +52,31 @@ static void unguard(struct ab_step *s)
     s->guard = s->rest = -1;
 }
 
-static bool guard_by_bits(struct ab_program *p, struct ab_step *s)
+/* Whether a guard of this sum decides anything: how it is computed, or an adjoint of quotients by
+ * it. */
+static bool is_worth_a_guard(const struct ab_program *p, const struct ab_step *sum,
+                             ab_spreads *spreads, const void *user)
+{
+    if (sum->rest >= 0 || spreads(user, sum)) return true;
+    for (int i = 0; i < p->n_steps; i++) {
+        const struct ab_step *s = &p->steps[i];
+        if (s->op == AB_OP_CONV && s->pass == AB_BWD && s->guard == sum->dst && spreads(user, s))
+            return true;
+    }
+    return false;
+}
+
+static bool guard_by_bits(struct ab_program *p, struct ab_step *s, ab_spreads *spreads,
+                          const void *user)
 {
     if (s->pass == AB_BWD) {
         const struct ab_step *sum = &p->steps[p->values[s->guard].def];
-        if (sum->direct) unguard(s);
+        if (sum->direct)
+            unguard(s);
+        else if (sum->guard < 0)
+            s->guard = -1;
+    } else if (!is_worth_a_guard(p, s, spreads, user)) {
+        s->guard = -1;
     } else if (ab_second_value(p, s, AB_BITS) < 0) {
         return false;
     } else {
@@ -68,15 +88,15 @@ static bool guard_by_bits(struct ab_program *p, struct ab_step *s)
     return true;
 }
 
-bool ab_bits(struct ab_program *p, bool guards)
+bool ab_bits(struct ab_program *p, ab_spreads *spreads, const void *user)
 {
     for (int i = 0; i < p->n_steps; i++) {
         struct ab_step *s = &p->steps[i];
         if (!gate_by_bits(p, s)) return false;
         if (s->op != AB_OP_CONV || s->guard < 0) continue;
-        if (!guards)
+        if (!spreads)
             unguard(s);
-        else if (!guard_by_bits(p, s))
+        else if (!guard_by_bits(p, s, spreads, user))
             return false;
     }
     ab_program_liveness(p);

@@ -175,10 +175,14 @@ enum ab_status ab_lower(const struct ab_graph *graph, const struct ab_method *co
                         struct ab_error *err);
 /* The three passes below return false where memory is lacking; the program is of no use then. */
 
+/* Whether the backend would compute this CONV step by an algorithm that spreads rounding errors
+ * over a tile, as Winograd's does. */
+typedef bool ab_spreads(const void *user, const struct ab_step *step);
 /* Replaces activations by their signs, one bit an element, in the steps that need no more of them,
- * and gives guarded sums the bits of their guard, or without `guards` makes them direct: for
- * backends with kernels for it. The new values have ids after all others. */
-bool ab_bits(struct ab_program *program, bool guards);
+ * and gives guarded sums the bits of their guard where that decides anything, or with `spreads`
+ * NULL makes them direct: for backends with kernels for it. The new values have ids after all
+ * others. */
+bool ab_bits(struct ab_program *program, ab_spreads *spreads, const void *user);
 /* Folds pointwise steps into the CONV and DENSE steps, and with `pools` the backward pools, that
  * feed them, where nothing else reads the value between. */
 bool ab_fuse(struct ab_program *program, bool pools);
