@@ -56,6 +56,7 @@ static const struct field tune_fields[] = {
     {"spent_s", NUMBER},
     {"complete", BOOL},
     {"interrupted", BOOL},
+    {"provisional", BOOL},
     {"space", LEVELS},
     {"points", COUNT},
     {"twins", COUNT},

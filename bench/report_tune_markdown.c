@@ -76,6 +76,8 @@ static void print_asked(FILE *f, const json_t *tune)
         fputs("; interrupted: this is what was known so far", f);
     else if (json_is_false(json_object_get(tune, "complete")))
         fputs("; the budget ended before the search did", f);
+    if (json_is_true(json_object_get(tune, "provisional")))
+        fputs("; provisional: the host took too much of the CPU time", f);
     fputs(".\n", f);
     const double twins = ab_report_number(tune, "twins");
     if (twins > 0)
@@ -92,12 +94,12 @@ static void print_asked(FILE *f, const json_t *tune)
             "as at that pace.\n",
             100 * least, 100 * most);
     const double stolen = ab_report_number(tune, "stolen");
-    if (stolen >= 0.02)
-        fprintf(
-            f,
-            "The host of the virtual machine took %.0f %% of the CPU time that visits asked for "
-            "(%.0f dropped for that).\n",
-            100 * stolen, fmax(0, ab_report_number(tune, "dropped")));
+    const double dropped = fmax(0, ab_report_number(tune, "dropped"));
+    if (stolen >= 0.02 || (stolen >= 0 && dropped > 0))
+        fprintf(f,
+                "The host of the virtual machine took %.0f %% of the CPU time that these visits "
+                "asked for (%.0f more dropped for that).\n",
+                100 * stolen, dropped);
 }
 
 static void print_recommended(FILE *f, const json_t *point)

@@ -399,7 +399,6 @@ static enum ab_status show(struct job *j, int *code, struct ab_error *err)
                                      .spent_s = j->searched_s,
                                      .seed = t->seed,
                                      .interrupted = ab_interrupted,
-                                     .stolen = ab_robbery_share(&t->robbery),
                                      .dropped = t->robbery.dropped,
                                      .out = s->out,
                                      .limits = j->limited ? &j->limits : NULL,
@@ -561,9 +560,9 @@ const struct ab_command ab_command_tune = {
         "Every configuration is served by a fresh process under the load; its maps are held "
         "against the\nreference, and one that fails is never recommended. Exit code: 0 "
         "recommended, 5 nothing meets the\nrequirements (with --confirm: or the limit broke), 6 "
-        "all that is fast enough disagrees, 4 the budget\nended too early to say (with "
-        "--confirm: or the limit stayed open, or no rate held), 130 interrupted\n(the answer so "
-        "far is printed). docs/tune.md",
+        "all that is fast enough disagrees, 4 the budget\nended too early to say, or the host of a "
+        "virtual machine took too much of the CPU time\n(with --confirm: or the limit stayed open, "
+        "or no rate held), 130 interrupted (the answer so far is\nprinted). docs/tune.md",
     .options = options,
     .n_options = sizeof options / sizeof *options,
     .settings_size = sizeof(struct tune_settings),

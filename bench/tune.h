@@ -111,7 +111,9 @@ struct ab_told {
     double pace; /* images/s of the pacemaker by turns with it (visit.h); NaN, 0: there was none */
     double
         judge_s; /* beside wall_s: of judging its maps, which others with the same bits need not */
-    double seconds;           /* of wall_s, those of serving; 0: not known */
+    double seconds; /* of wall_s, those of serving; 0: not known */
+    double
+        stolen; /* share of the CPU time that the host of a virtual machine took; NaN: not known */
     const double *latency_ns; /* [requests]; copied */
     int requests;
     int alike; /* so many of them in a row say as much as one: images of one execution that were
@@ -196,6 +198,8 @@ double ab_search_noise(const struct ab_search *search);
 /* The machine's pace while points were visited, 1 at the first visit: the least and the most. NaN:
  * visits were not by turns with a pacemaker. */
 void ab_search_pace(const struct ab_search *search, double *least, double *most);
+/* Share of the CPU time of all visits that the host of a virtual machine took; NaN: not known. */
+double ab_search_stolen(const struct ab_search *search);
 
 /* ---- values of points ---- */
 

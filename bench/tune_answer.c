@@ -287,11 +287,20 @@ void ab_answer_free(struct ab_answer *answer)
     answer->front = answer->alike = NULL;
 }
 
+bool ab_tune_provisional(const struct ab_tune_result *r)
+{
+    static const double most = 0.1;
+    /* One alone is no choice, and what is fast enough meanwhile is so at other times. */
+    const bool sure = r->space->n_points == 1 && r->answer->recommended >= 0;
+    return !sure && ab_search_stolen(r->search) > most;
+}
+
 enum ab_exit ab_tune_exit(const struct ab_tune_result *r)
 {
+    const bool provisional = ab_tune_provisional(r);
     bool open = false, wrong = false, served = false, failed = false;
     if (r->interrupted) return AB_EXIT_INTERRUPTED;
-    if (r->answer->recommended >= 0) return AB_EXIT_OK;
+    if (r->answer->recommended >= 0) return provisional ? AB_EXIT_INCONCLUSIVE : AB_EXIT_OK;
     for (int i = 0; i < r->space->n_points; i++) {
         const struct ab_evidence *e = ab_search_evidence(r->search, i);
         failed = failed || *e->error;
@@ -304,5 +313,6 @@ enum ab_exit ab_tune_exit(const struct ab_tune_result *r)
     }
     if (!served) return failed ? AB_EXIT_ERROR : AB_EXIT_INCONCLUSIVE;
     if (open) return AB_EXIT_INCONCLUSIVE;
-    return wrong ? AB_EXIT_DISAGREE : AB_EXIT_NOTHING;
+    if (wrong) return AB_EXIT_DISAGREE;
+    return provisional ? AB_EXIT_INCONCLUSIVE : AB_EXIT_NOTHING;
 }

@@ -231,7 +231,7 @@ static void print_asked(FILE *f, const struct ab_tune_result *r)
     fprintf(f, "%s, %s, load %s, on %s\nasked for: %s\n", r->model, r->method, load, site, asked);
 }
 
-/* Why the answer is one so far. */
+/* Why the answer is one so far, or for the time being. */
 static void print_so_far(FILE *f, const struct ab_tune_result *r)
 {
     char spent[32], budget[32];
@@ -241,6 +241,9 @@ static void print_so_far(FILE *f, const struct ab_tune_result *r)
         fprintf(f, "so far: interrupted after %s of %s\n", spent, budget);
     else if (!r->answer->complete)
         fprintf(f, "so far: the budget of %s ended before the search did\n", budget);
+    if (ab_tune_provisional(r))
+        fprintf(f, "provisional: the host took too much of the CPU time; repeat when it is "
+                   "quieter\n");
 }
 
 /* The quantile that the limit is on, where it is not known to be held. */

@@ -217,11 +217,12 @@ static void print_doubts(FILE *f, const struct ab_tune_result *r, const struct t
             "  - the machine's pace went from %.0f to %.0f %% of that at the first visit; values "
             "are as at that pace\n",
             100 * least, 100 * most);
-    if (r->stolen >= 0.02)
+    const double stolen = ab_search_stolen(r->search);
+    if (stolen >= 0.02 || r->dropped)
         fprintf(f,
-                "  - the host of this virtual machine took %.0f %% of the CPU time that visits "
-                "asked for (%d dropped for that): repeat when it is quieter\n",
-                100 * r->stolen, r->dropped);
+                "  - the host of this virtual machine took %.0f %% of the CPU time that these "
+                "visits asked for (%d more dropped for that): repeat when it is quieter\n",
+                100 * stolen, r->dropped);
     if (r->answer->recommended >= 0) doubt_recommended(f, r);
     if (t->open && r->require->slo.limit_ns > 0)
         fprintf(f, "  - of %d the requests were too few to say whether they meet the limit\n",

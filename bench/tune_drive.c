@@ -194,26 +194,16 @@ static struct ab_agreement agreement_of(struct ab_tune *t, const struct ab_visit
     return v->agreement;
 }
 
-bool ab_robbery_note(struct ab_robbery *r, double stolen, double serving_s, double wall_s,
-                     double budget_s)
+bool ab_robbery_note(struct ab_robbery *r, double stolen, double wall_s, double budget_s)
 {
     static const double most = 0.05, share = 0.25;
     enum { IN_A_ROW = 2 };
-    if (stolen >= 0) {
-        r->stolen_s += stolen * serving_s;
-        r->asked_s += serving_s;
-    }
     const bool drop =
         stolen > most && r->in_a_row < IN_A_ROW && r->lost_s + wall_s <= share * budget_s;
     r->in_a_row = drop ? r->in_a_row + 1 : 0;
     r->dropped += drop;
     if (drop) r->lost_s += wall_s;
     return drop;
-}
-
-double ab_robbery_share(const struct ab_robbery *r)
-{
-    return r->asked_s > 0 ? r->stolen_s / r->asked_s : (double)NAN;
 }
 
 /* `cut`: it ended, by an interrupt or with the budget, before anybody was served, or by an
@@ -231,9 +221,8 @@ static enum ab_status visit(struct ab_tune *t, int point, const struct ab_visit_
     *cut = (visited == AB_OK && !v.requests) ||
            (ab_interrupted && (visited != AB_OK || agreed.verdict == AB_SKIPPED));
     if (*cut) t->cut_s = v.wall_s;
-    const bool drop =
-        visited == AB_OK && !*cut && !ab_interrupted &&
-        ab_robbery_note(&t->robbery, v.stolen, v.seconds, v.wall_s + v.judge_s, t->budget_s);
+    const bool drop = visited == AB_OK && !*cut && !ab_interrupted &&
+                      ab_robbery_note(&t->robbery, v.stolen, v.wall_s + v.judge_s, t->budget_s);
     if (*cut || drop) {
         ab_visit_free(&v);
         return AB_OK;
@@ -246,6 +235,7 @@ static enum ab_status visit(struct ab_tune *t, int point, const struct ab_visit_
                                 .requests = v.requests,
                                 .alike = asked_at_once(o),
                                 .seconds = v.seconds,
+                                .stolen = v.stolen,
                                 .resident_bytes = v.resident_bytes,
                                 .peak_bytes = v.peak_bytes,
                                 .planned_bytes = v.planned_bytes,

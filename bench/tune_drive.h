@@ -11,19 +11,15 @@
 #include "tune_limits.h"
 #include "tune_rate.h"
 
-/* What the host of a virtual machine took from visits. */
+/* Visits that were dropped for what the host of a virtual machine took. */
 struct ab_robbery {
-    double stolen_s, asked_s; /* of serving: CPU time that it took of what was asked for */
-    double lost_s;            /* of the budget, on visits that were dropped for that */
+    double lost_s; /* of the budget */
     int dropped, in_a_row;
 };
 /* Takes note of a visit of the search (`stolen`: the share; NaN: not known). True: it is to be
  * dropped, as what it showed is not the configuration's doing; that is, more than a twentieth was
  * stolen, and neither two in a row nor a quarter of the budget has gone so. */
-bool ab_robbery_note(struct ab_robbery *r, double stolen, double serving_s, double wall_s,
-                     double budget_s);
-/* The share of the CPU time that was stolen; NaN: not known. */
-double ab_robbery_share(const struct ab_robbery *r);
+bool ab_robbery_note(struct ab_robbery *r, double stolen, double wall_s, double budget_s);
 
 /* What is tuned. Zero it, fill what is marked, then ab_tune_open. */
 struct ab_tune {

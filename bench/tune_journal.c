@@ -96,6 +96,7 @@ static const struct {
                {"wall_s", offsetof(struct ab_told, wall_s)},
                {"judge_s", offsetof(struct ab_told, judge_s)},
                {"seconds", offsetof(struct ab_told, seconds)},
+               {"stolen", offsetof(struct ab_told, stolen)},
                {"resident_bytes", offsetof(struct ab_told, resident_bytes)},
                {"peak_bytes", offsetof(struct ab_told, peak_bytes)},
                {"planned_bytes", offsetof(struct ab_told, planned_bytes)},

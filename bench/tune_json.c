@@ -190,6 +190,7 @@ static json_t *settings(const struct ab_tune_result *r)
     json_object_set_new(o, "spent_s", ab_json_number(r->spent_s));
     json_object_set_new(o, "complete", json_boolean(r->answer->complete));
     json_object_set_new(o, "interrupted", json_boolean(r->interrupted));
+    json_object_set_new(o, "provisional", json_boolean(ab_tune_provisional(r)));
     json_object_set_new(o, "space", space_of(r->space));
     json_object_set_new(o, "seed", json_integer((json_int_t)r->seed));
     json_object_set_new(o, "points", json_integer(r->space->n_points));
@@ -201,7 +202,7 @@ static json_t *settings(const struct ab_tune_result *r)
     ab_search_pace(r->search, &least, &most);
     json_object_set_new(o, "pace_least", ab_json_number(least));
     json_object_set_new(o, "pace_most", ab_json_number(most));
-    json_object_set_new(o, "stolen", ab_json_number(r->stolen));
+    json_object_set_new(o, "stolen", ab_json_number(ab_search_stolen(r->search)));
     json_object_set_new(o, "dropped", json_integer(r->dropped));
     json_object_set_new(o, "confidence", ab_json_number(AB_TUNE_CONFIDENCE));
     json_object_set_new(o, "commands", commands_of(r));
@@ -373,7 +374,7 @@ void ab_tune_markdown(FILE *f, const struct ab_tune_result *r)
     if (shown >= 0) value_text(r, shown, value, sizeof value);
     if (shown < 0) snprintf(why, sizeof why, "nothing could be served");
     if (a->recommended >= 0)
-        snprintf(why, sizeof why, "%s%s%s",
+        snprintf(why, sizeof why, "%s%s%s%s", ab_tune_provisional(r) ? "provisional: " : "",
                  a->best == a->recommended ? "the best" : "the simplest within noise of the best",
                  r->limits ? "; " : "", r->limits ? r->limits->verdict : "");
     fputs("|", f);

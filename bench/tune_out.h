@@ -25,9 +25,8 @@ struct ab_tune_result {
     double budget_s, spent_s;
     uint64_t seed;
     bool interrupted;
-    double stolen;   /* share of the CPU time that visits asked for; NaN: not known */
-    int dropped;     /* visits, for that */
-    const char *out; /* the file that will hold the configuration; NULL: none */
+    int dropped;                         /* visits, for what the host took of their time */
+    const char *out;                     /* the file that will hold the configuration; NULL: none */
     const struct ab_tune_limits *limits; /* NULL: the recommended plan was not profiled */
     /* Objects of the same names in the file; NULL: null there. */
     json_t *max_rate, *confirm, *forecast, *context;
@@ -51,9 +50,15 @@ void ab_tune_markdown(FILE *f, const struct ab_tune_result *r);
 
 /* ---- what all of them say ---- */
 
+/* Whether the host of a virtual machine took more than a tenth of the CPU time: what was the best
+ * meanwhile, or too slow, need not be so at other times. A single configuration that meets the
+ * requirements meanwhile does so at other times. */
+bool ab_tune_provisional(const struct ab_tune_result *r);
+
 /* The exit code that the answer calls for. INTERRUPTED; OK: there is a recommendation;
- * INCONCLUSIVE: what has been seen decides nothing; DISAGREE: what is fast enough fails the
- * agreement; NOTHING: nothing meets the requirements; ERROR: nothing could be served. */
+ * INCONCLUSIVE: what has been seen decides nothing, or for the time being; DISAGREE: what is fast
+ * enough fails the agreement; NOTHING: nothing meets the requirements; ERROR: nothing could be
+ * served. */
 enum ab_exit ab_tune_exit(const struct ab_tune_result *r);
 
 /* Images a second, with what they may be for all that is known. */

@@ -119,6 +119,10 @@ bool ab_search_tell(struct ab_search *s, int point, const struct ab_told *told)
     s->seen[point] = s->standing[point].stale = true;
     s->over_s[point] = fmax(s->over_s[point], told->wall_s - serving);
     s->judge_s = fmax(s->judge_s, told->judge_s);
+    if (told->stolen >= 0) {
+        s->stolen_s += told->stolen * serving;
+        s->asked_s += serving;
+    }
     if (e->visits > before) {
         s->history[s->n_history++] = (struct ab_visited){point, before};
         if (before == 0) s->served[s->n_served++] = point;
@@ -428,6 +432,11 @@ double ab_search_progress(const struct ab_search *s, double spent_s)
 double ab_search_noise(const struct ab_search *s)
 {
     return s->noise;
+}
+
+double ab_search_stolen(const struct ab_search *s)
+{
+    return s->asked_s > 0 ? s->stolen_s / s->asked_s : (double)NAN;
 }
 
 void ab_search_pace(const struct ab_search *s, double *least, double *most)

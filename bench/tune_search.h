@@ -125,11 +125,12 @@ struct ab_search {
     unsigned char *cover_work;
     struct ab_tune_model *model, *slo_model;
     double noise, base_s;
-    double first_pace; /* of the pacemaker; 0: none was told */
-    int leader;        /* -1: nothing may be it yet */
-    bool feasible;     /* the leader meets the requirements, or is likely to */
-    bool complete;     /* nothing more is worth a visit */
-    double settled;    /* share of the work, whatever the time */
+    double stolen_s, asked_s; /* of serving: CPU time that the host took of what was asked for */
+    double first_pace;        /* of the pacemaker; 0: none was told */
+    int leader;               /* -1: nothing may be it yet */
+    bool feasible;            /* the leader meets the requirements, or is likely to */
+    bool complete;            /* nothing more is worth a visit */
+    double settled;           /* share of the work, whatever the time */
 };
 
 /* Maps depend on these knobs: the class of a point, below AB_CLASSES. */

@@ -189,6 +189,36 @@ TEST(nothing_was_served)
     close_scene(s);
 }
 
+/* What was best, or too slow, while the host took a tenth of the time need not be so at others. */
+TEST(a_host_that_steals_leaves_it_open)
+{
+    static const double shares[] = {0.09, 0.11};
+    for (int i = 0; i < 2; i++) {
+        struct plot plot = usual;
+        plot.stolen = shares[i];
+        struct scene *s = open_scene(&plot);
+        CHECK(s->answer.recommended >= 0, "nothing is recommended");
+        CHECK(ab_tune_exit(&s->result) == (i ? AB_EXIT_INCONCLUSIVE : AB_EXIT_OK), "exit %d",
+              ab_tune_exit(&s->result));
+        /* One alone that keeps the limit keeps it in quiet too. */
+        const int all = s->space.n_points;
+        s->space.n_points = 1;
+        CHECK(ab_tune_exit(&s->result) == AB_EXIT_OK, "exit %d", ab_tune_exit(&s->result));
+        s->space.n_points = all;
+        close_scene(s);
+        plot.overloaded = true;
+        s = open_scene(&plot);
+        CHECK(ab_tune_exit(&s->result) == (i ? AB_EXIT_INCONCLUSIVE : AB_EXIT_NOTHING), "exit %d",
+              ab_tune_exit(&s->result));
+        close_scene(s);
+        plot.overloaded = false;
+        plot.verdict = AB_DISAGREE;
+        s = open_scene(&plot);
+        CHECK(ab_tune_exit(&s->result) == AB_EXIT_DISAGREE, "exit %d", ab_tune_exit(&s->result));
+        close_scene(s);
+    }
+}
+
 /* Requests that queue up are late for ever, however early the first ones were served. */
 TEST(a_queue_that_grows_is_no_answer)
 {
@@ -286,6 +316,7 @@ static const struct test_case cases[] = {
     CASE(maps_that_are_wrong_are_no_answer),
     CASE(too_few_requests_decide_nothing),
     CASE(nothing_was_served),
+    CASE(a_host_that_steals_leaves_it_open),
     CASE(a_queue_that_grows_is_no_answer),
     CASE(random_evidence),
 };

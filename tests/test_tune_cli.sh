@@ -11,7 +11,15 @@ engines=native:plain
 "$attrbench" backends | grep -q '^onednn' && engines+=,onednn
 small=(--space algo=auto --space threads=1 --space instances=1 --space batch=1 --space place=free
     --space pages=small --space denormals=keep)
-tune() { code "$1" tune "${@:2}"; }
+# A host that takes too much of the CPU time leaves what is best, or too slow, open.
+provisional() { grep -qE '(^|\| )provisional: |"provisional": true' out; }
+tune() {
+    local expected=$1 got
+    timeout 250 "$attrbench" tune "${@:2}" >out 2>err
+    got=$?
+    provisional && [[ $expected == [05] ]] && expected=4
+    [[ $got == "$expected" ]] || fail "exit code $got, not $expected: attrbench tune ${*:2}"
+}
 
 some=(--space "engine=$engines" "${small[@]}")
 one=(--space engine=native:plain "${small[@]}")
@@ -127,7 +135,7 @@ says "--space was"
 
 # ---- nothing that will do ----
 tune 5 "${digits[@]}" "${some[@]}" --budget 20s --slo p50=1us --out never.json
-prints "Nothing meets the requirements"
+provisional || prints "Nothing meets the requirements"
 prints "closest"
 tune 6 "${digits[@]}" "${some[@]}" --budget 10s --min-agree 1e-12 --out never.json
 prints "agree"

@@ -136,17 +136,28 @@ TEST(a_pace_that_changed_is_told_of)
 
 TEST(a_host_that_steals_is_told_of)
 {
-    struct scene *s = open_scene(&usual);
-    s->result.stolen = 0.17, s->result.dropped = 3;
-    char *card = printed(ab_tune_card, s);
-    CHECK(strstr(card, "took 17 % of the CPU time that visits asked for (3 dropped for that)"),
-          "%s", card);
-    free(card);
-    s->result.stolen = (double)NAN;
-    card = printed(ab_tune_card, s);
-    CHECK(!strstr(card, "host"), "%s", card);
-    free(card);
-    close_scene(s);
+    static const struct {
+        double stolen;
+        int dropped;
+        const char *says;
+        bool provisional;
+    } rows[] = {
+        {0.17, 3, "took 17 % of the CPU time that these visits asked for (3 more dropped ", true},
+        {0.09, 0, "took 9 % of the CPU time that these visits asked for (0 more dropped ", false},
+        {0.01, 2, "took 1 % of the CPU time that these visits asked for (2 more dropped ", false},
+        {0.01, 0, NULL, false},
+        {(double)NAN, 0, NULL, false}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct plot plot = usual;
+        plot.stolen = rows[i].stolen;
+        struct scene *s = open_scene(&plot);
+        s->result.dropped = rows[i].dropped;
+        char *card = printed(ab_tune_card, s);
+        CHECK(rows[i].says ? !!strstr(card, rows[i].says) : !strstr(card, "host"), "%s", card);
+        CHECK(!!strstr(card, "\nprovisional: ") == rows[i].provisional, "%s", card);
+        free(card);
+        close_scene(s);
+    }
 }
 
 TEST(words_of_a_shell)

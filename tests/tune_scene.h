@@ -90,6 +90,7 @@ struct plot {
     double rel_l2;
     bool incomplete, overloaded;
     double pace; /* of all visits; 0: not known */
+    double stolen;
 };
 
 static inline void tell(struct scene *s, const struct plot *plot, const struct shown *w, int visit)
@@ -105,6 +106,8 @@ static inline void tell(struct scene *s, const struct plot *plot, const struct s
         .pace = plot->pace,
         .start_ns = 1.9e9,
         .wall_s = 12.5,
+        .seconds = 10,
+        .stolen = plot->stolen,
         .overloaded = plot->overloaded,
         .latency_ns = latency,
         .requests = plot->requests,

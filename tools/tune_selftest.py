@@ -10,6 +10,7 @@ of the time that took, three times. What it recommends, the best of the sweep an
 next in it are then held against each other: a process of each (`attrbench serve`) is open, one
 after the other serves for a fifth of a second, again and again; and that with fresh processes
 several times. What these rounds differ by is what the check cannot tell: twice the standard error.
+A sweep or a search of which the host stole more than 5 % is made again, at most twice.
 Prints a Markdown table, and exits with 1 if a recommendation is more than 3 % behind the best of
 all or took more than a quarter of the time.
 """
@@ -24,6 +25,7 @@ import sys
 
 SHARE, BEHIND = 0.25, 0.03
 NEXT = 2  # points of the sweep after its best
+STOLEN, TRIES = 0.05, 3
 # As in enum ab_algo and its like.
 NUMBERS = {"algo": ("auto", "direct"), "memory": ("fast", "lean"), "pages": ("huge", "small"),
            "denormals": ("keep", "flush"), "place": ("cores", "smt", "free")}
@@ -38,6 +40,20 @@ def tune(args, model, method, objective, space, *more):
     if done.returncode not in (0, 4):
         sys.exit(f"tune_selftest: {' '.join(command)}: {done.stderr.strip()}")
     return json.loads(done.stdout)
+
+
+def tune_in_quiet(args, what, *words):
+    """The one the host stole least from, if it is too much of each."""
+    tries = []
+    while len(tries) < TRIES:
+        result = tune(args, *words)
+        stolen = result["tune"]["stolen"] or 0
+        tries.append((stolen, len(tries), result))
+        if stolen <= STOLEN:
+            break
+        print(f"tune_selftest: {what} of {words[0]} {words[1]}: the host stole "
+              f"{100 * stolen:.0f} %", file=sys.stderr)
+    return min(tries)[2]
 
 
 def value(point, objective):
@@ -147,11 +163,12 @@ def log(args, model, method, logs, top, runs):
 def judge(args, pair):
     """The row of a pair, and whether it is within the limits."""
     model, method, objective = pair.rsplit(":", 2)
-    sweep = tune(args, model, method, objective, args.space, "--exhaustive", "--budget", "3h")
+    question = (model, method, objective, args.space)
+    sweep = tune_in_quiet(args, "a sweep", *question, "--exhaustive", "--budget", "3h")
     spent = sweep["tune"]["spent_s"]
     swept = sorted(visited(sweep), key=lambda p: -value(p, objective))
-    runs = [tune(args, model, method, objective, args.space, "--budget", f"{SHARE * spent:.0f}s",
-                 "--seed", str(i)) for i in range(args.repeat)]
+    runs = [tune_in_quiet(args, f"search {i + 1}", *question, "--budget", f"{SHARE * spent:.0f}s",
+                          "--seed", str(i)) for i in range(args.repeat)]
     texts = [r["recommended"] for r in runs if r["recommended"]]
     points = {p["text"]: p for p in swept[:1 + NEXT]}
     points.update({p["text"]: p for r in runs for p in r["points"] if p["text"] in texts})

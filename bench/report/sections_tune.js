@@ -200,11 +200,14 @@ const deploymentNotices = (d, p) => {
       `The machine's pace went from ${AB.percent(t.pace_least)} to ${AB.percent(t.pace_most)} of that at the` +
         ' first visit; values are as at that pace.',
     ]);
-  if (t.stolen >= 0.02)
+  if (t.stolen >= 0.02 || (t.stolen >= 0 && t.dropped > 0))
     notes.push([
-      'A busy host. ',
-      `The host of this virtual machine took ${AB.percent(t.stolen)} of the CPU time that visits asked for` +
-        (t.dropped ? ` (${AB.count(t.dropped, 'visit')} dropped for that).` : '.'),
+      t.provisional ? 'Provisional. ' : 'A busy host. ',
+      `The host of this virtual machine took ${AB.percent(t.stolen)} of the CPU time that these visits asked for` +
+        (t.dropped ? ` (${AB.count(t.dropped, 'more visit')} dropped for that).` : '.') +
+        (t.provisional
+          ? ' What is best in such minutes need not be in others: repeat it when the host is quieter.'
+          : ''),
     ]);
   if (p && p.overloaded)
     notes.push(['Overloaded. ', 'Requests arrived faster than this configuration serves them.']);
