@@ -259,8 +259,9 @@ static enum ab_status prepare(struct ab_plan *plan, const struct ab_method *cons
     if (!status && options->at) status = ab_graph_find(e->graph, options->at, &walk.at, err);
     if (!status) status = ab_lower(e->graph, methods, n_methods, &walk, &plan->program, err);
     if (status) return status;
+    ab_spreads *const spreads = e->direct ? NULL : plan->backend->spreads;
     /* A program that is not fused would compute the same, slower, and nobody would know. */
-    if ((plan->backend->own && !ab_bits(&plan->program, e->direct ? NULL : plan->backend->spreads, e)) ||
+    if ((plan->backend->own && !ab_bits(&plan->program, spreads, e)) ||
         (plan->backend->fuse && !ab_fuse(&plan->program, plan->backend->own)) ||
         (plan->backend->run_gang && !e->lean && !ab_gangs(&plan->program)))
         return ab_fail(err, AB_ERR_MEMORY, "out of memory for the plan's program");
