@@ -76,6 +76,7 @@ static void go_on(struct scene *s, struct ab_journal *journal, int count)
         struct ab_told told;
         CHECK(ab_search_next(s->search, s->spent_s, &ask), "it ended");
         visit(&s->machine, &s->space.points[ask.point], ask.seconds, &told);
+        told.stolen = i % 3 ? 0.01 * i : (double)NAN;
         CHECK(ab_journal_add(journal, &s->space, ask.point, &told, &err) == AB_OK, "%s", err.text);
         CHECK(ab_search_tell(s->search, ask.point, &told), "out of memory");
         s->spent_s += told.wall_s + told.judge_s;
@@ -128,6 +129,8 @@ static void check_same_evidence(const struct scene *s, const struct ab_search *a
               "texts");
         CHECK(x->resident_bytes == y->resident_bytes && x->spent_s == y->spent_s, "numbers");
     }
+    CHECK(ab_search_stolen(a) > 0 && ab_search_stolen(a) == ab_search_stolen(b),
+          "%g stolen, not %g", ab_search_stolen(b), ab_search_stolen(a));
 }
 
 TEST(a_search_goes_on_as_it_would_have)
