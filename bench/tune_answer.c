@@ -125,22 +125,17 @@ static void find_best(struct view *v)
     }
 }
 
-/* Whether what is known leaves open that it is as good as the best. */
-static bool is_alike(const struct view *v, int point)
-{
-    const struct ab_worth *best = &v->value[v->answer->best], *w = &v->value[point];
-    if (!meets(seen(v, point), v->require) || !(w->value > 0)) return false;
-    const double interval = hypot(log(best->high / best->value), log(w->high / w->value));
-    return log(best->value / w->value) <= ab_search_alike_within(v->search, interval);
-}
-
-/* The simplest of those alike, and of equally simple ones the better. */
+/* The simplest of those as good as the best, and of equally simple ones the better. */
 static void recommend(struct view *v)
 {
     struct ab_answer *a = v->answer;
     for (int i = 0; a->best >= 0 && i < v->space->n_points; i++) {
-        a->alike[i] = is_alike(v, i);
-        if (!a->alike[i]) continue;
+        const struct ab_worth *best = &v->value[a->best], *w = &v->value[i];
+        if (!meets(seen(v, i), v->require) || !(w->value > 0)) continue;
+        const double interval = hypot(log(best->high / best->value), log(w->high / w->value));
+        const double behind = log(best->value / w->value);
+        a->alike[i] = behind <= ab_search_alike_within(interval);
+        if (behind > ab_search_given_away(v->search, interval)) continue;
         const struct ab_point *now = a->recommended >= 0 ? &v->space->points[a->recommended] : NULL;
         const double simpler = now ? now->simplicity - v->space->points[i].simplicity : 1;
         if (simpler > 0 || (simpler == 0 && v->value[i].value > v->value[a->recommended].value))

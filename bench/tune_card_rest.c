@@ -75,8 +75,7 @@ static void print_table(FILE *f, const struct ab_tune_result *r)
         }
         if (!own) print_row(f, r, a->recommended);
         if (count > ROWS) fprintf(f, "    (%d more in the JSON)\n", count - ROWS);
-        if (a->recommended >= 0)
-            fprintf(f, "  * recommended, the simplest of those within noise of the best (=)\n");
+        if (a->recommended >= 0) fprintf(f, "  * recommended; = within noise of the best\n");
         if (misses) fprintf(f, "  ! does not meet the requirements, or is not known to\n");
     }
     free(rows);
@@ -189,8 +188,9 @@ static void doubt_recommended(FILE *f, const struct ab_tune_result *r)
     int alike = 0;
     for (int i = 0; i < r->space->n_points; i++) alike += a->alike[i] && i != a->recommended;
     if (alike)
-        fprintf(f, "  - %d other%s within noise of the best; the simplest was taken\n", alike,
-                alike == 1 ? " is" : "s are");
+        fprintf(f, "  - %d other%s within noise of the best; the simplest%s was taken\n", alike,
+                alike == 1 ? " is" : "s are",
+                ab_search_paced(r->search) ? " that is expected within 1 % of it" : "");
     if (a->best != a->recommended)
         fprintf(f, "  - the best value was that of %s\n", r->space->points[a->best].text);
     if (e->visits < 2) fprintf(f, "  - it was visited once: how much it varies is not known\n");

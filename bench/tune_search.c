@@ -287,7 +287,7 @@ static int simplest_alike(const struct ab_search *s)
         const int p = s->served[i];
         if (s->standing[p].tier < AB_TIER_LIKELY) continue;
         const double behind = s->standing[s->leader].goal - s->standing[p].goal;
-        if (behind > ab_search_alike_within(s, interval(s, p))) continue;
+        if (behind > ab_search_given_away(s, interval(s, p))) continue;
         if (p < best) best = p; /* points are in the order of their simplicity */
     }
     return best;
@@ -297,7 +297,7 @@ static int simplest_alike(const struct ab_search *s)
 static bool simplify(struct choice *c, int simplest)
 {
     const struct ab_search *s = c->s;
-    const double less = ab_search_paced(s) ? ab_search_alike_within(s, 0) : s->noise / 2;
+    const double less = ab_search_paced(s) ? ab_search_given_away(s, 0) : s->noise / 2;
     const double enough = s->feasible ? s->standing[s->leader].goal - less : 0;
     for (int i = 0; i < simplest && s->feasible; i++) {
         if (s->seen[i] || s->out[i] || s->evidence[i].dropped == AB_DROP_ROOF) continue;
@@ -311,8 +311,7 @@ static bool simplify(struct choice *c, int simplest)
 static bool race(struct choice *c, int a, int b)
 {
     const struct ab_search *s = c->s;
-    const bool open =
-        a != b && !ab_search_paced(s) && interval(s, b) > ab_search_alike_within(s, 0);
+    const bool open = a != b && !ab_search_paced(s) && interval(s, b) > ab_search_given_away(s, 0);
     const int usual = s->o.require.objective == AB_OBJECTIVE_MEMORY ? 1 : ENOUGH;
     const int enough = open ? MANY : usual, most = open ? MANY : AT_MOST;
     const int turn[2] = {s->evidence[a].visits <= s->evidence[b].visits ? a : b,

@@ -142,9 +142,11 @@ static inline bool ab_search_paced(const struct ab_search *s)
 {
     return s->first_pace > 0 && !(s->o.require.slo.limit_ns > 0);
 }
-/* A value this much below the best (of logarithms) counts as alike, where the 95 % interval of
- * their difference is +-`interval`. */
-double ab_search_alike_within(const struct ab_search *s, double interval);
+/* A value this much below the best (of logarithms) is within noise of it, where the 95 % interval
+ * of their difference is +-`interval`. */
+double ab_search_alike_within(double interval);
+/* As much may be given away for what is simpler; no more than that. */
+double ab_search_given_away(const struct ab_search *s, double interval);
 /* Brings noise, standings, tiers and the leader up to date. */
 void ab_search_stand(struct ab_search *s);
 /* Lists prospects, by the model. */

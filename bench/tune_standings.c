@@ -303,11 +303,18 @@ struct ab_worth ab_search_worth(const struct ab_search *s, int point)
 }
 
 /* One standard error of the difference, and never less than two runs of one configuration differ
- * by. What the model expects has allowed for chance: it is what would be given away. */
-double ab_search_alike_within(const struct ab_search *s, double interval)
+ * by. */
+double ab_search_alike_within(double interval)
 {
-    static const double least = 0.02, given_away = 0.01;
-    return ab_search_paced(s) ? given_away : fmax(least, interval / 2);
+    static const double least = 0.02;
+    return fmax(least, interval / 2);
+}
+
+/* What the model expects has allowed for chance. */
+double ab_search_given_away(const struct ab_search *s, double interval)
+{
+    static const double expected = 0.01;
+    return ab_search_paced(s) ? expected : ab_search_alike_within(interval);
 }
 
 /* ---- prospects ---- */

@@ -34,6 +34,27 @@ TEST(the_simplest_of_those_alike)
     close_scene(s);
 }
 
+/* By turns chance is allowed for: what is taken is as good, what is within noise is told. */
+TEST(by_turns_noise_is_told_and_not_given_away)
+{
+    struct plot plot = usual;
+    plot.require.slo.limit_ns = 0;
+    plot.pace = 10;
+    struct scene *s = open_scene(&plot);
+    const struct ab_answer *a = &s->answer;
+    const double best = ab_search_worth(s->search, a->best).value;
+    int simpler = 0;
+    for (int i = 0; i < s->space.n_points; i++) {
+        if (s->space.points[i].simplicity >= s->space.points[a->recommended].simplicity) continue;
+        const double behind = log(best / ab_search_worth(s->search, i).value);
+        CHECK(!(behind <= 0.01), "%s is as good, and simpler", s->space.points[i].text);
+        CHECK(a->alike[i] || !(behind <= 0.02), "%s is within noise", s->space.points[i].text);
+        simpler += a->alike[i];
+    }
+    CHECK(simpler > 0, "nothing simpler is within noise");
+    close_scene(s);
+}
+
 TEST(latency_and_memory_are_objectives)
 {
     struct plot plot = usual;
@@ -307,6 +328,7 @@ TEST(random_evidence)
 static const struct test_case cases[] = {
     CASE(the_best_that_meets_the_limit),
     CASE(the_simplest_of_those_alike),
+    CASE(by_turns_noise_is_told_and_not_given_away),
     CASE(latency_and_memory_are_objectives),
     CASE(the_front_trades_something),
     CASE(a_ring_has_a_front),

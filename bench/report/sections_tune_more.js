@@ -404,7 +404,7 @@ AB.section('deployment', 'Deployment', (section) => {
   section.append(
     AB.how(
       'Each dot is one configuration of the knobs, served by a process of its own under the load: *latency* counts from the moment a client asks to the moment it has its map. A line joins those that no other one beats in both directions. *Crosses* are configurations whose maps disagree with the reference: fast and wrong is not fast.',
-      'The recommended one is the simplest of those within noise of the best. *Intervals of percentiles* come from order statistics and hold whatever the latencies\u2019 distribution; a side that is missing needs more requests.',
+      'The recommended one is the simplest of those that do as well as the best. *Intervals of percentiles* come from order statistics and hold whatever the latencies\u2019 distribution; a side that is missing needs more requests.',
       'What a knob bought is measured with all other knobs as recommended; gains of several knobs do not multiply.',
     ),
   );
