@@ -112,8 +112,7 @@ struct ab_told {
     double
         judge_s; /* beside wall_s: of judging its maps, which others with the same bits need not */
     double seconds; /* of wall_s, those of serving; 0: not known */
-    double
-        stolen; /* share of the CPU time that the host of a virtual machine took; NaN: not known */
+    double stolen;  /* share of the CPU time that the host took, see load.h; NaN: not known */
     const double *latency_ns; /* [requests]; copied */
     int requests;
     int alike; /* so many of them in a row say as much as one: images of one execution that were

@@ -282,32 +282,42 @@ void ab_answer_free(struct ab_answer *answer)
     answer->front = answer->alike = NULL;
 }
 
-bool ab_tune_provisional(const struct ab_tune_result *r)
+/* Were it not for an interrupt, or for the host. `slow`: something with right maps is too slow. */
+static enum ab_exit exit_of(const struct ab_tune_result *r, bool *slow)
 {
-    static const double most = 0.1;
-    /* One alone is no choice, and what is fast enough meanwhile is so at other times. */
-    const bool sure = r->space->n_points == 1 && r->answer->recommended >= 0;
-    return !sure && ab_search_stolen(r->search) > most;
-}
-
-enum ab_exit ab_tune_exit(const struct ab_tune_result *r)
-{
-    const bool provisional = ab_tune_provisional(r);
     bool open = false, wrong = false, served = false, failed = false;
-    if (r->interrupted) return AB_EXIT_INTERRUPTED;
-    if (r->answer->recommended >= 0) return provisional ? AB_EXIT_INCONCLUSIVE : AB_EXIT_OK;
+    *slow = false;
+    if (r->answer->recommended >= 0) return AB_EXIT_OK;
     for (int i = 0; i < r->space->n_points; i++) {
         const struct ab_evidence *e = ab_search_evidence(r->search, i);
         failed = failed || *e->error;
         if (!ab_evidence_served(e)) continue;
         served = true;
-        if (!ab_evidence_accepted(e, r->require))
+        if (!ab_evidence_accepted(e, r->require)) {
             wrong = wrong || ab_evidence_slo(e, r->require) == AB_SLO_HELD;
-        else
+        } else {
+            *slow = true;
             open = open || ab_evidence_fits(e, r->require) != AB_FIT_FAILS;
+        }
     }
     if (!served) return failed ? AB_EXIT_ERROR : AB_EXIT_INCONCLUSIVE;
     if (open) return AB_EXIT_INCONCLUSIVE;
-    if (wrong) return AB_EXIT_DISAGREE;
-    return provisional ? AB_EXIT_INCONCLUSIVE : AB_EXIT_NOTHING;
+    return wrong ? AB_EXIT_DISAGREE : AB_EXIT_NOTHING;
+}
+
+bool ab_tune_provisional(const struct ab_tune_result *r)
+{
+    static const double most = 0.1;
+    bool slow;
+    const enum ab_exit code = exit_of(r, &slow);
+    /* One alone is no choice. */
+    const bool choice = code == AB_EXIT_OK && r->space->n_points > 1;
+    return (choice || slow) && ab_search_stolen(r->search) > most;
+}
+
+enum ab_exit ab_tune_exit(const struct ab_tune_result *r)
+{
+    bool slow;
+    if (r->interrupted) return AB_EXIT_INTERRUPTED;
+    return ab_tune_provisional(r) ? AB_EXIT_INCONCLUSIVE : exit_of(r, &slow);
 }

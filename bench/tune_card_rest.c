@@ -187,10 +187,14 @@ static void doubt_recommended(FILE *f, const struct ab_tune_result *r)
     const struct ab_evidence *e = ab_search_evidence(r->search, a->recommended);
     int alike = 0;
     for (int i = 0; i < r->space->n_points; i++) alike += a->alike[i] && i != a->recommended;
-    if (alike)
-        fprintf(f, "  - %d other%s within noise of the best; the simplest%s was taken\n", alike,
-                alike == 1 ? " is" : "s are",
-                ab_search_paced(r->search) ? " that is expected within 1 % of it" : "");
+    if (alike) {
+        fprintf(f, "  - %d other%s within noise of the best; the simplest", alike,
+                alike == 1 ? " is" : "s are");
+        if (ab_search_paced(r->search))
+            fprintf(f, " that is expected within %.0f %% of it",
+                    100 * ab_search_given_away(r->search, 0));
+        fprintf(f, " was taken\n");
+    }
     if (a->best != a->recommended)
         fprintf(f, "  - the best value was that of %s\n", r->space->points[a->best].text);
     if (e->visits < 2) fprintf(f, "  - it was visited once: how much it varies is not known\n");

@@ -50,9 +50,10 @@ void ab_tune_markdown(FILE *f, const struct ab_tune_result *r);
 
 /* ---- what all of them say ---- */
 
-/* Whether the host of a virtual machine took more than a tenth of the CPU time: what was the best
- * meanwhile, or too slow, need not be so at other times. A single configuration that meets the
- * requirements meanwhile does so at other times. */
+/* Whether the host of a virtual machine took more than a tenth of the CPU time, and the answer
+ * hangs on it: what was the best meanwhile, or too slow, need not be so at other times. A single
+ * configuration that meets the requirements meanwhile does so at other times, and maps that fail
+ * the agreement do so always. */
 bool ab_tune_provisional(const struct ab_tune_result *r);
 
 /* The exit code that the answer calls for. INTERRUPTED; OK: there is a recommendation;

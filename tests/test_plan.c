@@ -205,10 +205,20 @@ TEST(spikes_are_guarded)
                 {"lrp-wsquare", FREE},
                 {"lrp-zbox:low=-3,high=3", GUARDED}};
     struct ab_graph *g = wide_net();
-    for (size_t i = 0; i < 2 * sizeof rows / sizeof *rows; i++) {
-        struct ab_method *m = parsed(rows[i / 2].spec);
-        const struct ab_plan_options options = {.algo = i % 2 ? AB_ALGO_DIRECT : AB_ALGO_AUTO};
-        const enum want want = i % 2 && rows[i / 2].want == GUARDED ? DIRECT : rows[i / 2].want;
+    /* Those of the CPU by either algorithm, and those that have no Winograd. */
+    enum { BEST, PLAIN_SUMS, PLAIN, SETUPS };
+    static const struct ab_plan_options setups[SETUPS] = {
+        [PLAIN_SUMS] = {.algo = AB_ALGO_DIRECT}, [PLAIN] = {.backend = "native:plain"}};
+    const bool has_winograd = ab_cpu_isas() & ~(1u << AB_ISA_ref | 1u << AB_ISA_plain);
+    for (size_t i = 0; i < SETUPS * sizeof rows / sizeof *rows; i++) {
+        const size_t row = i / SETUPS, setup = i % SETUPS;
+        struct ab_method *m = parsed(rows[row].spec);
+        const struct ab_plan_options options = setups[setup];
+        const bool quotient = rows[row].want == GUARDED, fast = setup == BEST && has_winograd;
+        const enum want want = !quotient             ? rows[row].want
+                               : setup == PLAIN_SUMS ? DIRECT
+                               : fast                ? GUARDED
+                                                     : FREE;
         struct ab_plan *plan = NULL;
         struct ab_error err = {""};
         int seen = 0;
@@ -219,16 +229,55 @@ TEST(spikes_are_guarded)
             if (s->op != AB_OP_CONV || s->pass != AB_BWD || g->nodes[s->node].conv.ic != 16)
                 continue;
             const char *kernel = ab_plan_kernel(plan, k);
-            CHECK(s->direct == (want == DIRECT), "%s: direct is %d", rows[i / 2].spec, s->direct);
-            CHECK((s->guard >= 0) == (want == GUARDED), "%s: guard %d", rows[i / 2].spec, s->guard);
-            CHECK(i % 2 == 0 || !strstr(kernel, "winograd"), "%s runs %s", rows[i / 2].spec,
-                  kernel);
+            CHECK(s->direct == (want == DIRECT), "%s: direct is %d", rows[row].spec, s->direct);
+            CHECK((s->guard >= 0) == (want == GUARDED), "%s: guard %d", rows[row].spec, s->guard);
+            const bool winograd = strstr(kernel, "winograd");
+            CHECK(winograd == fast, "%s runs %s", rows[row].spec, kernel);
             seen++;
         }
-        CHECK(seen > 0, "%s: no adjoint was seen", rows[i / 2].spec);
+        CHECK(seen > 0, "%s: no adjoint was seen", rows[row].spec);
         ab_plan_destroy(&plan);
         ab_method_destroy(&m);
     }
+    ab_graph_destroy(&g);
+}
+
+/* ---- which sums and adjoints a guard is for ---- */
+
+static bool pass_spreads(const void *user, const struct ab_step *s)
+{
+    const bool *of = user; /* [pass] */
+    return of[s->pass];
+}
+
+/* A guard stays with a sum where the sum itself or an adjoint of quotients by it would spread its
+ * rounding, with the adjoint where that one would. */
+TEST(guards_are_kept_for_what_spreads)
+{
+    struct ab_graph *g = wide_net();
+    struct ab_method *m = parsed("lrp-zplus");
+    for (int i = 0; i < 4; i++) {
+        const bool of[] = {[AB_FWD] = i & 1, [AB_BWD] = i & 2};
+        struct ab_program p = {0};
+        struct ab_error err = {""};
+        int sums = 0, adjoints = 0, bits = 0, fresh = 0;
+        CHECK(!ab_lower(g, (const struct ab_method *const *)&m, 1, NULL, &p, &err), "%s", err.text);
+        for (int k = 0; k < p.n_steps; k++)
+            fresh += p.steps[k].op == AB_OP_CONV && p.steps[k].guard >= 0;
+        CHECK(ab_bits(&p, pass_spreads, of), "out of memory");
+        for (int k = 0; k < p.n_steps; k++) {
+            const struct ab_step *s = &p.steps[k];
+            if (s->op != AB_OP_CONV || s->guard < 0) continue;
+            *(s->pass == AB_FWD ? &sums : &adjoints) += 1;
+            bits += s->kind == AB_PW_GUARD_BITS && s->dst2 >= 0;
+        }
+        context("forward %d, backward %d", of[AB_FWD], of[AB_BWD]);
+        CHECK(fresh > 0 && bits == sums, "%d guarded, %d sums with bits of %d", fresh, bits, sums);
+        CHECK(sums == (i ? fresh / 2 : 0) && adjoints == (of[AB_BWD] ? fresh / 2 : 0),
+              "%d sums and %d adjoints of %d", sums, adjoints, fresh);
+        ab_program_free(&p);
+    }
+    ab_method_destroy(&m);
     ab_graph_destroy(&g);
 }
 
@@ -466,6 +515,7 @@ static const struct test_case cases[] = {CASE(every_method_is_described),
                                          CASE(shares_steps),
                                          CASE(fuses_epilogues),
                                          CASE(spikes_are_guarded),
+                                         CASE(guards_are_kept_for_what_spreads),
                                          CASE(guards_judge_each_image),
                                          CASE(lean_plans_give_the_bits_of_direct_ones),
                                          CASE(refuses_options),

@@ -240,6 +240,32 @@ TEST(a_host_that_steals_leaves_it_open)
     }
 }
 
+/* Something with right maps is too slow: in quiet it may not be. */
+TEST(wrong_maps_are_all_there_is_meanwhile)
+{
+    static const double shares[] = {0.09, 0.11};
+    for (int i = 0; i < 2; i++) {
+        struct plot plot = usual;
+        struct ab_error err = {""};
+        plot.visits = 0;
+        struct scene *s = open_scene(&plot);
+        plot.stolen = shares[i];
+        for (int visit = 0; visit < 3; visit++) {
+            plot.verdict = AB_AGREE;
+            tell(s, &plot, &world[1], visit); /* 330 ms where 100 are asked for */
+            plot.verdict = AB_DISAGREE;
+            tell(s, &plot, &world[2], visit);
+        }
+        ab_answer_free(&s->answer);
+        CHECK(!ab_answer_make(&s->space, s->search, &s->require, &s->answer, &err), "%s", err.text);
+        CHECK(s->answer.recommended < 0, "recommended");
+        CHECK(ab_tune_exit(&s->result) == (i ? AB_EXIT_INCONCLUSIVE : AB_EXIT_DISAGREE), "exit %d",
+              ab_tune_exit(&s->result));
+        CHECK(ab_tune_provisional(&s->result) == i, "%d: provisional", i);
+        close_scene(s);
+    }
+}
+
 /* Requests that queue up are late for ever, however early the first ones were served. */
 TEST(a_queue_that_grows_is_no_answer)
 {
@@ -339,6 +365,7 @@ static const struct test_case cases[] = {
     CASE(too_few_requests_decide_nothing),
     CASE(nothing_was_served),
     CASE(a_host_that_steals_leaves_it_open),
+    CASE(wrong_maps_are_all_there_is_meanwhile),
     CASE(a_queue_that_grows_is_no_answer),
     CASE(random_evidence),
 };

@@ -73,7 +73,7 @@ static bool guard_by_bits(struct ab_program *p, struct ab_step *s, ab_spreads *s
         const struct ab_step *sum = &p->steps[p->values[s->guard].def];
         if (sum->direct)
             unguard(s);
-        else if (sum->guard < 0)
+        else if (!spreads(user, s))
             s->guard = -1;
     } else if (!is_worth_a_guard(p, s, spreads, user)) {
         s->guard = -1;
